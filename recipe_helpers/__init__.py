@@ -1,0 +1,41 @@
+"""Helpers of the recipe on dynamic quantization of LSTMs; the notebooks import it as `rh`.
+
+Names are loaded when first used, so that `import recipe_helpers` costs next to nothing beside
+`import torch`, and matplotlib, ipywidgets and numba are imported only by those who use them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Public name -> the module that defines it.
+_HOME = {
+    name: module
+    for module, names in {
+        "errors": (
+            "RecipeError ArgumentError ModelError AlreadyQuantizedError NothingQuantizedError "
+            "InputError ConversionError EngineError"
+        ),
+        "settings": "silence_deprecations",
+    }.items()
+    for name in names.split()
+}
+
+__all__ = [*_HOME, "plots"]  # noqa: PLE0604 (names, all of them strings)
+__version__ = "1.0.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    elif name == "plots":
+        value = importlib.import_module(".plots", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

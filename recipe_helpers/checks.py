@@ -1,0 +1,121 @@
+"""Checks of what callers pass in: one clear sentence and a typed exception for each fault."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
+
+
+def positive_int(name: str, value: object, most: int | None = None) -> int:
+    """`value` as an int if it is a whole number from 1 to `most`; ArgumentError otherwise."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < 1 or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
+        raise ArgumentError(f"{name} is {value!r}; pass a whole number of at least 1{upper}.")
+    return value
+
+
+def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
+    """`values` as a tuple of whole numbers of at least 1, in rising order without repeats."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ArgumentError(f"{name} is {values!r}; pass a list of whole numbers of at least 1.")
+    numbers = tuple(positive_int(f"{name}[{i}]", value) for i, value in enumerate(values))
+    if not numbers:
+        raise ArgumentError(f"{name} is empty; pass at least one whole number.")
+    if any(left >= right for left, right in itertools.pairwise(numbers)):
+        raise ArgumentError(f"{name} is {list(numbers)}; pass rising numbers without repeats.")
+    return numbers
+
+
+def one_of(name: str, value: object, choices: Iterable[str]) -> str:
+    """`value` if it is one of `choices`; ArgumentError naming them all otherwise."""
+    known = tuple(choices)
+    if value not in known:
+        raise ArgumentError(f"{name} is {value!r}; pass one of {', '.join(map(repr, known))}.")
+    return value
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Whether this one module (not its children) is a quantized one, of torch.ao or of ours."""
+    home = type(module).__module__
+    return ".quantized." in home + "." or home == f"{__package__}.int8_lstm"
+
+
+def module(name: str, value: object) -> nn.Module:
+    """`value` if it is an nn.Module; ModelError otherwise."""
+    if not isinstance(value, nn.Module):
+        raise ModelError(f"{name} is of type {type(value).__name__}; pass a torch.nn.Module.")
+    return value
+
+
+def runnable_model(name: str, value: object) -> nn.Module:
+    """`value` if it is a module in eval mode whose tensors are on the CPU and finite."""
+    model = module(name, value)
+    if model.training:
+        raise ModelError(f"{name} is in training mode; call {name}.eval() first.")
+    for key, tensor in _named_tensors(model):
+        if tensor.device.type != "cpu":
+            raise ModelError(
+                f"{name} has {key} on the device {tensor.device}; dynamic quantization runs "
+                f"on the CPU: call {name}.cpu() first."
+            )
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(
+                f"{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
+                "weights first."
+            )
+    return model
+
+
+def float_model(name: str, value: object) -> nn.Module:
+    """`value` if it is a runnable FP32 model in which nothing is quantized yet."""
+    model = module(name, value)
+    for key, part in model.named_modules():
+        if is_quantized(part):
+            raise AlreadyQuantizedError(
+                f"{name} is already quantized: {key or 'the module itself'} is a "
+                f"{type(part).__name__}; pass the float model it was made from."
+            )
+    runnable_model(name, model)
+    for key, tensor in _named_tensors(model):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise ModelError(
+                f"{name} has {key} in {tensor.dtype}; quantization starts from torch.float32: "
+                f"call {name}.float() first."
+            )
+    return model
+
+
+def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
+    """What `model(*inputs)` returns in inference mode; InputError if it raises.
+
+    Says which inputs came, with their shapes and dtypes, since PyTorch's own message seldom does.
+    """
+    try:
+        with torch.inference_mode():
+            return model(*inputs)
+    except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, IndexError) as e:
+        reason = next(iter(str(e).splitlines()), type(e).__name__) or type(e).__name__
+        raise InputError(
+            f"inputs do not fit {name}: it was called with ({', '.join(map(describe, inputs))}) "
+            f"and raised {type(e).__name__}: {reason}; pass what {name}.forward expects."
+        ) from e
+
+
+def describe(value: Any) -> str:
+    """A short description of one input: `float32 tensor of shape (20, 1, 8)`."""
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(describe, value))})"
+    return type(value).__name__
+
+
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    return itertools.chain(model.named_parameters(), model.named_buffers())

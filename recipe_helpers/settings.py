@@ -1,0 +1,67 @@
+"""Change one of PyTorch's process-wide settings for a while, and put it back whatever happens."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+# The two warnings that torch.ao's dynamic quantization raises: Python's and C++'s.
+DEPRECATIONS = (
+    (DeprecationWarning, r"torch\.ao\.quantization is deprecated"),
+    (UserWarning, r"torch\.quantize_per_tensor.* are deprecated"),
+)
+
+
+def silence_deprecations() -> None:
+    """Silence exactly the two deprecation warnings of torch.ao, until the process ends.
+
+    For a notebook that has told its reader once. Inside this package the context manager
+    `deprecations_silenced` is used instead, which leaves the caller's filters alone.
+    """
+    for category, message in DEPRECATIONS:
+        warnings.filterwarnings("ignore", message=message, category=category)
+
+
+@contextmanager
+def deprecations_silenced() -> Iterator[None]:
+    """Silence exactly the two deprecation warnings of torch.ao inside a `with` block."""
+    with warnings.catch_warnings():
+        silence_deprecations()
+        yield
+
+
+@contextmanager
+def threads_set(threads: int | None) -> Iterator[int]:
+    """Run a `with` block on so many intra-op threads (None: as many as now); yields the number."""
+    before = torch.get_num_threads()
+    try:
+        if threads is not None and threads != before:
+            torch.set_num_threads(threads)
+        yield torch.get_num_threads()
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def engine_set(engine: str) -> Iterator[None]:
+    """Run a `with` block with this quantized engine; quantized modules keep the one they got."""
+    before = torch.backends.quantized.engine
+    try:
+        if engine != before:
+            torch.backends.quantized.engine = engine
+        yield
+    finally:
+        if torch.backends.quantized.engine != before:
+            torch.backends.quantized.engine = before
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from PyTorch's generator as after `manual_seed(seed)`; its state is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        yield

@@ -1,0 +1,59 @@
+"""How results show themselves: a table in a notebook, the same table as text in a terminal."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tabulate import tabulate
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, the headers, rows of ready-made strings, and a closing sentence (or none)."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    note: str = ""
+
+
+class Shown:
+    """Mixin for a result that shows itself as a table; a subclass says which by `table()`."""
+
+    def table(self) -> Table:
+        """The table that stands for this result."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        table = self.table()
+        grid = tabulate(table.rows, headers=table.headers, disable_numparse=True)
+        return "\n".join(part for part in (table.caption, grid, table.note) if part)
+
+    def _repr_html_(self) -> str:
+        table = self.table()
+        # Escaped here, so that tabulate must not escape again: a cell may hold a line break.
+        rows = [[html.escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
+        headers = [html.escape(header) for header in table.headers]
+        grid = tabulate(rows, headers=headers, tablefmt="unsafehtml", disable_numparse=True)
+        caption = f"<caption><b>{html.escape(table.caption)}</b></caption>" if table.caption else ""
+        note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
+        return grid.replace("<table>", f"<table>{caption}", 1) + note
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
+def in_bytes(count: int) -> str:
+    """A number of bytes with thousands separators: `1,234 bytes`."""
+    return f"{count:,} bytes"
+
+
+def microseconds(time_us: float) -> str:
+    """A time with three significant digits in the unit that suits it: `448 µs`, `1.23 ms`."""
+    for unit, size in (("s", 1e6), ("ms", 1e3)):
+        if time_us >= size:
+            return f"{time_us / size:.3g} {unit}"
+    return f"{time_us:.3g} µs"
