@@ -22,7 +22,7 @@ _HOME = {
     for name in names.split()
 }
 
-__all__ = [*_HOME, "plots"]  # noqa: PLE0604 (names, all of them strings)
+__all__ = [*_HOME, "plots"]
 __version__ = "1.0.0"
 
 
