@@ -18,6 +18,15 @@ _HOME = {
             "InputError ConversionError EngineError"
         ),
         "settings": "silence_deprecations",
+        "model": "demonstration machine working_engine LSTMModel Demonstration Machine SEED",
+        "quantize": "quantize_dynamic torch_ao_available",
+        "inspection": "converted_modules stored_weights Conversion StoredWeight",
+        "size": "state_dict_bytes size_breakdown compare_size size_sweep",
+        "latency": "compare_latency latency_sweep",
+        "operators": "count_operators",
+        "accuracy": (
+            "compare_outputs paired_outputs error_over_steps error_over_seeds named_tensors"
+        ),
     }.items()
     for name in names.split()
 }

@@ -21,6 +21,13 @@ def positive_int(name: str, value: object, most: int | None = None) -> int:
     return value
 
 
+def whole_number(name: str, value: object) -> int:
+    """`value` if it is a whole number of any sign; ArgumentError otherwise."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentError(f"{name} is {value!r}; pass a whole number.")
+    return value
+
+
 def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
     """`values` as a tuple of whole numbers of at least 1, in rising order without repeats."""
     if isinstance(values, str) or not isinstance(values, Iterable):

@@ -65,3 +65,14 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
+
+
+@contextmanager
+def default_dtype_set(dtype: torch.dtype) -> Iterator[None]:
+    """Create tensors without a stated dtype in this one inside a `with` block."""
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)
+        yield
+    finally:
+        torch.set_default_dtype(before)

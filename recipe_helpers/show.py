@@ -57,3 +57,8 @@ def microseconds(time_us: float) -> str:
         if time_us >= size:
             return f"{time_us / size:.3g} {unit}"
     return f"{time_us:.3g} µs"
+
+
+def in_threads(threads: int) -> str:
+    """A thread count in words: `1 thread`, `2 threads`."""
+    return f"{threads} thread{'s' * (threads != 1)}"
