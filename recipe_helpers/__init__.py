@@ -24,6 +24,9 @@ _HOME = {
         "size": "state_dict_bytes size_breakdown compare_size size_sweep",
         "latency": "compare_latency latency_sweep",
         "operators": "count_operators",
+        "costs": "step_costs",
+        "rounding": "round_to_grid compare_scales activation_step Rounding",
+        "claims": "CLAIMS Finding Ledger judge",
         "accuracy": (
             "compare_outputs paired_outputs error_over_steps error_over_seeds named_tensors"
         ),

@@ -119,9 +119,10 @@ def compare_latency(
 
 @dataclass(frozen=True)
 class LatencyPoint:
-    """The comparison at one width."""
+    """The comparison at one width, and the multiply-adds of one call."""
 
     dimension: int
+    macs: int
     comparison: LatencyComparison
 
 
@@ -208,7 +209,9 @@ def latency_sweep(
         comparison = compare_latency(
             demo.model, quantized, *demo.arguments, threads=threads, budget_s=budget_s
         )
-        points.append(LatencyPoint(dimension, comparison))
+        steps = demo.inputs.shape[0] * demo.inputs.shape[1]
+        weights = sum(p.numel() for p in demo.model.parameters() if p.ndim == 2)
+        points.append(LatencyPoint(dimension, steps * weights, comparison))
     return LatencySweep(tuple(points), points[0].comparison.threads, batch_size)
 
 
