@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from . import checks
+import numpy as np
+import torch
+
+from . import checks, settings
 from .errors import ArgumentError
-from .latency import LatencyComparison, compare_latency
 from .model import demonstration
 from .quantize import quantize_dynamic
 from .show import Shown, Table, in_threads, microseconds
+from .timing import Ratio, check_budget, interleave, ratio_of_medians
 
 DIMENSION = 512
-LENGTHS = (5, 20)
-BUDGET_S = 0.3
+LENGTHS = (10, 40)
+BUDGET_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,21 +36,24 @@ class StepCosts(Shown):
     batch_size: int
     reference: Cost
     candidate: Cost
+    step_speedup: Ratio  # FP32 / INT8 in the price per step: the overhead left out
     threads: int
-
-    @property
-    def step_speedup(self) -> float:
-        """FP32 / INT8 in the price per step: the overhead left out."""
-        return self.reference.step_us / self.candidate.step_us
 
     def table(self) -> Table:
         """A row for the overhead, a row for the price per step."""
         rows = [
-            (name, microseconds(before), microseconds(after), f"{before / after:.2f}")
-            for name, before, after in (
-                ("overhead per call", self.reference.overhead_us, self.candidate.overhead_us),
-                ("each time step", self.reference.step_us, self.candidate.step_us),
-            )
+            (
+                "overhead per call",
+                microseconds(self.reference.overhead_us),
+                microseconds(self.candidate.overhead_us),
+                "",
+            ),
+            (
+                "each time step",
+                microseconds(self.reference.step_us),
+                microseconds(self.candidate.step_us),
+                str(self.step_speedup),
+            ),
         ]
         caption = f"width {self.dimension}, batch of {self.batch_size}, {in_threads(self.threads)}"
         return Table(("", "FP32", "INT8", "FP32 / INT8"), rows, caption)
@@ -62,32 +69,38 @@ def step_costs(
 ) -> StepCosts:
     """Time the recipe's LSTM at two sequence lengths and split the time of a call.
 
+    Both models at both lengths are timed in the same interleaved rounds.
+
     Args:
         dimension: width of the LSTM.
         batch_size: sequences per call; a weight that is read once serves them all.
         lengths: a short and a long sequence, in time steps.
         threads: intra-op threads; None for as many as PyTorch uses now.
-        budget_s: about how long to measure at each length, in seconds.
+        budget_s: about how long to measure, in seconds.
 
     Raises:
         ArgumentError: an argument is out of range.
     """
     short, long = _two_lengths(lengths)
-
-    def at(length: int) -> LatencyComparison:
-        demo = demonstration(dimension=dimension, batch_size=batch_size, sequence_length=length)
-        quantized = quantize_dynamic(demo.model)
-        return compare_latency(
-            demo.model, quantized, *demo.arguments, threads=threads, budget_s=budget_s
-        )
-
-    first, second = at(short), at(long)
+    check_budget(budget_s)
+    if threads is not None:
+        checks.positive_int("threads", threads)
+    demo = demonstration(dimension=dimension, batch_size=batch_size, sequence_length=long)
+    quantized = quantize_dynamic(demo.model)
+    calls = [
+        partial(model, demo.inputs[:length], demo.hidden)
+        for model in (demo.model, quantized)
+        for length in (short, long)
+    ]
+    with settings.threads_set(threads) as used, torch.inference_mode():
+        times = [np.array(timing.times_us) for timing in interleave(calls, budget_s)]
+    steps_us = [(times[side + 1] - times[side]) / (long - short) for side in (0, 2)]
     costs = []
-    for side in ("reference", "candidate"):
-        start_us, end_us = getattr(first, side).median_us, getattr(second, side).median_us
-        step_us = (end_us - start_us) / (long - short)
-        costs.append(Cost(start_us - short * step_us, step_us))
-    return StepCosts(dimension, batch_size, *costs, threads=first.threads)
+    for side, step_us in zip((0, 2), steps_us, strict=True):
+        price_us = float(np.median(step_us))
+        costs.append(Cost(float(np.median(times[side])) - short * price_us, price_us))
+    speedup = ratio_of_medians(steps_us[0], steps_us[1])
+    return StepCosts(dimension, batch_size, *costs, step_speedup=speedup, threads=used)
 
 
 def _two_lengths(lengths: tuple[int, int]) -> tuple[int, int]:

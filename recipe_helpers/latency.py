@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import random
-import timeit
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,20 +11,24 @@ import torch
 from torch import nn
 
 from . import checks, settings
-from .errors import ArgumentError
 from .model import demonstration
 from .quantize import quantize_dynamic
 from .show import Shown, Table, in_threads, microseconds
-from .timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing, judge, ratio_of_rounds
+from .timing import (
+    FASTER,
+    INCONCLUSIVE,
+    SLOWER,
+    Ratio,
+    Timing,
+    check_budget,
+    interleave,
+    judge,
+    ratio_of_rounds,
+)
 
 DIMENSIONS = (8, 32, 80, 128, 192, 256, 512, 1024)
 BUDGET_S = 0.5
 SWEEP_BUDGET_S = 0.5
-
-_SMALLEST_BUDGET_S = 0.01
-_FEWEST_ROUNDS = 7
-_BLOCK_S = 2e-3  # long beside the clock's resolution, short beside what disturbs a machine
-_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,6 @@ class LatencyComparison(Shown):
     control: Ratio  # the reference against itself: 1 but for noise
     verdict: str  # "faster", "slower" or "inconclusive", said of the candidate
     threads: int
-    calls_per_block: int
 
     @property
     def rounds(self) -> int:
@@ -98,22 +98,21 @@ def compare_latency(
     checks.runnable_model("candidate", candidate)
     if threads is not None:
         checks.positive_int("threads", threads)
-    _check_budget(budget_s)
+    check_budget(budget_s)
     with settings.threads_set(threads) as used, torch.inference_mode():
         checks.runs("reference", reference, inputs)
         checks.runs("candidate", candidate, inputs)
         calls = [partial(reference, *inputs), partial(candidate, *inputs)]
-        number, rounds = _plan(calls, budget_s)
-        first, second, third = _rounds([*calls, calls[0]], number, rounds)
-    speedup, control = ratio_of_rounds(first, second), ratio_of_rounds(first, third)
+        first, second, third = interleave([*calls, calls[0]], budget_s)
+    speedup = ratio_of_rounds(first.times_us, second.times_us)
+    control = ratio_of_rounds(first.times_us, third.times_us)
     return LatencyComparison(
-        reference=Timing(tuple(first)),
-        candidate=Timing(tuple(second)),
+        reference=first,
+        candidate=second,
         speedup=speedup,
         control=control,
         verdict=judge(speedup, control),
         threads=used,
-        calls_per_block=number,
     )
 
 
@@ -213,36 +212,3 @@ def latency_sweep(
         weights = sum(p.numel() for p in demo.model.parameters() if p.ndim == 2)
         points.append(LatencyPoint(dimension, steps * weights, comparison))
     return LatencySweep(tuple(points), points[0].comparison.threads, batch_size)
-
-
-def _check_budget(budget_s: object) -> None:
-    number = isinstance(budget_s, int | float) and not isinstance(budget_s, bool)
-    if not number or not _SMALLEST_BUDGET_S <= budget_s < math.inf:
-        raise ArgumentError(
-            f"budget_s is {budget_s!r}; pass at least {_SMALLEST_BUDGET_S} seconds, "
-            "less cannot hold a measurement."
-        )
-
-
-def _plan(calls: Sequence[Callable[[], object]], budget_s: float) -> tuple[int, int]:
-    """Calls per block and rounds that fill the budget, from a short trial that also warms up."""
-    once_s = [min(timeit.repeat(call, number=1, repeat=3)) for call in calls]
-    number = max(1, math.ceil(_BLOCK_S / min(once_s)))
-    round_s = (number + 1) * (2 * once_s[0] + once_s[1])
-    return number, max(_FEWEST_ROUNDS, int(budget_s / round_s))
-
-
-def _rounds(
-    calls: Sequence[Callable[[], object]], number: int, rounds: int
-) -> tuple[list[float], ...]:
-    """Microseconds per call of each callable in each round; blocks come in random order."""
-    shuffle = random.Random(_SEED).shuffle
-    order = list(range(len(calls)))
-    times_us: tuple[list[float], ...] = tuple([] for _ in calls)
-    for _ in range(rounds):
-        shuffle(order)
-        for index in order:
-            calls[index]()  # bring the weights back into the caches that another model used
-            elapsed_s = timeit.timeit(calls[index], number=number)
-            times_us[index].append(elapsed_s / number * 1e6)
-    return times_us

@@ -10,6 +10,9 @@ from typing import Any
 from tabulate import tabulate
 
 
+_COLUMN_WIDTH = 56  # characters; longer cells are wrapped in a terminal
+
+
 @dataclass(frozen=True)
 class Table:
     """A caption, the headers, rows of ready-made strings, and a closing sentence (or none)."""
@@ -29,7 +32,9 @@ class Shown:
 
     def __str__(self) -> str:
         table = self.table()
-        grid = tabulate(table.rows, headers=table.headers, disable_numparse=True)
+        grid = tabulate(
+            table.rows, headers=table.headers, disable_numparse=True, maxcolwidths=_COLUMN_WIDTH
+        )
         return "\n".join(part for part in (table.caption, grid, table.note) if part)
 
     def _repr_html_(self) -> str:
@@ -42,8 +47,9 @@ class Shown:
         note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
         return grid.replace("<table>", f"<table>{caption}", 1) + note
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # Not `_repr_pretty_`: IPython would prefer the `__repr__` that a dataclass generates.
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 def in_bytes(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Statistics of interleaved timings: what may be said about two models, and how surely.
+"""Interleaved timings and their statistics: what may be said of two models, and how surely.
 
 One round times each model once, a few milliseconds apart, so that whatever slows the machine for
 a while slows both. The ratio is taken within each round; the median of those ratios ignores the
@@ -7,16 +7,25 @@ rounds that an interruption spoilt, and a bootstrap tells how far it can be trus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import random
+import timeit
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import ArgumentError
 from .show import microseconds
 
 CONFIDENCE = 0.95
 # Two timings of one and the same model differ by a percent or two, whatever the interval says.
 SMALLEST_DIFFERENCE = 0.02
+
+_SMALLEST_BUDGET_S = 0.01
+_FEWEST_ROUNDS = 7
+_BLOCK_S = 2e-3  # long beside the clock's resolution, short beside what disturbs a machine
 _RESAMPLES = 2000
 _SEED = 0
 
@@ -57,6 +66,42 @@ class Ratio:
         return f"{self.median:.2f} (95 % interval {self.low:.2f} to {self.high:.2f})"
 
 
+def check_budget(budget_s: object) -> None:
+    """ArgumentError unless the budget is a number of seconds that can hold a measurement."""
+    number = isinstance(budget_s, int | float) and not isinstance(budget_s, bool)
+    if not number or not _SMALLEST_BUDGET_S <= budget_s < math.inf:
+        raise ArgumentError(
+            f"budget_s is {budget_s!r}; pass at least {_SMALLEST_BUDGET_S} seconds, "
+            "less cannot hold a measurement."
+        )
+
+
+def interleave(calls: Sequence[Callable[[], object]], budget_s: float) -> tuple[Timing, ...]:
+    """Time each callable once in each of many rounds, in an order drawn anew for each round.
+
+    Args:
+        calls: what to time; one may be named twice, as a control.
+        budget_s: about how long the rounds may take together, in seconds; at least seven are
+            done, whatever they take.
+
+    Returns:
+        The time of one call in each round, for each callable.
+    """
+    once_s = [min(timeit.repeat(call, number=1, repeat=3)) for call in calls]  # warms up, too
+    number = max(1, math.ceil(_BLOCK_S / min(once_s)))
+    rounds = max(_FEWEST_ROUNDS, int(budget_s / ((number + 1) * sum(once_s))))
+    shuffle = random.Random(_SEED).shuffle
+    order = list(range(len(calls)))
+    times_us: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        shuffle(order)
+        for index in order:
+            calls[index]()  # bring the weights back into the caches that another model used
+            elapsed_s = timeit.timeit(calls[index], number=number)
+            times_us[index].append(elapsed_s / number * 1e6)
+    return tuple(Timing(tuple(times)) for times in times_us)
+
+
 def ratio_of_rounds(numerator: Sequence[float], denominator: Sequence[float]) -> Ratio:
     """The median of `numerator[i] / denominator[i]` with a percentile bootstrap interval.
 
@@ -66,20 +111,40 @@ def ratio_of_rounds(numerator: Sequence[float], denominator: Sequence[float]) ->
     Source: B. Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; as implemented by
     `scipy.stats.bootstrap`.
     """
+    ratios = np.asarray(numerator, dtype=float) / np.asarray(denominator, dtype=float)
+    return _bootstrap(lambda chosen: np.median(ratios[chosen], axis=-1), len(ratios))
+
+
+def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -> Ratio:
+    """The ratio of two medians over rounds, with a percentile bootstrap interval.
+
+    For differences of times, which may come out near zero in a single round, where their ratio
+    means nothing. Rounds are resampled as pairs.
+    """
+    upper, lower = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
+    return _bootstrap(
+        lambda chosen: np.median(upper[chosen], axis=-1) / np.median(lower[chosen], axis=-1),
+        len(upper),
+    )
+
+
+def _bootstrap(statistic: Callable[[np.ndarray], np.ndarray], rounds: int) -> Ratio:
+    """A statistic of the rounds whose indices it is given, and its interval."""
     from scipy import stats  # half a second: only where it is used
 
-    ratios = np.asarray(numerator, dtype=float) / np.asarray(denominator, dtype=float)
-    middle = float(np.median(ratios))
-    if np.all(ratios == ratios[0]):  # nothing to resample, which SciPy warns about
-        return Ratio(middle, middle, middle)
-    found = stats.bootstrap(
-        (ratios,),
-        np.median,
-        n_resamples=_RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(_SEED),
-    )
+    everything = np.arange(rounds)
+    middle = float(statistic(everything))
+    with warnings.catch_warnings():
+        # Where all rounds are alike the interval has no width, of which SciPy warns.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (everything,),
+            lambda chosen, axis: statistic(chosen.astype(int)),
+            n_resamples=_RESAMPLES,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(_SEED),
+        )
     interval = found.confidence_interval
     return Ratio(middle, float(interval.low), float(interval.high))
 

@@ -1,0 +1,43 @@
+# `make run` and `make test` do all the set-up on a fresh machine with Python 3.10+ and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+RECIPE := notebooks/dynamic_quantization.ipynb
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
+
+.DEFAULT_GOAL := help
+.PHONY: help run lab test lint unit notebooks execute clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/ready ## execute the recipe, write build/dynamic_quantization.html, print the summary
+	@$(BIN)/python tools/run_recipe.py $(RECIPE) build
+
+lab: .venv/ready ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab $(RECIPE)
+
+test: lint unit notebooks ## lint, unit tests, and every notebook re-run by nbval
+
+lint: .venv/ready ## ruff: style and format, notebooks included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: .venv/ready ## the unit tests
+	$(BIN)/python -m pytest tests
+
+notebooks: .venv/ready ## re-run the notebooks and compare their outputs
+	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
+
+execute: .venv/ready ## run the notebooks and store their outputs, for a commit
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ClearMetadataPreprocessor.enabled=True $(NOTEBOOKS)
+
+# A stamp that is made last: an installation that broke off is taken up again.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,test]'
+	touch $@
+
+clean: ## remove what make made
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
