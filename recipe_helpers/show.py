@@ -9,7 +9,6 @@ from typing import Any
 
 from tabulate import tabulate
 
-
 _COLUMN_WIDTH = 56  # characters; longer cells are wrapped in a terminal
 
 
