@@ -52,8 +52,9 @@ class LatencyComparison(Shown):
         """The verdict in words."""
         if self.verdict == INCONCLUSIVE:
             return f"INT8 against FP32 is inconclusive: the ratio is {self.speedup}."
-        times = self.speedup.median if self.verdict == FASTER else 1 / self.speedup.median
-        return f"INT8 is {times:.2f} times {self.verdict} than FP32 here."
+        if self.verdict == FASTER:
+            return f"INT8 is {self.speedup.median:.2f} times as fast as FP32 here."
+        return f"INT8 takes {1 / self.speedup.median:.2f} times as long as FP32 here."
 
     def table(self) -> Table:
         """Both times, the ratio, the control, the verdict."""

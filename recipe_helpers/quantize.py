@@ -107,7 +107,7 @@ def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
 
         return int8_lstm.why_left_alone(module)
     if root and kind in MODULES:
-        return "torch.ao replaces only modules inside a module: wrap it in one"
+        return "torch.ao replaces only modules inside a module, so wrap it in one"
     for base in (nn.LSTM, nn.GRU, nn.Linear):
         if isinstance(module, base) and kind is not base:
             return f"a subclass of nn.{base.__name__}: torch.ao matches the exact type"
@@ -137,8 +137,8 @@ def _refuse_nothing(model: nn.Module, quantized: nn.Module) -> None:
     if any(checks.is_quantized(part) for part in quantized.modules()):
         return
     found = [
-        f"{name or 'the model itself'}, of type {type(part).__name__}, is "
-        f"{why_not_converted(part, root=not name, plain=False)}"
+        f"{name or 'the model itself'} ({type(part).__name__}; "
+        f"{why_not_converted(part, root=not name, plain=False)})"
         for name, part in model.named_modules()
         if any(True for _ in part.parameters(recurse=False))
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,9 +32,8 @@ class Shown:
 
     def __str__(self) -> str:
         table = self.table()
-        grid = tabulate(
-            table.rows, headers=table.headers, disable_numparse=True, maxcolwidths=_COLUMN_WIDTH
-        )
+        rows = [[textwrap.fill(cell, _COLUMN_WIDTH) for cell in row] for row in table.rows]
+        grid = tabulate(rows, headers=table.headers, disable_numparse=True)
         return "\n".join(part for part in (table.caption, grid, table.note) if part)
 
     def _repr_html_(self) -> str:

@@ -19,6 +19,12 @@ from .quantize import quantize_dynamic
 from .show import Shown, Table, in_bytes
 
 DIMENSIONS = (8, 16, 32, 64, 80, 128, 256, 512)
+_PARTS = (
+    ("weight matrices", "weight_bytes"),
+    ("biases and scales", "other_bytes"),
+    ("container", "container_bytes"),
+    ("total", "total_bytes"),
+)
 _TENSOR_RECORD = re.compile(r"/data/\d+$")
 
 
@@ -37,14 +43,20 @@ def state_dict_bytes(model: nn.Module) -> int:
 class SizeBreakdown(Shown):
     """Where the bytes of one state dict go: numbers, and the container around them."""
 
-    int8_bytes: int  # weights stored as integers
-    float_bytes: int  # every other tensor: FP32 weights, biases, scales kept as tensors
+    int8_bytes: int  # weight matrices stored as integers
+    matrix_bytes: int  # weight matrices stored as floats
+    other_bytes: int  # every other tensor: biases, scales that are kept as tensors
     container_bytes: int  # names, shapes, scales kept as numbers, padding, the archive itself
+
+    @property
+    def weight_bytes(self) -> int:
+        """The weight matrices, whatever they are stored as."""
+        return self.int8_bytes + self.matrix_bytes
 
     @property
     def payload_bytes(self) -> int:
         """The tensors' elements alone."""
-        return self.int8_bytes + self.float_bytes
+        return self.weight_bytes + self.other_bytes
 
     @property
     def total_bytes(self) -> int:
@@ -53,12 +65,7 @@ class SizeBreakdown(Shown):
 
     def table(self) -> Table:
         """Payload by kind, container, total."""
-        rows = [
-            ("int8 weights", in_bytes(self.int8_bytes)),
-            ("other tensors", in_bytes(self.float_bytes)),
-            ("container", in_bytes(self.container_bytes)),
-            ("total", in_bytes(self.total_bytes)),
-        ]
+        rows = [(name, in_bytes(getattr(self, field))) for name, field in _PARTS]
         return Table(("part of the state dict", "size"), rows)
 
 
@@ -76,7 +83,12 @@ def size_breakdown(model: nn.Module) -> SizeBreakdown:
         records = directory.infolist()
     payload = sum(r.file_size for r in records if _TENSOR_RECORD.search(r.filename))
     int8 = sum(weight.integers.numel() for weight in stored_weights(model))
-    return SizeBreakdown(int8, payload - int8, archive.getbuffer().nbytes - payload)
+    stored = (value for value in model.state_dict().values() if isinstance(value, torch.Tensor))
+    # By address: a tensor that two modules share is written once.
+    matrices = {t.data_ptr(): t for t in stored if t.ndim >= 2 and t.is_floating_point()}
+    matrix = sum(tensor.nbytes for tensor in matrices.values())
+    container = archive.getbuffer().nbytes - payload
+    return SizeBreakdown(int8, matrix, payload - int8 - matrix, container)
 
 
 @dataclass(frozen=True)
@@ -103,10 +115,8 @@ class SizeComparison(Shown):
 
     def table(self) -> Table:
         """Both breakdowns side by side."""
-        fields = ("int8_bytes", "float_bytes", "container_bytes", "total_bytes")
-        names = ("int8 weights", "other tensors", "container", "total")
         rows = []
-        for name, field in zip(names, fields, strict=True):
+        for name, field in _PARTS:
             before, after = getattr(self.reference, field), getattr(self.candidate, field)
             ratio = f"{before / after:.2f} to 1" if before and after else ""
             rows.append((name, in_bytes(before), in_bytes(after), ratio))
