@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+_NUMBER = re.compile(r"[-+]?[\d.,]+( ?%| bytes| to 1| [µm]?s| dB)?$")
 _COLUMN_WIDTH = 56  # characters; longer cells are wrapped in a terminal
 
 
@@ -41,7 +43,11 @@ class Shown:
         # Escaped here, so that tabulate must not escape again: a cell may hold a line break.
         rows = [[html.escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
         headers = [html.escape(header) for header in table.headers]
-        grid = tabulate(rows, headers=headers, tablefmt="unsafehtml", disable_numparse=True)
+        sides = [_side([row[i] for row in rows]) for i in range(len(headers))]
+        grid = tabulate(rows, headers, tablefmt="unsafehtml", disable_numparse=True, colalign=sides)
+        # tabulate marks what is not on the left; Jupyter puts the rest on the right.
+        for tag in ("td", "th"):
+            grid = grid.replace(f"<{tag}>", f'<{tag} style="text-align: left;">')
         caption = f"<caption><b>{html.escape(table.caption)}</b></caption>" if table.caption else ""
         note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
         return grid.replace("<table>", f"<table>{caption}", 1) + note
@@ -49,6 +55,12 @@ class Shown:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         # Not `_repr_pretty_`: IPython would prefer the `__repr__` that a dataclass generates.
         return {"text/plain": str(self), "text/html": self._repr_html_()}
+
+
+def _side(cells: Sequence[str]) -> str:
+    """Where a column belongs: on the right if it holds numbers, with their units."""
+    numbers = all(_NUMBER.match(cell) for cell in cells if cell)
+    return "right" if numbers and any(cells) else "left"
 
 
 def in_bytes(count: int) -> str:
