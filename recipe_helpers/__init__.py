@@ -30,6 +30,9 @@ _HOME = {
         "accuracy": (
             "compare_outputs paired_outputs error_over_steps error_over_seeds named_tensors"
         ),
+        "integers": "Scheme",
+        "int8_linear": "Int8Linear",
+        "int8_lstm": "Int8LSTM",
     }.items()
     for name in names.split()
 }

@@ -51,7 +51,7 @@ def one_of(name: str, value: object, choices: Iterable[str]) -> str:
 def is_quantized(module: nn.Module) -> bool:
     """Whether this one module (not its children) is a quantized one, of torch.ao or of ours."""
     home = type(module).__module__
-    return ".quantized." in home + "." or home == f"{__package__}.int8_lstm"
+    return ".quantized." in home + "." or home.startswith(f"{__package__}.int8_")
 
 
 def module(name: str, value: object) -> nn.Module:
