@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -47,9 +48,10 @@ class Int8Module(nn.Module):
         return None if values is None else Int8Weight(values, getattr(self, f"{name}_scale"))
 
     def _fast(self) -> ModuleType | None:
-        if self.fast is False or self.scheme != DEFAULT or torch.compiler.is_compiling():
-            return None
-        return _kernels()
+        rules = replace(self.scheme, activation_bits=None, weight_candidates=1)
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        usable = rules == replace(DEFAULT, weight_candidates=1) and not traced
+        return _kernels() if usable and self.fast is not False else None
 
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
         # .half() and .double() would spoil the scales, and there is nothing to gain.

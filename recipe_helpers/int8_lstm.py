@@ -31,10 +31,9 @@ class Int8LSTM(Int8Module):
     (`integers.most_activation_bits`). `scheme` changes these choices.
 
     The arguments are those of `nn.LSTM`; `dropout` is kept but never applied, and no gradient
-    flows. The state holds, per layer and direction, named as in `nn.LSTM`: `weight_ih_l0` and
-    `weight_hh_l0` (and `weight_hr_l0`) in int8, each with a float32 `..._scale`, and `bias_l0` in
-    float32, the sum of the two biases. `.half()` and `.double()` leave them as they are. The
-    scheme belongs to the constructor, not to the state.
+    flows. The state is named as in `nn.LSTM`: `weight_ih_l0`, `weight_hh_l0` (and `weight_hr_l0`)
+    in int8, each with a float32 `..._scale`, and the biases in float32, which `.half()` and
+    `.double()` leave as they are. The scheme belongs to the constructor, not to the state.
 
     A row that holds NaN or infinity gives NaN from there on, in its own sequence alone.
 
@@ -82,7 +81,8 @@ class Int8LSTM(Int8Module):
             self._store(f"weight_ih{suffix}", self._empty(4 * hidden_size, inputs))
             self._store(f"weight_hh{suffix}", self._empty(4 * hidden_size, self._output_size))
             if bias:
-                self.register_buffer(f"bias{suffix}", torch.zeros(4 * hidden_size))
+                for part in ("ih", "hh"):
+                    self.register_buffer(f"bias_{part}{suffix}", torch.zeros(4 * hidden_size))
             if proj_size:
                 self._store(f"weight_hr{suffix}", self._empty(proj_size, hidden_size))
 
@@ -111,9 +111,9 @@ class Int8LSTM(Int8Module):
                 if hasattr(made, name):
                     weight = integers.quantize_weight(name, getattr(lstm, name), made.scheme)
                     made._store(name, weight)
-            if lstm.bias:
-                both = [getattr(lstm, f"bias_{part}{suffix}").detach() for part in ("ih", "hh")]
-                made.register_buffer(f"bias{suffix}", both[0] + both[1])
+            for name in (f"bias_{part}{suffix}" for part in ("ih", "hh")):
+                if lstm.bias:
+                    setattr(made, name, getattr(lstm, name).detach().clone())
         return made.train(lstm.training)
 
     @torch.no_grad()
@@ -170,7 +170,8 @@ class Int8LSTM(Int8Module):
             weights = LayerWeights(
                 self._weight(f"weight_ih{suffix}"),
                 self._weight(f"weight_hh{suffix}"),
-                getattr(self, f"bias{suffix}", None),
+                getattr(self, f"bias_ih{suffix}", None),
+                getattr(self, f"bias_hh{suffix}", None),
                 self._weight(f"weight_hr{suffix}"),
             )
             reverse = suffix.endswith("_reverse")

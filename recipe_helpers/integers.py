@@ -2,22 +2,20 @@
 
 One product of a float32 activation `x` (rows, K) with a float32 weight `W` (N, K) becomes
 
-    q_w = round(W / s_w)                int8, once, when the model is converted
-    q_x = round(x / s_x)                int16, at every call, with a scale found in the data
-    x Wᵀ ≈ (q_x q_wᵀ) · s_w · s_x       an exact integer product, rescaled to float32
+    q_w = round(W / s_w)              int8, once, when the model is converted
+    q_x = round(x / s_x)              int16, at every call, with a scale found in the data
+    x Wᵀ ≈ (q_x q_wᵀ) · s_x · s_w     an exact integer product, rescaled to float32
 
-Layout and order of operations, for whoever writes the same in faster code (float32 throughout,
-every operation rounded by itself, `round` is to the nearest integer, ties to even):
+Order of operations under the default scheme, for whoever writes the same in faster code (float32,
+each operation rounded by itself, `fma` once; `round` is to the nearest integer, ties to even):
 
-    peak    = max |x[r, :]|                       per row r, the default scheme
+    peak    = max |x[r, :]|                       of row r
     s_x     = max(peak / most, smallest_scale)    most = 2^(bits-1) - 1; NaN if peak is not finite
     q_x     = round(x[r, k] * (1 / s_x))          0 where peak is not finite
     acc     = Σ_k q_x[r, k] · q_w[n, k]           fits int32, see `most_activation_bits`
-    y[r, n] = (float(acc) * s_w[n]) * s_x + bias[n]
+    y[r, n] = fma(float(acc), s_x * s_w[n], bias[n])
 
-Rescaling by `s_w` first keeps the intermediate within range whenever the result is, down to
-subnormal activations. A row that holds NaN or infinity has no scale: its results are NaN, the
-other rows do not notice.
+A row that holds NaN or infinity has no scale: its results are NaN, the other rows do not notice.
 """
 
 from __future__ import annotations
@@ -52,6 +50,9 @@ class Scheme:
         symmetric: integers from -most to most and no zero point; False: integers from 0 to
             2^bits - 1 spread over [min, max] with a zero point (affine).
         weight_limit: the integer that stands for max |W|. 127.5 uses -128 as well.
+        weight_candidates: how many scales are tried for each row of W, max |W| standing for 127,
+            126, 125 ...; the one with the least squared error is kept: a slightly coarser grid
+            often meets the other weights of a short row better. 1 takes the first.
         smallest_scale: scales of activations are not allowed to fall below it.
     """
 
@@ -60,6 +61,7 @@ class Scheme:
     activation_bits: int | None = None
     symmetric: bool = True
     weight_limit: float = 127.0
+    weight_candidates: int = 8
     smallest_scale: float = SMALLEST_NORMAL
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Scheme:
                     f"activation_bits is {self.activation_bits}; pass a number from 4 to {widest}."
                 )
         one_of("weight_limit", self.weight_limit, (127.0, 127.5))
+        positive_int("weight_candidates", self.weight_candidates, most=64)
 
     def largest_integer(self, bits: int) -> int:
         """The largest magnitude of a quantized activation, its zero point taken off."""
@@ -83,7 +86,7 @@ DEFAULT = Scheme()
 # What torch.ao's quantize_dynamic does on the engines x86 and fbgemm. It leaves the eighth bit of
 # the activations unused, so that pairs of products cannot saturate 16 bits, and cuts scales off
 # where half precision becomes subnormal.
-TORCH_AO = Scheme("tensor", "sequence", 7, False, weight_limit=127.5, smallest_scale=6.1e-5)
+TORCH_AO = Scheme("tensor", "sequence", 7, False, 127.5, 1, smallest_scale=6.1e-5)
 SCHEMES = {"default": DEFAULT, "torch.ao": TORCH_AO}
 
 
@@ -137,11 +140,19 @@ def quantize_weight(name: str, weight: Tensor, scheme: Scheme = DEFAULT) -> Int8
     if not weight.numel() or not bool(weight.isfinite().all()):
         fault = "NaN or infinity" if weight.numel() else "no element"
         raise ModelError(f"{name} has {fault}; such a tensor has no scale: repair it first.")
-    weight = weight.detach()
-    peak = weight.abs().amax(dim=1) if scheme.weights == "channel" else weight.abs().amax()[None]
-    scale = (peak / scheme.weight_limit).clamp(min=SMALLEST_NORMAL)
-    values = (weight * (1 / scale)[:, None]).round().clamp(-128, 127)
-    return Int8Weight(values.to(torch.int8), scale)
+    rows = weight.detach() if scheme.weights == "channel" else weight.detach().reshape(1, -1)
+    peak = rows.abs().amax(dim=1)
+    scale, least = peak, torch.full_like(peak, torch.inf)
+    for lower in range(scheme.weight_candidates):
+        limit = scheme.weight_limit - lower
+        candidate = (peak / limit).clamp(min=SMALLEST_NORMAL)
+        # In units of the peak, which can neither underflow nor overflow.
+        exact = rows * (1 / candidate)[:, None]
+        error = torch.linalg.vector_norm(exact - exact.round().clamp(-128, 127), dim=1) / limit
+        scale = torch.where(error < least, candidate, scale)
+        least = torch.minimum(error, least)
+    values = (rows * (1 / scale)[:, None]).round().clamp(-128, 127)
+    return Int8Weight(values.view(weight.shape).to(torch.int8), scale)
 
 
 def dequantize_weight(weight: Int8Weight) -> Tensor:
@@ -170,8 +181,9 @@ def quantize_activations(x: Tensor, bits: int, scheme: Scheme = DEFAULT) -> tupl
         scale = scale.float()
     scale = scale.clamp(min=scheme.smallest_scale)
     scale = torch.where(scale.isfinite(), scale, torch.nan)
-    # The zero point joins before rounding, which decides ties as the engines do.
-    integers = (x * (1 / scale) + zero_point).round()
+    # In float64, so that product and sum are rounded once, before the integer is: the engines
+    # take a fused multiply-add, and a tie must fall as theirs does.
+    integers = (x.double() * (1 / scale) + zero_point).float().round()
     if not scheme.symmetric:
         integers = integers.clamp(0, most)
     return (integers - zero_point).nan_to_num(nan=0.0).to(torch.int16), scale
@@ -185,18 +197,25 @@ def widen(values: Tensor) -> Tensor:
     return values.to(torch.float64)
 
 
-def rescaled_product(
-    x: Tensor, weight: Int8Weight, bits: int, scheme: Scheme = DEFAULT, wide: Tensor | None = None
+def run_linear(
+    data: Tensor,
+    weight: Int8Weight,
+    bias: Tensor | None,
+    bits: int,
+    scheme: Scheme = DEFAULT,
+    wide: Tensor | None = None,
 ) -> Tensor:
-    """`x Wᵀ` by quantized integers: float32 (rows, K) and int8 (N, K) give float32 (rows, N).
+    """`data` float32 (rows, K) times `weight` (N, K), plus `bias` (N,): float32 (rows, N).
 
     `wide` is `widen(weight.values)` where the caller keeps it for several calls.
     """
-    if not len(x):
-        return x.new_zeros(0, len(weight.values))
-    integers, scale = quantize_activations(x, bits, scheme)
+    if not len(data):
+        return data.new_zeros(0, len(weight.values))
+    integers, scale = quantize_activations(data, bits, scheme)
     accumulator = widen(integers) @ (widen(weight.values) if wide is None else wide).T
-    return accumulator.float() * weight.scale * scale
+    # Still in float64, hence rounded once, like the fused multiply-add of the engines.
+    rescaled = accumulator * (scale * weight.scale)
+    return (rescaled if bias is None else rescaled + bias).float()
 
 
 class LayerWeights(NamedTuple):
@@ -205,13 +224,14 @@ class LayerWeights(NamedTuple):
     Attributes:
         ih: (4·hidden, inputs), applied to the input of the layer.
         hh: (4·hidden, outputs), applied to the hidden state; outputs = proj_size or hidden.
-        bias: float32 (4·hidden,), the sum of nn.LSTM's two biases, or None.
+        bias_ih, bias_hh: float32 (4·hidden,), or both None.
         hr: (proj_size, hidden), the projection of the hidden state, or None.
     """
 
     ih: Int8Weight
     hh: Int8Weight
-    bias: Tensor | None
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
     hr: Int8Weight | None
 
 
@@ -240,26 +260,25 @@ def run_layer(
         The hidden state of every step, float32 (sum(batch_sizes), outputs), in the order of
         `data`, and the final state of every row: after its own last step, or its first if reverse.
     """
-    product = functools.partial(rescaled_product, bits=bits, scheme=scheme)
+    linear = functools.partial(run_linear, bits=bits, scheme=scheme)
     hidden, cell = (part.clone() for part in state)
-    # Over the whole input at once, which is what one scale per sequence means; by step otherwise.
+    # The whole input at once, which is what one scale per sequence means; step by step otherwise.
     blocks = data.split(list(batch_sizes)) if scheme.activations == "step" else [data]
-    projected = torch.cat([product(block, weights.ih) for block in blocks])
-    if weights.bias is not None:
-        projected = projected + weights.bias
+    projected = torch.cat([linear(block, weights.ih, weights.bias_ih) for block in blocks])
     wide_hh = widen(weights.hh.values)
     wide_hr = None if weights.hr is None else widen(weights.hr.values)
+    sigmoid = _sigmoid if scheme.activations == "row" else torch.sigmoid
 
     outputs: list[Tensor] = []
     steps = projected.split(list(batch_sizes))
     for step in reversed(steps) if reverse else steps:
         rows = len(step)  # the rows beyond have ended, or have not begun if reverse
-        gates = step + product(hidden[:rows], weights.hh, wide=wide_hh)
+        gates = step + linear(hidden[:rows], weights.hh, weights.bias_hh, wide=wide_hh)
         i, f, g, o = gates.chunk(4, dim=1)
-        cell[:rows] = _sigmoid(f) * cell[:rows] + _sigmoid(i) * torch.tanh(g)
-        output = _sigmoid(o) * torch.tanh(cell[:rows])
+        cell[:rows] = sigmoid(f) * cell[:rows] + sigmoid(i) * torch.tanh(g)
+        output = sigmoid(o) * torch.tanh(cell[:rows])
         if weights.hr is not None:
-            output = product(output, weights.hr, wide=wide_hr)
+            output = linear(output, weights.hr, None, wide=wide_hr)
         hidden[:rows] = output
         outputs.append(output)
     return torch.cat(outputs[::-1] if reverse else outputs), (hidden, cell)
@@ -269,11 +288,3 @@ def _sigmoid(x: Tensor) -> Tensor:
     # torch.sigmoid rounds differently in the last few elements of a tensor than before them, so
     # that a row's bits would depend on the batch around it; torch.tanh does not.
     return 0.5 * torch.tanh(0.5 * x) + 0.5
-
-
-def run_linear(
-    data: Tensor, weight: Int8Weight, bias: Tensor | None, bits: int, scheme: Scheme = DEFAULT
-) -> Tensor:
-    """`data` float32 (rows, K) times `weight` (N, K), plus `bias` (N,): float32 (rows, N)."""
-    output = rescaled_product(data, weight, bits, scheme)
-    return output if bias is None else output + bias
