@@ -1,66 +1,83 @@
-"""Convert every LSTM and Linear of a model to int8 in plain tensors."""
+"""Convert the LSTM and Linear modules of a model to int8 in plain tensors."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection
 
 from torch import nn
 
-from .checks import module as checked_module
-from .errors import ModelError
-from .int8_linear import Int8Linear, why_left_alone
+from . import checks
+from .errors import ModelError, NothingQuantizedError
+from .int8_linear import Int8Linear, obstacle
 from .int8_lstm import Int8LSTM
 from .integers import DEFAULT, Scheme, as_scheme
 
 _COUNTERPARTS = {nn.LSTM: Int8LSTM, nn.Linear: Int8Linear}
-_CANDIDATES = (nn.RNNBase, nn.RNNCellBase, nn.Linear, nn.MultiheadAttention)
 # Their fast paths hand the float weights of their children to one fused operator.
 _READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
 
-def convert_modules(model: nn.Module, scheme: Scheme | str = DEFAULT) -> nn.Module:
-    """A copy of `model` in which every `nn.LSTM` and `nn.Linear` is an int8 one.
+def convert_modules(
+    model: nn.Module,
+    kinds: Collection[type[nn.Module]] = tuple(_COUNTERPARTS),
+    scheme: Scheme | str = DEFAULT,
+) -> nn.Module:
+    """Return a copy of `model` in which every `nn.LSTM` and `nn.Linear` is an int8 one.
 
-    The model itself may be one. A module used at two places stays one module. What is converted is
-    never copied in float, so that memory holds the original and the int8 weights, no more. A
-    weight tied to another module's (an embedding's, say) is converted all the same and the tie is
-    lost: the other module keeps its float weight. `left_alone` says what is not converted, and why.
+    The model itself may be one; subclasses count, unless they override forward. A module used at
+    two places stays one module. What is converted is never copied in float: memory holds the
+    original and the int8 weights, no more. A weight tied to another module's (an embedding's, say)
+    is converted all the same and the tie is lost: the other module keeps its float weight.
+
+    Args:
+        model: A float32 model; left as it is.
+        kinds: Which of the two to convert.
+        scheme: Where the scales come from; a `Scheme` or its name.
 
     Raises:
+        NothingQuantizedError: The model has no module to convert.
         ModelError: A weight is not float32, or holds NaN or infinity.
         ArgumentError: The scheme's activation bits would overflow int32 in some layer.
     """
     scheme = as_scheme(scheme)
-    kept = {id(part) for _, part, _ in _left_alone(checked_module("model", model))}
+    checks.module("model", model)
+    parents = [part for part in model.modules() if isinstance(part, _READERS)]
+    read = {id(child) for parent in parents for child in parent.children()}
     converted = {}
     for name, part in model.named_modules():
-        kind = next((kind for kind in _COUNTERPARTS if isinstance(part, kind)), None)
-        if kind is None or id(part) in kept:
+        kind = next((kind for kind in kinds if isinstance(part, kind)), None)
+        if kind is None or id(part) in read or obstacle(part):
             continue
         try:
             converted[id(part)] = _COUNTERPARTS[kind].from_float(part, scheme=scheme)
         except ModelError as error:
             raise ModelError(f"model.{name}: {error}" if name else str(error)) from None
-    # deepcopy takes whatever its memo holds for the copy already made, wherever it is referred to.
+    if not converted:
+        _refuse(model)
+    # deepcopy takes what its memo holds for the copy already made, wherever it is referred to.
     return copy.deepcopy(model, converted)
 
 
-def left_alone(model: nn.Module) -> dict[str, str]:
-    """Name and reason of every recurrent or linear module that `convert_modules` leaves alone."""
-    return {name: reason for name, _, reason in _left_alone(model)}
+def why_left_alone(module: nn.Module) -> str:
+    """Why `convert_modules` leaves a module with parameters of its own alone, in a few words."""
+    if isinstance(module, tuple(_COUNTERPARTS)):
+        return obstacle(module) or "not among the types to convert, or its parent reads its weight"
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        return "only nn.LSTM and nn.Linear have an int8 version in plain tensors"
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return "a look-up table, not a matrix product"
+    return "parameters of its own, in no layer that can be converted"
 
 
-def _left_alone(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    read = {
-        id(part): f"belongs to an nn.{kind.__name__}, which reads its float weight"
-        for kind in _READERS
-        for parent in model.modules()
-        if isinstance(parent, kind)
-        for part in parent.children()
-    }
-    for name, part in model.named_modules():
-        if isinstance(part, _CANDIDATES):
-            reason = why_left_alone(part) or read.get(id(part))
-            if reason:
-                yield name, part, reason
+def _refuse(model: nn.Module) -> None:
+    left = [
+        f"{name or 'the model itself'}, of type {type(part).__name__}: {why_left_alone(part)}"
+        for name, part in model.named_modules()
+        if any(True for _ in part.parameters(recurse=False))
+    ]
+    listed = "; ".join(left[:3]) + ("; ..." if len(left) > 3 else "")
+    raise NothingQuantizedError(
+        f"model has no module to convert ({listed or 'it has no parameters'}); pass one that "
+        "holds an nn.LSTM or nn.Linear."
+    )

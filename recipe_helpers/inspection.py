@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from . import checks
+from .int8_linear import Int8Module
 from .quantize import why_not_converted
 from .show import Shown, Table
 
@@ -61,7 +62,7 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
     """
     checks.module("model", model)
     after = dict(checks.module("quantized", quantized).named_modules(remove_duplicate=False))
-    plain = any(type(part).__module__.endswith(".int8_lstm") for part in after.values())
+    plain = any(isinstance(part, Int8Module) for part in after.values())
     converted: list[Converted] = []
     left_alone: list[LeftAlone] = []
     for name, before in model.named_modules(remove_duplicate=False):

@@ -126,25 +126,23 @@ def require_plain(name: str, module: nn.Module, kind: type[nn.Module]) -> None:
     """ModelError unless `module` is of this kind and nothing stands against converting it."""
     if not isinstance(module, kind):
         raise ModelError(f"{name} is a {type(module).__name__}; pass a torch.nn.{kind.__name__}.")
-    if reason := why_left_alone(module):
-        raise ModelError(f"{name}, a {type(module).__name__}, {reason}.")
+    if reason := obstacle(module):
+        raise ModelError(f"{name}, a {type(module).__name__}, has to stay in float: {reason}.")
 
 
-def why_left_alone(module: nn.Module) -> str | None:
-    """Why a recurrent or linear module cannot be converted, as the end of a sentence, or None."""
-    kind = next((kind for kind in (nn.LSTM, nn.Linear) if isinstance(module, kind)), None)
-    if kind is None:
-        return "has no int8 counterpart: only nn.LSTM and nn.Linear have"
+def obstacle(module: nn.LSTM | nn.Linear) -> str | None:
+    """What stands against converting this module, in a few words; None if nothing does."""
+    kind = nn.LSTM if isinstance(module, nn.LSTM) else nn.Linear
     if isinstance(module, NonDynamicallyQuantizableLinear):
-        return "belongs to an nn.MultiheadAttention, which reads its float weight"
+        return "its float weight is read by the nn.MultiheadAttention it belongs to"
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):
-        return "has not seen an input yet, so that it has no weights"
+        return "it is lazy and has no weights before its first input"
     if parametrize.is_parametrized(module):
-        return "computes its weights at each call: call parametrize.remove_parametrizations first"
+        return "a parametrization computes its weights at each call: remove that first"
     if type(module).forward is not kind.forward or "forward" in vars(module):
-        return "overrides forward, so that its results may be others than its weights say"
+        return f"it overrides the forward of nn.{kind.__name__}, which a conversion would drop"
     if module._forward_pre_hooks or module._forward_hooks:
-        return "has forward hooks, which may change its weights, inputs or results"
+        return "it has forward hooks, which a conversion would drop"
     if not all(parameter.numel() for parameter in module.parameters()):
-        return "has an empty weight, which has no scale"
+        return "it has an empty weight"
     return None

@@ -35,7 +35,9 @@ class Int8LSTM(Int8Module):
     in int8, each with a float32 `..._scale`, and the biases in float32, which `.half()` and
     `.double()` leave as they are. The scheme belongs to the constructor, not to the state.
 
-    A row that holds NaN or infinity gives NaN from there on, in its own sequence alone.
+    A row that holds NaN or infinity gives NaN from there on, in its own sequence alone. A row's
+    results are the same bits whatever batch it is in and on however many threads.
+    `torch.export` works, with the number of steps fixed: the loop is unrolled.
 
     Args:
         scheme: A `Scheme`, or its name: "default" or "torch.ao".

@@ -103,9 +103,9 @@ def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
     """
     kind = type(module)
     if plain:
-        from . import int8_lstm
+        from . import convert
 
-        return int8_lstm.why_left_alone(module)
+        return convert.why_left_alone(module)
     if root and kind in MODULES:
         return "torch.ao replaces only modules inside a module, so wrap it in one"
     for base in (nn.LSTM, nn.GRU, nn.Linear):
@@ -181,9 +181,9 @@ def _convert_plain(
             f'modules names {", ".join(sorted(unknown))}; backend="plain" converts '
             "nn.LSTM and nn.Linear."
         )
-    from . import int8_lstm
+    from . import convert
 
-    return int8_lstm.convert_modules(model, kinds)
+    return convert.convert_modules(model, kinds)
 
 
 @cache
