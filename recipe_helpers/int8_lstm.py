@@ -37,7 +37,7 @@ class Int8LSTM(Int8Module):
 
     A row that holds NaN or infinity gives NaN from there on, in its own sequence alone. A row's
     results are the same bits whatever batch it is in and on however many threads.
-    `torch.export` works, with the number of steps fixed: the loop is unrolled.
+    `torch.export` works for a fixed number of steps: the loop is unrolled.
 
     Args:
         scheme: A `Scheme`, or its name: "default" or "torch.ao".
