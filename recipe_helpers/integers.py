@@ -141,6 +141,13 @@ def quantize_weight(name: str, weight: Tensor, scheme: Scheme = DEFAULT) -> Int8
         fault = "NaN or infinity" if weight.numel() else "no element"
         raise ModelError(f"{name} has {fault}; such a tensor has no scale: repair it first.")
     rows = weight.detach() if scheme.weights == "channel" else weight.detach().reshape(1, -1)
+    # In blocks of 4 MiB, so that converting a model takes little memory beside it.
+    blocks = [_quantize_rows(block, scheme) for block in rows.split(-(-(2**20) // rows.shape[1]))]
+    values, scale = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    return Int8Weight(values.view(weight.shape), scale)
+
+
+def _quantize_rows(rows: Tensor, scheme: Scheme) -> tuple[Tensor, Tensor]:
     peak = rows.abs().amax(dim=1)
     scale, least = peak, torch.full_like(peak, torch.inf)
     for lower in range(scheme.weight_candidates):
@@ -151,8 +158,7 @@ def quantize_weight(name: str, weight: Tensor, scheme: Scheme = DEFAULT) -> Int8
         error = torch.linalg.vector_norm(exact - exact.round().clamp(-128, 127), dim=1) / limit
         scale = torch.where(error < least, candidate, scale)
         least = torch.minimum(error, least)
-    values = (rows * (1 / scale)[:, None]).round().clamp(-128, 127)
-    return Int8Weight(values.view(weight.shape).to(torch.int8), scale)
+    return (rows * (1 / scale)[:, None]).round().clamp(-128, 127).to(torch.int8), scale
 
 
 def dequantize_weight(weight: Int8Weight) -> Tensor:
