@@ -10,7 +10,7 @@ Order of operations under the default scheme, for whoever writes the same in fas
 each operation rounded by itself, `fma` once; `round` is to the nearest integer, ties to even):
 
     peak    = max |x[r, :]|                       of row r
-    s_x     = max(peak / most, smallest_scale)    most = 2^(bits-1) - 1; NaN if peak is not finite
+    s_x     = max(peak / most, smallest_scale)    most = 2^(bits-1) - 1
     q_x     = round(x[r, k] * (1 / s_x))          0 where peak is not finite
     acc     = Σ_k q_x[r, k] · q_w[n, k]           fits int32, see `most_activation_bits`
     y[r, n] = fma(float(acc), s_x * s_w[n], bias[n])
@@ -186,12 +186,12 @@ def quantize_activations(x: Tensor, bits: int, scheme: Scheme = DEFAULT) -> tupl
         zero_point = (-low / scale).round().float()
         scale = scale.float()
     scale = scale.clamp(min=scheme.smallest_scale)
-    scale = torch.where(scale.isfinite(), scale, torch.nan)
     # In float64, so that product and sum are rounded once, before the integer is: the engines
     # take a fused multiply-add, and a tie must fall as theirs does.
     integers = (x.double() * (1 / scale) + zero_point).float().round()
     if not scheme.symmetric:
         integers = integers.clamp(0, most)
+    # Without a finite peak: integers 0 and a scale of NaN or infinity, whose product is NaN.
     return (integers - zero_point).nan_to_num(nan=0.0).to(torch.int16), scale
 
 
@@ -291,6 +291,6 @@ def run_layer(
 
 
 def _sigmoid(x: Tensor) -> Tensor:
-    # torch.sigmoid rounds differently in the last few elements of a tensor than before them, so
-    # that a row's bits would depend on the batch around it; torch.tanh does not.
+    # torch.sigmoid rounds differently in the last few elements that a thread is given, so that a
+    # row's bits would depend on the batch around it and on the threads; torch.tanh does not.
     return 0.5 * torch.tanh(0.5 * x) + 0.5

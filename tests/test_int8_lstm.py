@@ -166,6 +166,16 @@ def test_a_row_has_the_same_bits_in_any_batch_and_on_any_number_of_threads():
             assert torch.equal(int8(x)[0], whole)
 
 
+def test_a_batch_that_is_shared_out_to_threads_gives_the_same_bits():
+    """With torch.sigmoid, two of these elements differ: the share ends within a row."""
+    _, int8 = pair(4, 111)
+    x = 2 * torch.randn(1, 301, 4)
+    with threads_set(1):
+        expected = int8(x)[0]
+    with threads_set(2):
+        assert torch.equal(int8(x)[0], expected)
+
+
 def test_nan_and_infinity_stay_in_their_sequence_and_spread_only_forward():
     _, int8 = pair(6, 7)
     x = torch.randn(5, 4, 6)
@@ -290,11 +300,10 @@ def test_the_fast_path_is_asked_where_it_may_be(monkeypatch):
     assert [call[4 if len(call) == 7 else 3] for call in recorder.calls] == [9] * 4 + [16]
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_export_takes_the_reference(monkeypatch, strict):
+def test_export_takes_the_reference(monkeypatch):
     monkeypatch.setattr(int8_linear, "_kernels", lambda: pytest.fail("the fast path was asked"))
     int8, x = rh.Int8LSTM.from_float(nn.LSTM(3, 4, bidirectional=True)), torch.randn(2, 2, 3)
-    exported = torch.export.export(int8, (x,), strict=strict).module()
+    exported = torch.export.export(int8, (x,)).module()
     int8.fast = False
     for inputs in (x, 3 * x):
         assert torch.equal(exported(inputs)[0], int8(inputs)[0])
