@@ -9,24 +9,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pydoc_data import topics
 
 import torch
-from pydoc_data import topics
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from .checks import positive_int
 from .errors import ArgumentError
+from .model import SEED
 from .show import Shown, Table
 
-SEED = 29592
 UNKNOWN = "<unk>"
 END_OF_PARAGRAPH = "<eop>"
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences with one label each: `inputs` is (steps, sequences, width), `labels` (sequences)."""
+    """Sequences, shape (steps, sequences, width), and one label for each, shape (sequences)."""
 
     inputs: torch.Tensor = field(repr=False)
     labels: torch.Tensor = field(repr=False)
@@ -67,6 +67,23 @@ class ReferenceText(Shown):
     def words(self, numbers: torch.Tensor) -> str:
         """The text that these word numbers stand for, one space between words."""
         return " ".join(self.vocabulary[number] for number in numbers.flatten().tolist())
+
+    def numbers(self, words: str) -> torch.Tensor:
+        """The numbers (words) of words that are separated by spaces.
+
+        Raises:
+            ArgumentError: there is no word, or one that the vocabulary does not know.
+        """
+        known = {word: number for number, word in enumerate(self.vocabulary)}
+        given = words.split()
+        if unknown := [word for word in given if word not in known]:
+            raise ArgumentError(
+                f"words has {unknown[0]!r}, which the vocabulary of {len(known)} lower-case "
+                "words does not know; pass other words."
+            )
+        if not given:
+            raise ArgumentError(f"words is {words!r}; pass at least one word.")
+        return torch.tensor([known[word] for word in given])
 
     def table(self) -> Table:
         """Numbers of words, and how many of them the vocabulary does not know."""

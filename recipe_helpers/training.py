@@ -132,9 +132,10 @@ def train_language_model(
         model = LanguageModel(len(text.vocabulary), embedding, hidden_size, dropout=0.2)
         optimizer = torch.optim.Adam(model.parameters())
         schedule = _one_cycle(optimizer, 0.01, len(starts))
+        hidden: Hidden | None = None
         for start in progress(starts, "training"):
             piece = streams[start : start + 36]
-            logits, hidden = model(piece[:-1], None if start == 0 else hidden)
+            logits, hidden = model(piece[:-1], hidden if start else None)
             hidden = (hidden[0].detach(), hidden[1].detach())
             optimizer.zero_grad()
             cross_entropy(logits.flatten(0, 1), piece[1:].flatten()).backward()
