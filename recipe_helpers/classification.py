@@ -27,7 +27,7 @@ HIDDEN_SIZES = (4, 8, 16, 32, 64)
 SEEDS = range(5)
 
 
-def accuracy(model: nn.Module, sequences: Sequences) -> float:
+def classification_accuracy(model: nn.Module, sequences: Sequences) -> float:
     """The fraction of the sequences that a classifier names right."""
     return float((predictions(model, sequences) == sequences.labels).float().mean())
 
@@ -195,8 +195,8 @@ def _run(model: DigitClassifier, test: Sequences, hidden_size: int, seed: int) -
     return DigitRun(
         hidden_size=hidden_size,
         seed=seed,
-        fp32_accuracy=accuracy(model, test),
-        int8_accuracy=accuracy(quantized, test),
+        fp32_accuracy=classification_accuracy(model, test),
+        int8_accuracy=classification_accuracy(quantized, test),
         fp32_bytes=state_dict_bytes(model),
         int8_bytes=state_dict_bytes(quantized),
     )

@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from pydoc_data import topics
 
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from .checks import positive_int
 from .errors import ArgumentError
@@ -108,6 +105,9 @@ def digits(seed: int = SEED, test_fraction: float = 1 / 3) -> Digits:
         ArgumentError: `test_fraction` is not a fraction that leaves both parts images of each
             digit.
     """
+    from sklearn.datasets import load_digits  # a second: only where it is used
+    from sklearn.model_selection import train_test_split
+
     _fraction("test_fraction", test_fraction)
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(
@@ -143,6 +143,8 @@ def reference_text(
     Raises:
         ArgumentError: an argument is out of range.
     """
+    from pydoc_data import topics
+
     _fraction("held_out_fraction", held_out_fraction)
     positive_int("least_count", least_count)
     return corpus(topics.topics, seed, held_out_fraction, least_count)

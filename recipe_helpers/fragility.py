@@ -17,6 +17,7 @@ from torch import nn
 from . import checks
 from .data import Sequences
 from .errors import ArgumentError
+from .model import LSTMModel
 from .quantize import quantize_dynamic
 from .show import Shown, Table
 from .training import DigitClassifier
@@ -38,7 +39,7 @@ QUANTIZERS: Mapping[str, Quantizer] = {
 class Cliff(Shown):
     """Accuracy of several versions of one classifier while a factor grows."""
 
-    cause: str  # what the factor multiplies: the label of the figure's axis
+    cause: str  # what the factor multiplies, as the label of an axis
     factors: tuple[float, ...]
     accuracies: Mapping[str, tuple[float, ...]]  # version -> fraction right at each factor
     fp32_unchanged: bool  # whether every FP32 logit is the same, to the bit, at every factor
@@ -78,6 +79,14 @@ def with_unread_unit(model: DigitClassifier, factor: float = 1.0) -> DigitClassi
         larger.head.weight.copy_(nn.functional.pad(model.head.weight, (0, 1)))
         larger.head.bias.copy_(model.head.bias)
     return larger
+
+
+def with_long_memory(model: LSTMModel, bias: float = 6.0) -> LSTMModel:
+    """A copy whose forget gates stay close to one: `bias` is added to what opens them."""
+    changed = copy.deepcopy(model)
+    gates = changed.lstm.bias_ih_l0.detach().view(4, -1)  # input, forget, cell, output
+    gates[1] += bias
+    return changed
 
 
 def change_unit_of_feature(
@@ -132,7 +141,7 @@ def unread_unit_cliff(
     def versions(factor: float) -> dict[str, torch.Tensor]:
         return _all_logits(with_unread_unit(model, factor), sequences)
 
-    return _cliff("weights of an unread unit, times", factors, versions, sequences.labels)
+    return _cliff("factor on the weights of an unread unit", factors, versions, sequences.labels)
 
 
 def feature_unit_cliff(
@@ -156,7 +165,7 @@ def feature_unit_cliff(
         rescaled = _logits(quantize_dynamic(better), same)
         return _all_logits(changed, data) | {RESCALED: rescaled}
 
-    return _cliff("one feature's numbers, times", factors, versions, sequences.labels)
+    return _cliff("factor on the numbers of one feature", factors, versions, sequences.labels)
 
 
 def loud_passage_cliff(
@@ -180,7 +189,7 @@ def loud_passage_cliff(
         both = Sequences(torch.cat([sequences.inputs, following]), sequences.labels)
         return _all_logits(model, both, steps) | {APART: apart}
 
-    return _cliff("brightness of what follows, times", factors, versions, sequences.labels)
+    return _cliff("factor on the brightness of what follows", factors, versions, sequences.labels)
 
 
 def _cliff(

@@ -22,7 +22,10 @@ class Interval:
 
     def percent(self, digits: int = 2) -> str:
         """As percentages with a sign: `-0.03 (-0.20 to +0.13)`."""
-        mean, low, high = (f"{100 * x:+.{digits}f}" for x in (self.mean, self.low, self.high))
+        mean, low, high = (
+            f"{round(100 * x, digits) + 0.0:+.{digits}f}"  # + 0.0: no negative zero
+            for x in (self.mean, self.low, self.high)
+        )
         return f"{mean} ({low} to {high})"
 
 

@@ -94,7 +94,7 @@ def _losses(name: str, model: nn.Module, words: torch.Tensor) -> torch.Tensor:
     return torch.cat(losses)
 
 
-def generate(
+def generate_text(
     model: nn.Module, text: ReferenceText, prompt: str, words: int = 40, seed: int = 0
 ) -> str:
     """Continue a prompt word by word, drawing each word from the model's probabilities.

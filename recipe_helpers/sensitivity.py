@@ -39,7 +39,7 @@ class Sensitivity(Shown):
         return Table(("rounded", *self.sqnr_db), rows, "", note)
 
 
-def sensitivity(lstms: Mapping[str, tuple[nn.LSTM, torch.Tensor]]) -> Sensitivity:
+def sensitivity_by_part(lstms: Mapping[str, tuple[nn.LSTM, torch.Tensor]]) -> Sensitivity:
     """Round one part of each LSTM at a time, then all, and compare the outputs with FP32.
 
     Args:

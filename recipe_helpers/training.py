@@ -151,6 +151,11 @@ def in_streams(words: torch.Tensor, streams: int) -> torch.Tensor:
     return words[: length * streams].view(streams, length).t().contiguous()
 
 
+def hidden_states(model: LanguageModel) -> nn.Sequential:
+    """The part of a language model, float or quantized, that returns the LSTM's hidden states."""
+    return nn.Sequential(model.encoder, model.rnn).eval()
+
+
 def _one_cycle(
     optimizer: torch.optim.Optimizer, peak: float, steps: int
 ) -> torch.optim.lr_scheduler.OneCycleLR:
