@@ -23,7 +23,7 @@ from .sensitivity import error_by_position
 
 _LOOKS = {
     FP32: {"color": FP32_COLOR, "marker": "o", "markersize": 8, "alpha": 0.6},
-    PER_TENSOR: {"color": INT8_COLOR, "marker": "s"},
+    PER_TENSOR: {"color": INT8_COLOR, "marker": "s", "markersize": 7},
     PER_CHANNEL: {"color": COLORS[3], "marker": "D"},
     PLAIN: {"color": PLAIN_COLOR, "marker": "^"},
     RESCALED: {"color": "black", "marker": "x", "linestyle": "--", "linewidth": 1},
@@ -36,9 +36,9 @@ def pareto(study: DigitStudy) -> RecipeFigure:
     """Test accuracy against file size, FP32 and INT8, one point per width."""
     figure, axes = new_figure("accuracy against file size, FP32 and INT8", height=4.0)
     said = []
-    for kind, color, marker, beside in (
-        ("fp32", FP32_COLOR, "o", (10, -11)),
-        ("int8", INT8_COLOR, "s", (-10, 5)),
+    for kind, color, marker in (
+        ("fp32", FP32_COLOR, "o"),
+        ("int8", INT8_COLOR, "s"),
     ):
         sizes, means, spreads = [], [], []
         for width in study.hidden_sizes:
@@ -47,6 +47,8 @@ def pareto(study: DigitStudy) -> RecipeFigure:
             sizes.append(getattr(runs[0], f"{kind}_bytes") / 1e3)
             means.append(float(np.mean(found)))
             spreads.append(float(np.std(found, ddof=1)))
+            smallest = min(runs[0].fp32_bytes, runs[0].int8_bytes) == sizes[-1] * 1e3
+            beside = (-10, 5) if smallest else (10, -11)
             place = {"textcoords": "offset points", "xytext": beside, "ha": "center"}
             axes.annotate(str(width), (sizes[-1], means[-1]), color=color, **place)
         axes.errorbar(
@@ -105,7 +107,7 @@ def disagreements(found: Disagreements, most: int = 8) -> RecipeFigure:
     """The images on which two models differ, with both answers."""
     shown = min(len(found), most)
     figure, panels = new_figure(
-        "images that FP32 and INT8 name differently", columns=max(shown, 1), height=2.1,
+        "images that FP32 and INT8 name differently", columns=max(shown, 1), height=1.95,
         width=1.2 + 1.1 * max(shown, 2),
     )  # fmt: skip
     said = []
