@@ -174,18 +174,20 @@ def size_by_part(reference: nn.Module, candidate: nn.Module) -> PartSizes:
 
     Raises:
         ModelError: one of the two is not a module.
-        InputError: the candidate lacks a child of the reference.
+        InputError: the candidate lacks a child that holds parameters in the reference.
     """
     checks.module("reference", reference)
     after = dict(checks.module("candidate", candidate).named_children())
     parts = []
     for name, child in reference.named_children():
+        parameters = sum(p.numel() for p in child.parameters())
+        if not parameters:
+            continue
         if name not in after:
             raise InputError(
                 f"candidate has no {name}, only {', '.join(after) or 'nothing'}; "
                 "pass two versions of one model."
             )
-        if parameters := sum(p.numel() for p in child.parameters()):
-            sizes = [size_breakdown(part).payload_bytes for part in (child, after[name])]
-            parts.append(PartSize(name, parameters, *sizes))
+        sizes = [size_breakdown(part).payload_bytes for part in (child, after[name])]
+        parts.append(PartSize(name, parameters, *sizes))
     return PartSizes(tuple(parts))
