@@ -52,6 +52,7 @@ IGNORED = {
         "rh.compare_latency(language_model, quantized_lm, piece[:1, :1])": TIMES,
         'print(f"{name:12}{rh.classification_accuracy(model, digits.test):.1%}")': TRAINED,
         "parts": TRAINED,
+        'print(f"{change.percent()} %", options)': TRAINED,
         'rh.judge("C18", study, perplexity)': TRAINED,
     },
 }
