@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from recipe_helpers import training
 from recipe_helpers.data import Digits, ReferenceText, Sequences, digits
 from recipe_helpers.errors import ArgumentError
 from recipe_helpers.training import (
@@ -136,3 +137,17 @@ def test_hidden_states_are_those_of_the_model() -> None:
     with torch.inference_mode():
         states = hidden_states(model)(words)[0]
         assert torch.equal(model.decoder(states), model(words)[0])
+
+
+def test_the_hidden_state_is_carried_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    carried: list[bool] = []
+
+    class Recorder(LanguageModel):
+        def forward(self, words: torch.Tensor, hidden: tuple | None = None) -> tuple:
+            carried.append(hidden is not None)
+            assert hidden is None or not hidden[0].requires_grad  # truncated: no graph behind it
+            return super().forward(words, hidden)
+
+    monkeypatch.setattr(training, "LanguageModel", Recorder)
+    train_language_model(cycle(), embedding=4, hidden_size=4, epochs=2)
+    assert carried == [False, True, True] * 2
