@@ -150,6 +150,8 @@ def test_the_claim_of_kept_accuracy_is_judged_from_both_intervals() -> None:
     assert judge("C18", kept, worse).verdict == IN_PART
     assert judge("C18", kept, unsure).verdict == IN_PART
     assert "text" in judge("C18", kept, unsure).reason
+    wide = study({8: [-0.03, 0.0, 0.03]})  # no loss on average, but one is not excluded
+    assert judge("C18", wide, same).verdict == IN_PART
     assert judge("C18", lost, worse).verdict == FAILS
     assert judge("C18").verdict == ELSEWHERE
     assert "-3.00" in judge("C18", lost, same).measured
