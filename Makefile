@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 RECIPE := notebooks/dynamic_quantization.ipynb
+# Two at a time; a file, and so a notebook with its kernel, stays on one worker.
+PARALLEL := -n 2 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
 .DEFAULT_GOAL := help
@@ -13,7 +15,7 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/ready ## execute the recipe, write build/dynamic_quantization.html, print the summary
-	@$(BIN)/python tools/run_recipe.py $(RECIPE) build
+	@$(BIN)/python tools/run_recipe.py $(RECIPE)
 
 lab: .venv/ready ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(RECIPE)
@@ -25,13 +27,13 @@ lint: .venv/ready ## ruff: style and format, notebooks included
 	$(BIN)/ruff format --check .
 
 unit: .venv/ready ## the unit tests
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest $(PARALLEL) tests
 
 notebooks: .venv/ready ## re-run the notebooks and compare their outputs
-	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
+	$(BIN)/python -m pytest $(PARALLEL) $(NBVAL) $(NOTEBOOKS)
 
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ClearMetadataPreprocessor.enabled=True $(NOTEBOOKS)
+	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
 
 # A stamp that is made last: an installation that broke off is taken up again.
 .venv/ready: pyproject.toml constraints.txt

@@ -1,9 +1,11 @@
 """Execute a notebook, write it as an HTML page, and print the summary that it ends with.
 
-    python tools/run_recipe.py notebooks/dynamic_quantization.ipynb build
+    python tools/run_recipe.py notebooks/dynamic_quantization.ipynb
+    python tools/run_recipe.py notebooks/*.ipynb --store
 
-The notebook itself is left as it is; the page and the executed copy go to the output folder. The
-summary is the text of the cell that is tagged `summary`.
+The first leaves the notebook as it is; the page and the executed copy go to the folder `build`. The
+summary is the text of the cell that is tagged `summary`. The second stores the outputs in the
+notebooks themselves, clean for a commit.
 """
 
 from __future__ import annotations
@@ -55,27 +57,49 @@ def as_page(notebook: nbformat.NotebookNode, title: str) -> str:
     return page
 
 
+def store(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write a notebook without what differs from run to run: widget state, cells' times."""
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    nbformat.write(notebook, path)
+
+
+def report(notebook: nbformat.NotebookNode, name: str, output: Path) -> Path:
+    """Write the executed copy and the page into a folder; returns where the page is."""
+    output.mkdir(parents=True, exist_ok=True)
+    store(notebook, output / f"{name}.ipynb")
+    page = output / f"{name}.html"
+    page.write_text(as_page(notebook, name.replace("_", " ").capitalize()), encoding="utf-8")
+    return page
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line; 1 where a cell raised."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("output", type=Path, help="folder for the page and the executed copy")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("notebooks", type=Path, nargs="+", metavar="notebook.ipynb")
+    parser.add_argument("--store", action="store_true", help="store outputs in the notebooks")
+    parser.add_argument("--output", type=Path, default=Path("build"), help="folder of the pages")
     chosen = parser.parse_args(arguments)
-    notebook = nbformat.read(chosen.notebook, as_version=4)
-    started = time.perf_counter()
-    try:
-        execute(notebook, chosen.notebook.parent)
-    except CellExecutionError as error:
-        print(f"{chosen.notebook}: a cell failed.\n{error}", file=sys.stderr)
-        return 1
-    elapsed_s = time.perf_counter() - started
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    name = chosen.notebook.stem
-    nbformat.write(notebook, chosen.output / f"{name}.ipynb")
-    page = chosen.output / f"{name}.html"
-    page.write_text(as_page(notebook, name.replace("_", " ").capitalize()), encoding="utf-8")
-    print(summary(notebook))
-    print(f"\nRan in {elapsed_s:.0f} s. Read the whole report: {page}")
+    for path in chosen.notebooks:
+        notebook = nbformat.read(path, as_version=4)
+        started = time.perf_counter()
+        try:
+            execute(notebook, path.parent)
+        except CellExecutionError as error:
+            print(f"{path}: a cell failed.\n{error}", file=sys.stderr)
+            return 1
+        elapsed_s = time.perf_counter() - started
+        if chosen.store:
+            store(notebook, path)
+            print(f"{path}: stored, ran in {elapsed_s:.0f} s.")
+        else:
+            page = report(notebook, path.stem, chosen.output)
+            print(summary(notebook))
+            print(f"\nRan in {elapsed_s:.0f} s. Read the whole report: {page}")
     return 0
 
 
