@@ -32,14 +32,14 @@ _HOME = {
             "train_classifier train_language_model tutorial_language_model DigitClassifier "
             "LanguageModel hidden_states in_streams"
         ),
-        "progress": "progress_bar",
+        "bars": "progress_bar",
         "classification": "classification_accuracy disagreements digit_study",
         "language": "compare_perplexity generate_text size_by_part",
         "fragility": (
             "unread_unit_cliff feature_unit_cliff loud_passage_cliff with_unread_unit "
             "with_long_memory"
         ),
-        "sensitivity": "sensitivity_by_part fake_quantized",
+        "rounded_parts": "sensitivity_by_part fake_quantized",
         "accuracy": (
             "compare_outputs paired_outputs error_over_steps error_over_seeds named_tensors"
         ),

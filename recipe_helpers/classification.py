@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from . import checks
+from .bars import Progress, silent
 from .data import Sequences, digits
 from .errors import ArgumentError
 from .intervals import Interval, mean_interval
-from .progress import Progress, silent
 from .quantize import quantize_dynamic
 from .show import Shown, Table, in_bytes
 from .size import state_dict_bytes

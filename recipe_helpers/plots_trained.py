@@ -19,7 +19,7 @@ from .plots import (
     drawn,
     new_figure,
 )
-from .sensitivity import error_by_position
+from .rounded_parts import error_by_position
 
 _LOOKS = {
     FP32: {"color": FP32_COLOR, "marker": "o", "markersize": 8, "alpha": 0.6},

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from .bars import Progress, silent
 from .checks import positive_int
 from .data import SEED, Digits, ReferenceText
-from .progress import Progress, silent
 from .settings import seeded, threads_set
 
 Hidden = tuple[torch.Tensor, torch.Tensor]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from recipe_helpers import progress
-from recipe_helpers.progress import progress_bar, silent
+from recipe_helpers import bars
+from recipe_helpers.bars import progress_bar, silent
 
 
 class Handle:
@@ -35,8 +35,8 @@ def test_a_notebook_gets_one_output_that_ends_complete(
         outputs.append([line["text/plain"]])
         return Handle(outputs[-1])
 
-    monkeypatch.setattr(progress, "get_ipython", object)
-    monkeypatch.setattr(progress, "display", display)
+    monkeypatch.setattr(bars, "get_ipython", object)
+    monkeypatch.setattr(bars, "display", display)
     assert list(progress_bar(range(4), "digits")) == [0, 1, 2, 3]
     (states,) = outputs
     assert states[0].startswith("digits:   0%")

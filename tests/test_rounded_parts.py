@@ -9,7 +9,7 @@ from torch import nn
 from recipe_helpers.accuracy import StepErrors
 from recipe_helpers.errors import ArgumentError, InputError, ModelError
 from recipe_helpers.quantize import quantize_dynamic
-from recipe_helpers.sensitivity import (
+from recipe_helpers.rounded_parts import (
     ALL,
     MEASURED,
     PARTS,
