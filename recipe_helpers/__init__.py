@@ -46,6 +46,8 @@ _HOME = {
         "integers": "Scheme",
         "int8_linear": "Int8Linear",
         "int8_lstm": "Int8LSTM",
+        "fused": "fast_path FastPathWarning",
+        "fused_float": "FusedFloatLSTM",
     }.items()
     for name in names.split()
 }

@@ -20,12 +20,17 @@ from .integers import DEFAULT, Int8Weight, Scheme, as_scheme
 
 @functools.cache
 def _kernels() -> ModuleType | None:
-    """The fast path, or None where it cannot be had."""
-    try:
-        from . import kernels
-    except ImportError:
-        return None
-    return kernels
+    """The fast path, or None where it cannot be had, which it says once."""
+    from . import fused
+
+    return fused if fused.compiled() else None
+
+
+@functools.cache
+def _usual(scheme: Scheme) -> bool:
+    """Whether activations are quantized by the rules that the fast path knows."""
+    rules = replace(scheme, activation_bits=None, weight_candidates=1)
+    return rules == replace(DEFAULT, weight_candidates=1)
 
 
 class Int8Module(nn.Module):
@@ -48,10 +53,9 @@ class Int8Module(nn.Module):
         return None if values is None else Int8Weight(values, getattr(self, f"{name}_scale"))
 
     def _fast(self) -> ModuleType | None:
-        rules = replace(self.scheme, activation_bits=None, weight_candidates=1)
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        usable = rules == replace(DEFAULT, weight_candidates=1) and not traced
-        return _kernels() if usable and self.fast is not False else None
+        usable = self.fast is not False and not traced and _usual(self.scheme)
+        return _kernels() if usable else None
 
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
         # .half() and .double() would spoil the scales, and there is nothing to gain.

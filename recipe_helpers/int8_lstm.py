@@ -118,7 +118,6 @@ class Int8LSTM(Int8Module):
                     setattr(made, name, getattr(lstm, name).detach().clone())
         return made.train(lstm.training)
 
-    @torch.no_grad()
     def forward(
         self,
         input: Tensor | PackedSequence,  # noqa: A002
@@ -138,6 +137,18 @@ class Int8LSTM(Int8Module):
         Raises:
             InputError: Shapes or dtypes do not fit, or the sequence is empty.
         """
+        if (fast := self._fast()) is not None:
+            done = fast.run_lstm(self, input, hx)
+            if done is not None:
+                return done
+        with torch.no_grad():
+            return self._forward(input, hx)
+
+    def _forward(
+        self,
+        input: Tensor | PackedSequence,  # noqa: A002
+        hx: State | None,
+    ) -> tuple[Tensor | PackedSequence, State]:
         packed = isinstance(input, PackedSequence)
         steps = self._checked(input.data if packed else input, packed)
         batched = packed or steps.dim() == 3
@@ -165,10 +176,16 @@ class Int8LSTM(Int8Module):
     def _run(
         self, data: Tensor, batch_sizes: list[int], hidden: Tensor, cell: Tensor
     ) -> tuple[Tensor, State]:
-        fast = self._fast()
-        run = integers.run_layer if fast is None else fast.run_layer
+        suffixes = [suffix for _, suffix in self._suffixes()]
+        if (fast := self._fast()) is not None:
+            most = self.scheme.largest_integer(self.activation_bits)
+            state = hidden, cell
+            sizes = tuple(batch_sizes)
+            done = fast.run_layers(self._buffers, suffixes, data, sizes, state, most)
+            if done is not None:
+                return done
         finals, outputs = [], []
-        for index, (_, suffix) in enumerate(self._suffixes()):
+        for index, suffix in enumerate(suffixes):
             weights = LayerWeights(
                 self._weight(f"weight_ih{suffix}"),
                 self._weight(f"weight_hh{suffix}"),
@@ -178,7 +195,7 @@ class Int8LSTM(Int8Module):
             )
             reverse = suffix.endswith("_reverse")
             state = hidden[index], cell[index]
-            output, final = run(
+            output, final = integers.run_layer(
                 data, batch_sizes, state, weights, self.activation_bits, self.scheme, reverse
             )
             finals.append(final)

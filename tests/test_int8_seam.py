@@ -15,12 +15,14 @@ class Recorder:
     def __init__(self):
         self.calls = []
 
-    def run_layer(self, *arguments):
-        self.calls.append(arguments)
-        return integers.run_layer(*arguments)
+    def run_lstm(self, module, data, hx):
+        self.calls.append(("run_lstm", data, hx))
+
+    def run_layers(self, *arguments):
+        self.calls.append(("run_layers", *arguments))
 
     def run_linear(self, *arguments):
-        self.calls.append(arguments)
+        self.calls.append(("run_linear", *arguments))
         return integers.run_linear(*arguments)
 
 
@@ -35,15 +37,20 @@ def test_the_fast_path_is_asked_where_it_may_be(monkeypatch):
 
     fast = rh.Int8LSTM.from_float(lstm)
     assert torch.equal(fast(x)[0], expected)
-    assert [call[6] for call in recorder.calls] == [False, True, False, True]
-    for data, batch_sizes, _, weights, bits, _, _ in recorder.calls:
-        assert (len(data), batch_sizes, bits) == (20, [4] * 5, 16)
-        assert weights.ih.values.shape == (28, data.shape[1])
-        assert weights.hh.scale.shape == weights.bias_ih.shape == weights.bias_hh.shape == (28,)
+    (short, *arguments), (general, tensors, suffixes, data, batch_sizes, state, most) = (
+        recorder.calls
+    )
+    assert (short, arguments) == ("run_lstm", [x, None])
+    assert (general, tensors) == ("run_layers", fast._buffers)
+    assert suffixes == ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
+    assert (len(data), batch_sizes, most) == (20, (4,) * 5, 2**15 - 1)
+    assert [part.shape for part in state] == [(4, 4, 7), (4, 4, 7)]
     recorder.calls.clear()
     rh.Int8LSTM.from_float(lstm, scheme=Scheme(activation_bits=9))(x)
     rh.Int8Linear.from_float(nn.Linear(6, 3))(x)
-    assert [call[4 if len(call) == 7 else 3] for call in recorder.calls] == [9] * 4 + [16]
+    assert recorder.calls[1][-1] == 2**8 - 1
+    assert recorder.calls[2][0] == "run_linear"
+    assert recorder.calls[2][4] == 16
 
 
 def test_export_takes_the_reference(monkeypatch):
