@@ -1,0 +1,135 @@
+"""The runtimes that `peers.py` compares: each a callable on the same LSTM, inputs and threads."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recipe_helpers.int8_lstm import Int8LSTM
+from recipe_helpers.settings import deprecations_silenced
+from recipe_helpers.size import state_dict_bytes
+
+OURS = "Int8LSTM"
+TORCH = ("torch FP32", "torch.ao INT8", "torch.ao INT8 per channel")
+ONNX = ("ONNX Runtime FP32", "ONNX Runtime INT8", "ONNX Runtime INT8 default")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the comparison."""
+
+    width: int
+    batch: int = 1
+    threads: int = 1
+    layers: int = 1
+    steps: int = 20
+
+    @property
+    def title(self) -> str:
+        """The case in words."""
+        plain = f"width {self.width}, batch {self.batch}, threads {self.threads}"
+        more = f", {self.layers} layers, {self.steps} steps"
+        return plain + more * (self.layers > 1)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one call."""
+        return self.steps * self.batch * self.layers * 8 * self.width**2
+
+    @property
+    def bytes_per_call(self) -> int:
+        """int8 weights read if W_hh is read at every step and W_ih once."""
+        return self.layers * 4 * self.width**2 * (self.steps + 1)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A runtime ready to run: what to call, what came out, how large its file is."""
+
+    name: str
+    call: Callable[[], Any]
+    output: np.ndarray  # (steps, batch, width)
+    file_bytes: int
+
+
+class Recurrent(nn.Module):
+    """An LSTM inside a module, which is where torch.ao looks for one."""
+
+    def __init__(self, lstm: nn.Module) -> None:
+        super().__init__()
+        self.lstm = lstm
+
+    def forward(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Any]:
+        """The outputs and the final state."""
+        return self.lstm(inputs, (hidden, cell))
+
+
+def make(case: Case, *, with_onnx: bool) -> list[Contender]:
+    """All contenders on one LSTM with PyTorch's own initialization and normal inputs."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(29592)
+        model = Recurrent(nn.LSTM(case.width, case.width, case.layers)).eval()
+        inputs = torch.randn(case.steps, case.batch, case.width)
+        state = [torch.randn(case.layers, case.batch, case.width) for _ in range(2)]
+    arguments = (inputs, *state)
+    made = [torch_contender(name, m, arguments) for name, m in torch_models(model)]
+    return made + list(onnx_contenders(model, arguments, case.threads)) if with_onnx else made
+
+
+def torch_models(model: Recurrent) -> Iterator[tuple[str, nn.Module]]:
+    """Ours first, then the float model and what torch.ao makes of it."""
+    from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
+
+    yield OURS, Recurrent(Int8LSTM.from_float(model.lstm))
+    yield TORCH[0], model
+    with deprecations_silenced():
+        yield TORCH[1], quantize_dynamic(model, {nn.LSTM}, dtype=torch.qint8)
+        yield TORCH[2], quantize_dynamic(model, {nn.LSTM: per_channel_dynamic_qconfig})
+
+
+def torch_contender(name: str, model: nn.Module, arguments: tuple[Tensor, ...]) -> Contender:
+    """A model of PyTorch; its file is what torch.save makes of its state_dict."""
+    with torch.inference_mode(), deprecations_silenced():
+        output = model(*arguments)[0].numpy()
+        size = state_dict_bytes(model)
+    return Contender(name, lambda: model(*arguments), output, size)
+
+
+def onnx_contenders(
+    model: nn.Module, arguments: tuple[Tensor, ...], threads: int
+) -> Iterator[Contender]:
+    """ONNX Runtime on the exported model; weights are packed when the session is made."""
+    import onnxruntime
+    from onnxruntime.quantization import quantize_dynamic
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    feed = {name: x.numpy() for name, x in zip(("x", "h", "c"), arguments, strict=True)}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{index}.onnx") for index in range(3)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter that needs no compiler is the older one
+            torch.onnx.export(model, arguments, paths[0], dynamo=False, input_names=list(feed))
+        logging.disable(logging.WARNING)
+        try:
+            quantize_dynamic(paths[0], paths[1], per_channel=True, reduce_range=True)
+            quantize_dynamic(paths[0], paths[2])
+        finally:
+            logging.disable(logging.NOTSET)
+        for name, path in zip(ONNX, paths, strict=True):
+            session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+            output = session.run(None, feed)[0]
+            size = path.stat().st_size
+            yield Contender(name, lambda session=session: session.run(None, feed), output, size)
