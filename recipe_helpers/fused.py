@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import struct
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,7 @@ _BLOCKS_PER_THREAD = 4
 _CHUNK_ROWS = 64  # rows of input that one pass over W_ih serves
 _LANES = 16
 _KEPT_BYTES = 1 << 20  # working buffers up to this size are kept for the next call
+_ADDRESSES = struct.Struct("@14q")  # the part of a Task that differs from call to call
 ARITHMETIC = ("float", "weights", "integer")  # the kinds of kernels.py
 
 
@@ -94,9 +96,7 @@ def compiled() -> ModuleType | None:
 
 def _plain(*tensors: Tensor) -> bool:
     """Whether these are ordinary float32 tensors in the CPU's memory."""
-    return all(
-        type(x) is Tensor and x.dtype is torch.float32 and x.device.type == "cpu" for x in tensors
-    )
+    return all(type(x) is Tensor and x.dtype is torch.float32 and x.is_cpu for x in tensors)
 
 
 def run_lstm(
@@ -115,10 +115,9 @@ def run_lstm(
         hx = tuple(data.new_zeros(len(suffixes), batch, width) for width in widths)
     elif type(hx) is not tuple or len(hx) != 2 or not _plain(*hx):
         return None
-    for part, width in zip(hx, widths, strict=True):
-        if part.shape != (len(suffixes), batch, width):
-            return None
-    if inputs != module.input_size:
+    count, (outputs, hidden) = len(suffixes), widths
+    fits = hx[0].shape == (count, batch, outputs) and hx[1].shape == (count, batch, hidden)
+    if not fits or inputs != module.input_size:
         return None
     most = module.scheme.largest_integer(module.activation_bits)
     return run_layers(module._buffers, suffixes, data, (batch,) * steps, hx, most, arithmetic)
@@ -159,7 +158,9 @@ def run_layers(
     if kernels is None or not data.numel() or not _plain(data):
         return None
     kind = ARITHMETIC.index(arithmetic)
-    hidden_state, cell_state = (part.detach().contiguous() for part in state)
+    hidden_state, cell_state = (
+        (part.detach() if part.requires_grad else part).contiguous() for part in state
+    )
     h, c = hidden_state.new_empty(hidden_state.shape), cell_state.new_empty(cell_state.shape)
     batch, outputs, hidden = batch_sizes[0], h.shape[2], c.shape[2]
     directions = 2 if suffixes[-1].endswith("_reverse") else 1
@@ -176,8 +177,8 @@ def run_layers(
         plan = spare.pop() if spare else _Plan(*key)
         at_h, at_c = 4 * index * batch * outputs, 4 * index * batch * hidden
         h0, c0, h1, c1 = starts
-        plan.task[: len(addresses) + 6] = (
-            x.data_ptr(), data.data_ptr() + 4 * reverse * outputs,
+        _ADDRESSES.pack_into(
+            plan.task, 0, x.data_ptr(), data.data_ptr() + 4 * reverse * outputs,
             h0 + at_h, c0 + at_c, h1 + at_h, c1 + at_c, *addresses,
         )  # fmt: skip
         if plan.threads == 1:
