@@ -18,6 +18,8 @@ _HOME = {
             "InputError ConversionError EngineError"
         ),
         "settings": "silence_deprecations",
+        "exploration": "Choice measure_choice",
+        "explorer": "explore explore_static",
         "model": "demonstration machine working_engine LSTMModel Demonstration Machine SEED",
         "quantize": "quantize_dynamic torch_ao_available",
         "inspection": "converted_modules stored_weights Conversion StoredWeight",

@@ -64,10 +64,10 @@ class RecipeFigure(Figure):
     title: str
     alt: str
 
-    def png(self) -> bytes:
+    def png(self, dpi: float = 2 * _DPI) -> bytes:
         """The picture, as the bytes of a PNG file."""
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=2 * _DPI)
+        self.savefig(buffer, format="png", dpi=dpi)
         return buffer.getvalue()
 
     def __repr__(self) -> str:
@@ -93,7 +93,13 @@ def drawn(
 
 
 def new_figure(
-    title: str, *, columns: int = 1, rows: int = 1, width: float = 7.0, height: float = 3.4
+    title: str,
+    *,
+    columns: int = 1,
+    rows: int = 1,
+    width: float = 7.0,
+    height: float = 3.4,
+    layout: str | None = "constrained",
 ) -> tuple[RecipeFigure, Any]:
     """An empty figure of so many panels, and its Axes (one, or an array of them).
 
@@ -103,8 +109,10 @@ def new_figure(
         rows: rows of panels.
         width: in inches.
         height: in inches.
+        layout: Matplotlib's layout engine; None leaves the places to the caller, and is drawn
+            in half the time.
     """
-    figure = RecipeFigure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    figure = RecipeFigure(figsize=(width, height), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
     figure.title = figure.alt = title
     return figure, figure.subplots(rows, columns)
