@@ -124,6 +124,11 @@ def engines() -> tuple[str, ...]:
     return tuple(found)
 
 
+def recipe_choice() -> Choice:
+    """The recipe's model on one thread, with the engine in use here spelled out."""
+    return Choice(engine=next(iter(engines()), None))
+
+
 def measure_choice(choice: Choice, *, budget_s: float = BUDGET_S) -> Exploration:
     """Build the recipe's LSTM as chosen, quantize it, and compare the two models.
 

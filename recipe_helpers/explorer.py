@@ -22,10 +22,10 @@ import ipywidgets as widgets
 
 from . import explorer_page, plots_explorer
 from .errors import RecipeError
-from .exploration import Choice, Exploration, engines, measure_choice, sweep_choices
+from .exploration import Choice, Exploration, engines, measure_choice, recipe_choice, sweep_choices
 from .plots import RecipeFigure
 
-DIMENSIONS = (8, 16, 32, 64, 80, 128, 192, 256, 384, 512, 1024)
+WIDEST = 1024
 PAUSE_S = 0.04  # longer than a burst of messages takes to arrive, shorter than one notices
 _REMEMBERED = 128
 _DPI = 150
@@ -58,7 +58,7 @@ def explore_static(choice: Choice | None = None) -> RecipeFigure:
     Raises:
         ArgumentError: see `measure_choice`.
     """
-    return plots_explorer.panel(measure_choice(choice or Choice()))
+    return plots_explorer.panel(measure_choice(choice or recipe_choice()))
 
 
 class Explorer(widgets.VBox):
@@ -80,7 +80,8 @@ class Explorer(widgets.VBox):
         self.controls = _controls()
         self.reset = widgets.Button(description="Reset to the recipe's values", layout=_fitting())
         self.again = widgets.Button(description="Measure again", layout=_fitting())
-        self.numbers, self.sweep, self.message = (widgets.HTML() for _ in range(3))
+        self.numbers, self.sweep = widgets.HTML(), widgets.HTML()
+        self.message = widgets.HTML(layout=widgets.Layout(min_height="2.4em"))
         self.tabs = widgets.Tab(
             [self.numbers, self.sweep], titles=("This choice", "Across widths"), selected_index=0
         )
@@ -110,16 +111,21 @@ class Explorer(widgets.VBox):
     def wait(self) -> Exploration | None:
         """Measure what is booked now rather than in a moment; returns `result`.
 
-        For a cell or program that sets controls and reads the result in one go.
+        For a cell or program that sets controls and reads the result in one go. With the tab of
+        the sweep open, the whole sweep is measured.
         """
-        self._booking += 1
-        self._measure(self._booking)
+        loop, self._loop = self._loop, None
+        try:
+            self._changed()
+        finally:
+            self._loop = loop
         return self.result
 
     def _buttons(self) -> widgets.HBox:
         return widgets.HBox([self.reset, self.again], layout=widgets.Layout(flex_flow="row wrap"))
 
     def _reset(self, _: Any = None) -> None:
+        self._booking += 1
         self._held = True
         try:
             for name, value in _recipe_values().items():
@@ -223,8 +229,9 @@ class _Recent(OrderedDict[Choice, Value], Generic[Value]):
 def _controls() -> dict[str, Any]:
     """One labelled control per field of `Choice`.
 
-    Drop-downs and number boxes, because the label of a slider is not tied to its handle: a screen
-    reader would call it just "slider".
+    Number boxes rather than sliders, whose label is not tied to their handle: a screen reader
+    would call each just "slider". And rather than drop-downs, from which JupyterLab takes the
+    arrow keys unless they are open.
     """
     start = _recipe_values()
     same: dict[str, Any] = {
@@ -232,28 +239,26 @@ def _controls() -> dict[str, Any]:
         "layout": widgets.Layout(width="auto"),
     }
 
-    def number(name: str, description: str, most: int) -> widgets.BoundedIntText:
-        limits = {"value": start[name], "min": 1, "max": most, "continuous_update": False}
-        return widgets.BoundedIntText(description=description, **limits, **same)
+    def number(name: str, description: str, most: int, step: int = 1) -> widgets.BoundedIntText:
+        limits = {"min": step, "max": most, "step": step, "continuous_update": False}
+        return widgets.BoundedIntText(value=start[name], description=description, **limits, **same)
 
     def choice(name: str, description: str, options: tuple[Any, ...]) -> widgets.Dropdown:
         return widgets.Dropdown(options=options, value=start[name], description=description, **same)
 
-    controls = {
-        "dimension": choice("dimension", "Width (units)", DIMENSIONS),
+    return {
+        "dimension": number("dimension", "Width (units)", WIDEST, step=8),
         "layers": number("layers", "Layers", 4),
         "batch_size": number("batch_size", "Batch (sequences)", 64),
         "sequence_length": number("sequence_length", "Sequence (steps)", 200),
         "threads": number("threads", "Threads", os.cpu_count() or 1),
         "engine": choice("engine", "Quantized engine", engines()),
     }
-    assert list(controls) == [field.name for field in fields(Choice)]
-    return controls
 
 
 def _recipe_values() -> dict[str, Any]:
     """The recipe's choice, with the engine spelled out."""
-    recipe = Choice(engine=engines()[0])
+    recipe = recipe_choice()
     return {field.name: getattr(recipe, field.name) for field in fields(Choice)}
 
 
