@@ -16,14 +16,21 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 SERVER_STARTS_WITHIN_S = 60
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -38,29 +45,29 @@ class Server:
     url: str
     token: str
     folder: Path
-    settings: Path
 
     def address(self, path: str, **query: str) -> str:
         pairs = "&".join(f"{key}={value}" for key, value in {**query, "token": self.token}.items())
         return f"{self.url}{path}?{pairs}"
 
-    def use_theme(self, theme: str) -> None:
-        _write_settings(self.settings, {"apputils-extension/themes": {"theme": theme}})
-
 
 @dataclass
 class Console:
-    """What a page complained about."""
+    """The errors of a page from `listen` on: what came before is the front end's own."""
 
+    server: Server
     errors: list[str] = field(default_factory=list)
 
-    def attach(self, page) -> None:
+    def listen(self, page) -> None:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._note)
 
     def _note(self, message) -> None:
-        if message.type == "error":
-            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+        source = message.location.get("url", "")
+        # Voila asks other hosts for fonts and MathJax, which a machine without network lacks.
+        elsewhere = source.startswith("http") and not source.startswith(self.server.url)
+        if message.type == "error" and not elsewhere:
+            self.errors.append(f"{message.text} ({source})")
 
 
 def refuse(reason: str) -> None:
@@ -100,9 +107,7 @@ def server(tmp_path_factory):
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "lab" / "workspaces"),
         "IPYTHONDIR": str(home / "ipython"),
-        "PYTHONPATH": os.pathsep.join(
-            filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
-        ),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     options = {
@@ -120,7 +125,7 @@ def server(tmp_path_factory):
             command, env=environment, cwd=home, stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            started = Server(f"http://127.0.0.1:{port}", token, folder, settings)
+            started = Server(f"http://127.0.0.1:{port}", token, folder)
             _wait_for(started, process, log)
             yield started
         finally:
@@ -132,19 +137,38 @@ def server(tmp_path_factory):
                 process.wait()
 
 
-@pytest.fixture
-def console():
-    return Console()
+@pytest.fixture(scope="session")
+def recipe(server):
+    """A copy of the recipe with the cells that the explorer needs; its name on the server."""
+    notebook = nbformat.read(RECIPE, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    notebook.cells = [cell for cell in notebook.cells if _is_needed(cell)]
+    nbformat.write(notebook, server.folder / RECIPE.name)
+    return RECIPE.name
 
 
-@pytest.fixture
-def page(chromium, console):
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    console.attach(page)
-    yield page
-    context.close()
+@pytest.fixture(scope="module")
+def new_page(chromium):
+    """A function that opens an empty page of 1280 by 900 pixels."""
+    contexts = []
+
+    def open_page():
+        contexts.append(chromium.new_context(viewport={"width": 1280, "height": 900}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def _is_needed(cell: nbformat.NotebookNode) -> bool:
+    """The imports and the cells tagged for the explorer; the others take half a minute to run."""
+    is_import = cell.cell_type == "code" and cell.source.startswith("import ")
+    return is_import or "explorer" in cell.metadata.get("tags", ())
 
 
 def _free_port() -> int:
