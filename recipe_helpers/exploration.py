@@ -89,6 +89,8 @@ class Exploration(Shown):
     def table(self) -> Table:
         """One row each for size, latency and accuracy."""
         size, latency, accuracy = self.size, self.latency, self.accuracy
+        undecided = latency.verdict == INCONCLUSIVE
+        outcome = latency.verdict if undecided else f"INT8 is {latency.verdict}"
         rows = [
             (
                 "state dict",
@@ -100,7 +102,7 @@ class Exploration(Shown):
                 "time of one call, median",
                 microseconds(latency.reference.median_us),
                 microseconds(latency.candidate.median_us),
-                f"{latency.speedup.median:.2f} to 1: INT8 is {latency.verdict}",
+                f"{latency.speedup.median:.2f} to 1, {outcome}",
             ),
             (
                 "mean |output|",

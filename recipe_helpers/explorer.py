@@ -29,7 +29,7 @@ WIDEST = 1024
 PAUSE_S = 0.04  # longer than a burst of messages takes to arrive, shorter than one notices
 _REMEMBERED = 128
 _DPI = 150
-_WIDE = "minmax(260px, 1fr)"
+_WIDE = "minmax(270px, 1fr)"
 _SWEEP_TAB = 1
 _READ_THE_SWEEP = (
     "The same choice at other widths. The star is the width chosen; above the dashed line INT8 "
@@ -235,7 +235,7 @@ def _controls() -> dict[str, Any]:
     """
     start = _recipe_values()
     same: dict[str, Any] = {
-        "style": {"description_width": "9em"},
+        "style": {"description_width": "10em"},
         "layout": widgets.Layout(width="auto"),
     }
 

@@ -13,7 +13,7 @@ from .exploration import Exploration
 
 _STYLE = """<style>
 .rh-page { color: var(--jp-ui-font-color1, #222); font-size: var(--jp-ui-font-size1, 13px);
-  line-height: 1.45; }
+  line-height: 1.45; max-width: 900px; }
 .rh-page p { margin: 0.2em 0 0.6em; }
 .rh-page .rh-verdict { font-size: 1.15em; font-weight: 600; }
 .rh-page table { border-collapse: collapse; margin: 0 0 0.8em; }

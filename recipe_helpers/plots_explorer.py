@@ -44,7 +44,7 @@ def panel(exploration: Exploration) -> RecipeFigure:
     medians = latency.reference.median_us, latency.candidate.median_us
     scale = _bars(axes[1], medians, _TIMES, "time of one call")
     _quartiles(axes[1], (latency.reference, latency.candidate), scale)
-    axes[1].set_title(f"latency: {latency.speedup.median:.2f} to 1, INT8 {latency.verdict}")
+    axes[1].set_title(f"latency: {latency.speedup.median:.2f} to 1, {latency.verdict}")
     _diagonal(axes[2], exploration.outputs)
     axes[2].set_title(f"outputs: {exploration.accuracy.relative:.2%} apart")
     figure.alt = (
@@ -70,6 +70,7 @@ def sweep(explorations: Sequence[Exploration], current: Exploration) -> RecipeFi
         place.plot(dimensions, [value(e) for e in explorations], "o-", color=INT8_COLOR)
         place.plot(current.choice.dimension, value(current), "*", **_STAR)
         width_axis(place, tuple(d for d in dimensions if d in SWEEP_DIMENSIONS) or dimensions)
+        place.tick_params("x", labelrotation=0, labelsize=8.5)
         place.set_xlabel("width (units)")
         place.set_ylabel(label)
         place.set_title(title)

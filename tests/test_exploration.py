@@ -185,7 +185,7 @@ class TestWords:
         result = with_latency(recipe, Ratio(3.0, 2.9, 3.1), FASTER)
         size, latency, accuracy = result.table().rows
         assert size[1:] == ("4,573 bytes", "3,549 bytes", "1.29 to 1")
-        assert latency[1:] == ("300 µs", "100 µs", "3.00 to 1: INT8 is faster")
+        assert latency[1:] == ("300 µs", "100 µs", "3.00 to 1, INT8 is faster")
         assert accuracy[1] == f"{result.accuracy.reference_mean:.5f}"
         assert accuracy[2] == f"{result.accuracy.candidate_mean:.5f}"
 

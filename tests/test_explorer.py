@@ -70,7 +70,7 @@ class TestPanel:
     def test_every_control_is_labelled_and_takes_arrow_keys(self):
         for control in rh.explore().controls.values():
             assert control.description
-            assert control.style.description_width == "9em"
+            assert control.style.description_width == "10em"
             assert isinstance(control, widgets.BoundedIntText | widgets.Dropdown)
 
     def test_offers_the_engines_there_are(self):

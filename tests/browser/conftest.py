@@ -50,6 +50,27 @@ class Server:
         pairs = "&".join(f"{key}={value}" for key, value in {**query, "token": self.token}.items())
         return f"{self.url}{path}?{pairs}"
 
+    def wait_for_kernels(self, page, within_s: float = 60) -> None:
+        """Until every kernel rests and a front end talks to it; one started too early asks back."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            with urllib.request.urlopen(self.address("/api/kernels"), timeout=5) as answer:
+                kernels = json.load(answer)
+            if kernels and all(k["connections"] and _rests(k) for k in kernels):
+                page.wait_for_timeout(500)
+                return
+            page.wait_for_timeout(200)
+        pytest.fail(f"no kernel is ready after {within_s} s: {kernels}")
+
+    def stop_kernels(self) -> None:
+        """Shut all kernels down, so that the next test has the machine to itself."""
+        with urllib.request.urlopen(self.address("/api/kernels"), timeout=5) as answer:
+            kernels = json.load(answer)
+        for kernel in kernels:
+            address = self.address(f"/api/kernels/{kernel['id']}")
+            request = urllib.request.Request(address, method="DELETE")
+            urllib.request.urlopen(request, timeout=20).close()
+
 
 @dataclass
 class Console:
@@ -150,11 +171,12 @@ def recipe(server):
 
 
 @pytest.fixture(scope="module")
-def new_page(chromium):
+def new_page(chromium, server):
     """A function that opens an empty page of 1280 by 900 pixels."""
     contexts = []
 
     def open_page():
+        server.stop_kernels()
         contexts.append(chromium.new_context(viewport={"width": 1280, "height": 900}))
         page = contexts[-1].new_page()
         page.set_default_timeout(30_000)
@@ -169,6 +191,10 @@ def _is_needed(cell: nbformat.NotebookNode) -> bool:
     """The imports and the cells tagged for the explorer; the others take half a minute to run."""
     is_import = cell.cell_type == "code" and cell.source.startswith("import ")
     return is_import or "explorer" in cell.metadata.get("tags", ())
+
+
+def _rests(kernel: dict) -> bool:
+    return kernel["execution_state"] == "idle"
 
 
 def _free_port() -> int:
