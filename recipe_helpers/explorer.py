@@ -121,6 +121,11 @@ class Explorer(widgets.VBox):
             self._loop = loop
         return self.result
 
+    def forget(self) -> None:
+        """Drop every result measured before, but not what is shown."""
+        self._results.clear()
+        self._pages.clear()
+
     def _buttons(self) -> widgets.HBox:
         return widgets.HBox([self.reset, self.again], layout=widgets.Layout(flex_flow="row wrap"))
 

@@ -22,7 +22,8 @@ _STYLE = """<style>
 .rh-page th, .rh-page td { padding: 0.2em 1.2em 0.2em 0; text-align: left; font-weight: 400;
   border-bottom: 1px solid var(--jp-border-color2, #ccc); }
 .rh-page thead th { font-weight: 600; }
-.rh-page img { display: block; width: 100%; max-width: 900px; height: auto;
+.rh-page .rh-picture { overflow-x: auto; }
+.rh-page img { display: block; width: 100%; min-width: 560px; max-width: 900px; height: auto;
   background: white; border-radius: 4px; }
 .rh-page .rh-error { border-left: 4px solid var(--jp-error-color1, #c62828);
   padding: 0.3em 0.7em; margin: 0; }
@@ -30,7 +31,7 @@ _STYLE = """<style>
 
 
 def numbers(exploration: Exploration, picture: str) -> str:
-    """The verdict, the table of numbers and a picture (an `<img>` element, see `image`)."""
+    """The verdict, the table of numbers and a picture (see `image`)."""
     table = exploration.table()
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.headers)
     body = "".join(
@@ -47,9 +48,13 @@ def numbers(exploration: Exploration, picture: str) -> str:
 
 
 def image(png: bytes, alt: str) -> str:
-    """An `<img>` element that holds the picture itself and its alternative text."""
+    """An `<img>` element that holds the picture itself and its alternative text.
+
+    It can be scrolled where the page is too narrow for its letters, also by keyboard.
+    """
     encoded = base64.b64encode(png).decode("ascii")
-    return f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt)}">'
+    picture = f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt)}">'
+    return f'<div class="rh-picture" tabindex="0">{picture}</div>'
 
 
 def figure(picture: str, sentence: str) -> str:

@@ -205,7 +205,10 @@ class TestPage:
 
     def test_image_carries_the_very_bytes_and_an_escaped_text(self):
         png = b"\x89PNG\r\n\x1a\n and the rest"
-        ((tag, attributes),) = Document("</style>" + explorer_page.image(png, 'a "b" <c>')).elements
+        (box, (tag, attributes)) = Document(
+            "</style>" + explorer_page.image(png, 'a "b" <c>')
+        ).elements
+        assert box[1]["tabindex"] == "0"
         assert tag == "img"
         assert attributes["alt"] == 'a "b" <c>'
         head, _, data = attributes["src"].partition(",")
