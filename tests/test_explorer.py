@@ -124,7 +124,7 @@ class TestControls:
         explorer = rh.explore()
         explorer.controls["dimension"].value = 16
         demo = rh.demonstration(dimension=16)
-        quantized = rh.quantize_dynamic(demo.model, engine=working_engine(explorer))
+        quantized = rh.quantize_dynamic(demo.model, engine=engine_of(explorer))
         size = rh.compare_size(demo.model, quantized)
         accuracy = rh.compare_outputs(demo.model, quantized, *demo.arguments)
         words = said(explorer.numbers)
@@ -155,6 +155,14 @@ class TestControls:
     def test_measure_again_does(self, measured):
         explorer = rh.explore()
         explorer.again.click()
+        assert measured == [RECIPE, RECIPE]
+
+    def test_forget_drops_the_results_but_not_what_is_shown(self, measured):
+        explorer = rh.explore()
+        shown = explorer.numbers.value
+        explorer.forget()
+        assert explorer.numbers.value == shown
+        explorer.wait()
         assert measured == [RECIPE, RECIPE]
 
     def test_remembers_a_bounded_number_of_choices(self, measured, monkeypatch):
@@ -348,6 +356,6 @@ class TestUnderAnEventLoop:
         assert "2 layers" in picture(explorer.sweep)[1]
 
 
-def working_engine(explorer):
+def engine_of(explorer):
     engine = explorer.controls["engine"].value
     return None if engine == "plain" else engine

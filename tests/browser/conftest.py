@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -70,25 +70,6 @@ class Server:
             address = self.address(f"/api/kernels/{kernel['id']}")
             request = urllib.request.Request(address, method="DELETE")
             urllib.request.urlopen(request, timeout=20).close()
-
-
-@dataclass
-class Console:
-    """The errors of a page from `listen` on: what came before is the front end's own."""
-
-    server: Server
-    errors: list[str] = field(default_factory=list)
-
-    def listen(self, page) -> None:
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", self._note)
-
-    def _note(self, message) -> None:
-        source = message.location.get("url", "")
-        # Voila asks other hosts for fonts and MathJax, which a machine without network lacks.
-        elsewhere = source.startswith("http") and not source.startswith(self.server.url)
-        if message.type == "error" and not elsewhere:
-            self.errors.append(f"{message.text} ({source})")
 
 
 def refuse(reason: str) -> None:
@@ -166,6 +147,8 @@ def recipe(server):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     notebook.cells = [cell for cell in notebook.cells if _is_needed(cell)]
+    if not any("rh.explore()" in cell.source for cell in notebook.cells):
+        notebook.cells.append(nbformat.v4.new_code_cell("rh.explore()"))
     nbformat.write(notebook, server.folder / RECIPE.name)
     return RECIPE.name
 
@@ -188,9 +171,8 @@ def new_page(chromium, server):
 
 
 def _is_needed(cell: nbformat.NotebookNode) -> bool:
-    """The imports and the cells tagged for the explorer; the others take half a minute to run."""
-    is_import = cell.cell_type == "code" and cell.source.startswith("import ")
-    return is_import or "explorer" in cell.metadata.get("tags", ())
+    """The imports and the explorer; the other cells take half a minute to run."""
+    return cell.cell_type == "code" and cell.source.startswith(("import ", "rh.explore"))
 
 
 def _rests(kernel: dict) -> bool:

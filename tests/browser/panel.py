@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -35,6 +36,25 @@ _CONTRAST = """element => {
   const [low, high] = [light(parse(getComputedStyle(element).color)), light(back)].sort();
   return (Math.max(low, high) + 0.05) / (Math.min(low, high) + 0.05);
 }"""
+
+
+@dataclass
+class Console:
+    """The errors of a page from `listen` on: what came before is the front end's own."""
+
+    url: str  # of the server
+    errors: list[str] = field(default_factory=list)
+
+    def listen(self, page) -> None:
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._note)
+
+    def _note(self, message) -> None:
+        source = message.location.get("url", "")
+        # Voila asks other hosts for fonts and MathJax, which a machine without network lacks.
+        elsewhere = source.startswith("http") and not source.startswith(self.url)
+        if message.type == "error" and not elsewhere:
+            self.errors.append(f"{message.text} ({source})")
 
 
 class Panel:

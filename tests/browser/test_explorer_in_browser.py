@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import nbformat
 import panel as act
 import pytest
-from conftest import Console
-from panel import Panel
+from panel import Console, Panel
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -31,7 +30,7 @@ def visit(page, server, path: str) -> Visit:
     page.goto(server.address(path))
     expect(page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=act.SLOW_MS)
     server.wait_for_kernels(page)
-    console = Console(server)
+    console = Console(server.url)
     console.listen(page)
     run_all(page)
     panel = Panel(page)
@@ -103,7 +102,7 @@ def test_voila_by_keyboard(new_page, server):
     notebook = nbformat.v4.new_notebook(cells=[cell])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, server.folder / "alone.ipynb")
-    page, console = new_page(), Console(server)
+    page, console = new_page(), Console(server.url)
     page.goto(server.address("/voila/render/alone.ipynb"))
     panel = Panel(page)
     panel.appears()
