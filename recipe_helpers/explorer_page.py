@@ -22,7 +22,7 @@ _STYLE = """<style>
 .rh-page th, .rh-page td { padding: 0.2em 1.2em 0.2em 0; text-align: left; font-weight: 400;
   border-bottom: 1px solid var(--jp-border-color2, #ccc); }
 .rh-page thead th { font-weight: 600; }
-.rh-page .rh-picture { overflow-x: auto; }
+.rh-page .rh-picture { overflow-x: auto; contain: inline-size; }
 .rh-page img { display: block; width: 100%; min-width: 560px; max-width: 900px; height: auto;
   background: white; border-radius: 4px; }
 .rh-page .rh-error { border-left: 4px solid var(--jp-error-color1, #c62828);

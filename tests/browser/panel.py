@@ -98,7 +98,11 @@ class Panel:
 
     def is_cut_off(self) -> bool:
         """Whether a part of the panel lies beyond the right edge of what can be seen."""
-        parts = (*map(self.control, CONTROLS), self.page.locator(".rh-picture"), self.rows.first)
+        parts = (
+            *map(self.control, CONTROLS),
+            self.page.locator(".rh-picture:visible"),
+            self.rows.first,
+        )
         edges = (part.bounding_box() for part in parts)
         room = self.page.viewport_size["width"]
         return any(box["x"] < 0 or box["x"] + box["width"] > room for box in edges)
