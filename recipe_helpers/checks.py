@@ -40,6 +40,21 @@ def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
     return numbers
 
 
+def numbers(name: str, value: object) -> torch.Tensor:
+    """`value` if it is a one-dimensional float32 tensor of finite numbers; ArgumentError if not."""
+    if not isinstance(value, torch.Tensor):
+        came = type(value).__name__
+    elif (value.ndim, value.dtype, value.device.type) != (1, torch.float32, "cpu"):
+        came = f"a {describe(value)} on the device {value.device}"
+    elif not value.numel():
+        came = "empty"
+    elif not bool(torch.isfinite(value).all()):
+        came = "a tensor with NaN or infinity"
+    else:
+        return value
+    raise ArgumentError(f"{name} is {came}; pass a one-dimensional float32 tensor on the CPU.")
+
+
 def seed(name: str, value: object) -> int:
     """`value` if PyTorch's generator takes it as a seed; ArgumentError otherwise."""
     if not -(2**63) <= whole_number(name, value) < 2**64:
