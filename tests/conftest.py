@@ -40,12 +40,10 @@ def state():
 
 
 def files_here():
-    """The working directory's entries with the size of each file; hidden ones are left out."""
+    """The working directory and its entries, but for hidden ones and what `make run` writes."""
     here = Path.cwd()
-    entries = (entry for entry in here.iterdir() if not entry.name.startswith((".", "__")))
-    found = {entry.name: entry.stat().st_size if entry.is_file() else None for entry in entries}
-    found.pop("build", None)  # another run may be writing it
-    return here, found
+    names = {entry.name for entry in here.iterdir() if not entry.name.startswith((".", "__"))}
+    return here, names - {"build"}
 
 
 def changes(before, after):
