@@ -76,7 +76,7 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
         elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
             reason = why_not_converted(before, root=not name, plain=plain)
             if id(before) in replaced:
-                reason = "the same module under another name: torch.ao converts the first alone"
+                reason = "the same module under another name: only the first was converted"
             left_alone.append(LeftAlone(name, _class_name(before), parameters, reason))
     return Conversion(tuple(converted), tuple(left_alone))
 

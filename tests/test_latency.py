@@ -132,8 +132,11 @@ def test_a_model_that_does_more_is_slower_on_a_real_clock():
             return x
 
     few, many, inputs = Repeats(20).eval(), Repeats(200).eval(), torch.ones(64)
-    assert rh.compare_latency(few, many, inputs, budget_s=0.01).verdict == SLOWER
-    assert rh.compare_latency(many, few, inputs, budget_s=0.01).verdict == FASTER
+    slower = rh.compare_latency(few, many, inputs, budget_s=0.01)
+    faster = rh.compare_latency(many, few, inputs, budget_s=0.01)
+    assert slower.speedup.median < 1 < faster.speedup.median
+    assert slower.verdict != FASTER  # a crowded machine may leave it open
+    assert faster.verdict != SLOWER
 
 
 def test_a_comparison_in_words():
