@@ -184,7 +184,9 @@ def error_over_seeds(
     Raises:
         ArgumentError: `seeds` is empty or holds something else than whole numbers.
     """
-    chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
+    if not isinstance(seeds, Iterable):
+        raise ArgumentError(f"seeds is {seeds!r}; pass a list of whole numbers.")
+    chosen = tuple(checks.seed("seeds", seed) for seed in seeds)
     if not chosen:
         raise ArgumentError("seeds is empty; pass at least one whole number.")
     relatives = []

@@ -40,6 +40,38 @@ def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
     return numbers
 
 
+def numbers(name: str, value: object) -> torch.Tensor:
+    """`value` if it is a one-dimensional float32 tensor of finite numbers; ArgumentError if not."""
+    if not isinstance(value, torch.Tensor):
+        came = type(value).__name__
+    elif (value.ndim, value.dtype, value.device.type) != (1, torch.float32, "cpu"):
+        came = f"a {describe(value)} on the device {value.device}"
+    elif not value.numel():
+        came = "empty"
+    elif not bool(torch.isfinite(value).all()):
+        came = "a tensor with NaN or infinity"
+    else:
+        return value
+    raise ArgumentError(f"{name} is {came}; pass a one-dimensional float32 tensor on the CPU.")
+
+
+def seed(name: str, value: object) -> int:
+    """`value` if PyTorch's generator takes it as a seed; ArgumentError otherwise."""
+    if not -(2**63) <= whole_number(name, value) < 2**64:
+        raise ArgumentError(f"{name} is {value!r}; pass a whole number of at most 64 bits.")
+    return value
+
+
+def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Module]]:
+    """`values` as a set if each is a type of modules; ArgumentError otherwise."""
+    kinds = tuple(values) if isinstance(values, Iterable) else (values,)
+    if not isinstance(values, Iterable) or not all(
+        isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds
+    ):
+        raise ArgumentError(f"{name} is {values!r}; pass types of modules, such as [nn.LSTM].")
+    return frozenset(kinds)
+
+
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:
     """`value` if it is one of `choices`; ArgumentError naming them all otherwise."""
     known = tuple(choices)
@@ -107,12 +139,16 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
     try:
         with torch.inference_mode():
             return model(*inputs)
-    except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, IndexError) as e:
-        reason = next(iter(str(e).splitlines()), type(e).__name__) or type(e).__name__
+    except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError) as e:
         raise InputError(
             f"inputs do not fit {name}: it was called with ({', '.join(map(describe, inputs))}) "
-            f"and raised {type(e).__name__}: {reason}; pass what {name}.forward expects."
+            f"and raised {type(e).__name__}: {first_line(e)}; pass what {name}.forward expects."
         ) from e
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message without its full stop, or the error's type."""
+    return next(iter(str(error).splitlines()), "").rstrip(". ") or type(error).__name__
 
 
 def describe(value: Any) -> str:

@@ -79,7 +79,7 @@ def judge(claim: str, *results: Any) -> Finding:
     """
     from . import judges as _  # noqa: F401  (registers them)
 
-    if claim not in _JUDGES:
+    if not isinstance(claim, str) or claim not in _JUDGES:
         raise ArgumentError(f"claim is {claim!r}; pass one of {', '.join(CLAIMS)}.")
     return _JUDGES[claim](*results)
 

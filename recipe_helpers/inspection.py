@@ -65,14 +65,18 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
     plain = any(isinstance(part, Int8Module) for part in after.values())
     converted: list[Converted] = []
     left_alone: list[LeftAlone] = []
+    replaced: set[int] = set()
     for name, before in model.named_modules(remove_duplicate=False):
         if any(name.startswith(f"{done.name}.") or not done.name for done in converted):
             continue
         now = after.get(name)
         if now is not None and checks.is_quantized(now) and not checks.is_quantized(before):
             converted.append(Converted(name, _class_name(before), _class_name(now)))
+            replaced.add(id(before))
         elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
             reason = why_not_converted(before, root=not name, plain=plain)
+            if id(before) in replaced:
+                reason = "the same module under another name: only the first was converted"
             left_alone.append(LeftAlone(name, _class_name(before), parameters, reason))
     return Conversion(tuple(converted), tuple(left_alone))
 

@@ -98,7 +98,8 @@ def signal_kept(choices: ScaleChoices) -> Finding:
 def weights_stored_as_int8(conversion: Conversion, weights: Sequence[StoredWeight]) -> Finding:
     """Integers are there before any input came."""
     count = sum(weight.integers.numel() for weight in weights)
-    measured = f"{count} weights of {len(conversion.converted)} module as int8"
+    modules = len(conversion.converted)
+    measured = f"{count} weights of {modules} module{'s' * (modules != 1)} as int8"
     int8 = bool(weights) and all(weight.dtype == torch.int8 for weight in weights)
     return _holds("C7", int8 and bool(conversion.converted), measured, "nothing was converted")
 

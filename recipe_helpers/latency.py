@@ -159,12 +159,18 @@ class LatencySweep(Shown):
             return f"{here} no crossover was found up to width {self.dimensions[-1]}."
         if self.crossover == self.dimensions[0]:
             return f"{here} INT8 is faster at every width measured, {best} {fastest.dimension}."
-        slower = [p.dimension for p in self.points if p.comparison.verdict == SLOWER]
-        loses = f"slower up to width {slower[-1]}" if slower else "not slower at any width"
         return (
-            f"{here} INT8 is {loses} and faster from width {self.crossover} on, "
+            f"{here} INT8 is {self._where_slower()} and faster from width {self.crossover} on, "
             f"{best} {fastest.dimension}."
         )
+
+    def _where_slower(self) -> str:
+        slower = [p.dimension for p in self.points if p.comparison.verdict == SLOWER]
+        if not slower:
+            return "not slower at any width"
+        if slower == list(self.dimensions[: len(slower)]):
+            return f"slower up to width {slower[-1]}"
+        return f"slower at width{'s' * (len(slower) > 1)} {', '.join(map(str, slower))}"
 
     def table(self) -> Table:
         """One row per width."""

@@ -88,7 +88,7 @@ def demonstration(
     checks.positive_int("layers", layers)
     checks.positive_int("sequence_length", sequence_length)
     checks.positive_int("batch_size", batch_size)
-    checks.whole_number("seed", seed)
+    checks.seed("seed", seed)
     with settings.seeded(seed):
         inputs = torch.randn(sequence_length, batch_size, dimension, dtype=torch.float32)
         hidden = torch.randn(layers, batch_size, dimension, dtype=torch.float32)

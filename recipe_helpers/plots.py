@@ -47,6 +47,8 @@ STYLE = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
 }
+# Setting the backend, even to what it was, would import pyplot.
+_DEFAULTS = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}
 _DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
 
 _RATIO_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
@@ -86,7 +88,7 @@ def drawn(
 
     @functools.wraps(draw)
     def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> RecipeFigure:
-        with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
+        with mpl.rc_context({**_DEFAULTS, **STYLE}):
             return draw(*args, **kwargs)
 
     return in_style
@@ -250,8 +252,9 @@ def latency_sweep(sweep: LatencySweep) -> RecipeFigure:
         medians - [c.speedup.low for c in compared],
         [c.speedup.high for c in compared] - medians,
     ]
-    ratio.errorbar(sweep.dimensions, medians, yerr=reach, fmt="o-", color=NEUTRAL_COLOR, capsize=3)
-    ratio.axhline(1, color="black", linewidth=1, linestyle="--")
+    marks = {"fmt": "o-", "color": NEUTRAL_COLOR, "capsize": 3, "label": "median, 95 % interval"}
+    ratio.errorbar(sweep.dimensions, medians, yerr=reach, **marks)
+    ratio.axhline(1, color="black", linewidth=1, linestyle="--", label="equal")
     ratio.set(title="above 1 INT8 is faster", yscale="log", ylabel="FP32 time / INT8 time")
     ticks = [tick for tick in _RATIO_TICKS if min(medians) / 2 < tick < max(medians) * 2]
     ratio.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

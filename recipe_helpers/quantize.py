@@ -52,7 +52,8 @@ def quantize_dynamic(
         ModelError: the model is in training mode, on another device, of another dtype, or holds
             NaN or infinity.
         ConversionError: the backend cannot convert one of the modules.
-        ArgumentError: an unknown backend, granularity or engine.
+        ArgumentError: an unknown backend, granularity or engine, or `modules` that are no types
+            of modules.
     """
     checks.one_of("backend", backend, BACKENDS)
     checks.float_model("model", model)
@@ -62,9 +63,15 @@ def quantize_dynamic(
     if backend == "plain":
         return _convert_plain(model, weights, modules, engine)
     checks.one_of("weights", weights or "per-tensor", GRANULARITIES)
-    kinds = frozenset(MODULES if modules is None else modules)
+    kinds = MODULES if modules is None else checks.module_types("modules", modules)
     _refuse_what_torch_ao_breaks(model, kinds)
-    with settings.deprecations_silenced(), settings.engine_set(working_engine(engine)):
+    engine = working_engine(engine)
+    # torch.ao draws weights for each new module before it fills in the converted ones.
+    with (
+        settings.deprecations_silenced(),
+        settings.engine_set(engine),
+        torch.random.fork_rng(devices=[]),
+    ):
         from torch.ao.quantization import per_channel_dynamic_qconfig
         from torch.ao.quantization import quantize_dynamic as torch_quantize_dynamic
 
@@ -75,8 +82,8 @@ def quantize_dynamic(
             quantized = torch_quantize_dynamic(model, chosen, dtype=torch.qint8)
         except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
             raise ConversionError(
-                f"torch.ao failed to convert the model with {type(error).__name__}: {error}; "
-                'try backend="plain".'
+                f"torch.ao failed to convert the model with {type(error).__name__}: "
+                f'{checks.first_line(error)}; try backend="plain".'
             ) from error
         _drop_ignored_reduced_range(quantized)
     _refuse_nothing(model, quantized)
@@ -175,7 +182,7 @@ def _convert_plain(
     if engine is not None:
         raise ArgumentError(f'engine is {engine!r}; backend="plain" has none: leave it out.')
     checks.one_of("weights", weights or "per-channel", ("per-channel",))
-    kinds = MODULES if modules is None else frozenset(modules)
+    kinds = MODULES if modules is None else checks.module_types("modules", modules)
     if unknown := [kind.__name__ for kind in kinds - MODULES]:
         raise ArgumentError(
             f'modules names {", ".join(sorted(unknown))}; backend="plain" converts '

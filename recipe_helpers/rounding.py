@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from . import checks, settings
 from .errors import ArgumentError
 from .inspection import stored_weights
 from .quantize import quantize_dynamic
@@ -56,11 +58,14 @@ def round_to_grid(numbers: torch.Tensor, scale: float | None = None) -> Rounding
             Numbers beyond 127 steps saturate.
 
     Raises:
-        ArgumentError: `scale` is not above zero, or is left to numbers that are all zero.
+        ArgumentError: `numbers` are not what they should be, or `scale` is not above zero or is
+            left to numbers that are all zero.
     """
+    checks.numbers("numbers", numbers)
     if scale is None:
         scale = float(numbers.abs().max()) / LARGEST
-    if not scale > 0:
+    number = isinstance(scale, int | float) and not isinstance(scale, bool)
+    if not number or not 0 < scale < math.inf:
         raise ArgumentError(f"scale is {scale!r}; pass a step above 0, or numbers unlike 0.")
     integers = torch.round(numbers / scale).clamp(-LARGEST, LARGEST).to(torch.int8)
     return Rounding(numbers, scale, integers)
@@ -104,7 +109,18 @@ def compare_scales(calibration: torch.Tensor, batches: Mapping[str, torch.Tensor
     Args:
         calibration: what the fixed scale is taken from, one-dimensional.
         batches: name -> one-dimensional float32 tensor.
+
+    Raises:
+        ArgumentError: one of these is something else, or all zero.
     """
+    checks.numbers("calibration", calibration)
+    if not isinstance(batches, Mapping) or not batches:
+        raise ArgumentError(
+            f"batches is {'empty' if batches == {} else type(batches).__name__}; "
+            "pass a dict of names and tensors."
+        )
+    for name, batch in batches.items():
+        checks.numbers(f"batches[{name!r}]", batch)
     fixed = round_to_grid(calibration).scale
     return ScaleChoices(
         tuple(
@@ -135,8 +151,13 @@ def activation_step(batch: torch.Tensor) -> ActivationStep:
 
     Args:
         batch: one-dimensional, float32, a few hundred numbers that fill their range.
+
+    Raises:
+        ArgumentError: `batch` is something else, or its numbers are all alike.
     """
-    single = nn.Sequential(nn.Linear(1, 1, bias=False)).eval()
+    checks.numbers("batch", batch)
+    with settings.seeded(0):  # a new layer draws its weight: not from the reader's random state
+        single = nn.Sequential(nn.Linear(1, 1, bias=False)).eval()
     with torch.no_grad():
         single[0].weight.fill_(1.0)
     quantized = quantize_dynamic(single)
@@ -145,6 +166,8 @@ def activation_step(batch: torch.Tensor) -> ActivationStep:
         outputs = quantized(batch[:, None]).flatten().double()
     values = (outputs / float(weight.dequantized())).unique()
     gaps = values.diff()
+    if not gaps.numel():
+        raise ArgumentError("batch holds one number only; pass a few hundred different numbers.")
     # Values of one grid point differ in the last digits of float32: no step at all.
     step = float(gaps[gaps > gaps.max() * 1e-3].min())
     span = max(float(batch.max()), 0.0) - min(float(batch.min()), 0.0)
