@@ -64,7 +64,11 @@ def quantize_dynamic(
     checks.one_of("weights", weights or "per-tensor", GRANULARITIES)
     kinds = frozenset(MODULES if modules is None else modules)
     _refuse_what_torch_ao_breaks(model, kinds)
-    with settings.deprecations_silenced(), settings.engine_set(working_engine(engine)):
+    with (
+        settings.deprecations_silenced(),
+        settings.engine_set(working_engine(engine)),
+        torch.random.fork_rng(devices=[]),  # torch.ao draws weights that it then replaces
+    ):
         from torch.ao.quantization import per_channel_dynamic_qconfig
         from torch.ao.quantization import quantize_dynamic as torch_quantize_dynamic
 
