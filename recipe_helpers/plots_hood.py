@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 
 from .choices import CASES, ChoiceErrors
 from .gains import CAUSES as GAINS_FROM
@@ -17,6 +16,7 @@ from .plots import (
     INT8_COLOR,
     NEUTRAL_COLOR,
     PLAIN_COLOR,
+    Axes,
     RecipeFigure,
     drawn,
     new_figure,
