@@ -45,11 +45,16 @@ _HOME = {
         "accuracy": (
             "compare_outputs paired_outputs error_over_steps error_over_seeds named_tensors"
         ),
-        "integers": "Scheme",
+        "integers": "Scheme quantize_activations",
         "int8_linear": "Int8Linear",
         "int8_lstm": "Int8LSTM",
         "fused": "fast_path FastPathWarning",
         "fused_float": "FusedFloatLSTM",
+        "by_hand": "compare_by_hand relative_error",
+        "saturation": "saturating_product saturated_share engine_product",
+        "choices": "compare_schemes",
+        "stress": "stress_test",
+        "gains": "compare_gains",
     }.items()
     for name in names.split()
 }

@@ -60,6 +60,17 @@ def engine_set(engine: str) -> Iterator[None]:
 
 
 @contextmanager
+def without_onednn() -> Iterator[None]:
+    """Run a `with` block without oneDNN, with PyTorch's own kernels for float32 instead."""
+    before = torch._C._get_mkldnn_enabled()
+    try:
+        torch.backends.mkldnn.set_flags(False)
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(before)
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw from PyTorch's generator as after `manual_seed(seed)`; its state is put back."""
     with torch.random.fork_rng(devices=[]):

@@ -147,8 +147,6 @@ def recipe(server):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     notebook.cells = [cell for cell in notebook.cells if _is_needed(cell)]
-    if not any("rh.explore()" in cell.source for cell in notebook.cells):
-        notebook.cells.append(nbformat.v4.new_code_cell("rh.explore()"))
     nbformat.write(notebook, server.folder / RECIPE.name)
     return RECIPE.name
 
