@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
-
 from .exploration import SWEEP_DIMENSIONS, Exploration
 from .plots import (
     FP32_COLOR,
     INT8_COLOR,
     NEUTRAL_COLOR,
+    Axes,
     RecipeFigure,
     drawn,
     new_figure,
@@ -112,7 +110,7 @@ def _bars(
     axes.barh(["FP32", "INT8"], lengths, color=(FP32_COLOR, INT8_COLOR), height=0.6)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.locator_params(axis="x", nbins=4)
     axes.set_xlabel(f"{label} ({unit})")
     return scale
 
@@ -128,7 +126,6 @@ def _diagonal(axes: Axes, outputs: Sequence[tuple[float, float]]) -> None:
     low, high = min(before + after), max(before + after)
     axes.plot([low, high], [low, high], color=NEUTRAL_COLOR, linewidth=1)
     axes.plot(before, after, ".", color=INT8_COLOR, markersize=4, alpha=0.7)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(4))
+    axes.locator_params(nbins=4)
     axes.set_xlabel("FP32 output")
     axes.set_ylabel("INT8 output")

@@ -115,3 +115,23 @@ def demo():
 @pytest.fixture
 def quantized(demo):
     return rh.quantize_dynamic(demo.model)
+
+
+@pytest.fixture
+def same_tanh(monkeypatch):
+    """Let the reference compute tanh as the kernel does, so that nothing may differ any more."""
+    from fast_path import rational_tanh
+
+    monkeypatch.setattr(torch, "tanh", rational_tanh)
+
+
+@pytest.fixture
+def eager_threads(monkeypatch):
+    """Share even the smallest layer among threads."""
+    from recipe_helpers import fused
+
+    monkeypatch.setattr(fused, "_WORTH_A_THREAD", 0)
+    monkeypatch.setattr(fused, "_WORTH_A_SHARE", 1)
+    fused._spare_plans.cache_clear()
+    yield
+    fused._spare_plans.cache_clear()
