@@ -142,7 +142,7 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
     try:
         with torch.inference_mode():
             return model(*inputs)
-    except Exception as e:  # a model may raise what it likes
+    except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError) as e:
         raise InputError(
             f"inputs do not fit {name}: it was called with ({', '.join(map(describe, inputs))}) "
             f"and raised {type(e).__name__}: {first_line(e)}; pass what {name}.forward expects."
