@@ -15,7 +15,7 @@ _HOME = {
     for module, names in {
         "errors": (
             "RecipeError ArgumentError ModelError AlreadyQuantizedError NothingQuantizedError "
-            "InputError ConversionError EngineError"
+            "InputError ConversionError EngineError SavedModelError"
         ),
         "settings": "silence_deprecations",
         "exploration": "Choice measure_choice",
@@ -28,6 +28,9 @@ _HOME = {
         "operators": "count_operators",
         "costs": "step_costs",
         "rounding": "round_to_grid compare_scales activation_step Rounding",
+        # Not "report": a submodule of that name would hide the function.
+        "reports": "report Report",
+        "saving": "save_int8 load_int8",
         "claims": "CLAIMS Finding Ledger judge",
         "data": "digits reference_text",
         "training": (

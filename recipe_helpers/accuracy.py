@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -202,8 +203,8 @@ def named_tensors(value: Any, name: str = "output") -> Iterator[tuple[str, torch
     """Every tensor in what a model returned, with its place: `output[1][0]`, `output["logits"]`.
 
     Args:
-        value: a tensor, or a tuple, list, dict or `PackedSequence` of them; anything else is
-            passed over.
+        value: a tensor, or a tuple, list, dict, dataclass or `PackedSequence` of them; anything
+            else is passed over.
         name: what to call the value itself.
     """
     if isinstance(value, torch.Tensor):
@@ -216,6 +217,9 @@ def named_tensors(value: Any, name: str = "output") -> Iterator[tuple[str, torch
     elif isinstance(value, tuple | list):
         for index, part in enumerate(value):
             yield from named_tensors(part, f"{name}[{index}]")
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for entry in dataclasses.fields(value):
+            yield from named_tensors(getattr(value, entry.name), f"{name}.{entry.name}")
 
 
 def _paired(
@@ -237,7 +241,7 @@ def _paired(
             "pass two versions of one model."
         )
     return [
-        (name, before.double(), after.double())
+        (name, _in_float64(before), _in_float64(after))
         for (name, before), (_, after) in zip(*outputs, strict=True)
     ]
 
@@ -261,6 +265,11 @@ def _compare(name: str, before: torch.Tensor, after: torch.Tensor) -> TensorComp
         cosine=float(x @ y) / norms if norms else float(noise == 0),
         worst=worst,
     )
+
+
+def _in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """Complex numbers as pairs of real ones; everything else as it is."""
+    return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).double()
 
 
 def _mean(values: torch.Tensor) -> float:

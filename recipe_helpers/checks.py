@@ -82,8 +82,9 @@ def one_of(name: str, value: object, choices: Iterable[str]) -> str:
 
 def is_quantized(module: nn.Module) -> bool:
     """Whether this one module (not its children) is a quantized one, of torch.ao or of ours."""
-    home = type(module).__module__
-    return ".quantized." in home + "." or home.startswith(f"{__package__}.int8_")
+    home = type(module).__module__ + "."
+    of_torch = home.startswith("torch.") and ".quantized." in home
+    return of_torch or home.startswith(f"{__package__}.int8_")
 
 
 def module(name: str, value: object) -> nn.Module:
@@ -104,7 +105,9 @@ def runnable_model(name: str, value: object) -> nn.Module:
                 f"{name} has {key} on the device {tensor.device}; dynamic quantization runs "
                 f"on the CPU: call {name}.cpu() first."
             )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        # Infinity in a buffer may well be meant: it is how attention masks are stored.
+        sound = torch.isfinite if isinstance(tensor, nn.Parameter) else _no_nan
+        if tensor.is_floating_point() and not bool(sound(tensor).all()):
             raise ModelError(
                 f"{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
                 "weights first."
@@ -158,6 +161,10 @@ def describe(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"({', '.join(map(describe, value))})"
     return type(value).__name__
+
+
+def _no_nan(tensor: torch.Tensor) -> torch.Tensor:
+    return ~torch.isnan(tensor)
 
 
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -20,7 +20,7 @@ _READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
 def convert_modules(
     model: nn.Module,
-    kinds: Collection[type[nn.Module]] = tuple(_COUNTERPARTS),
+    chosen: Collection[type[nn.Module] | str] = tuple(_COUNTERPARTS),
     scheme: Scheme | str = DEFAULT,
 ) -> nn.Module:
     """Return a copy of `model` in which every `nn.LSTM` and `nn.Linear` is an int8 one.
@@ -32,7 +32,7 @@ def convert_modules(
 
     Args:
         model: A float32 model; left as it is.
-        kinds: Which of the two to convert.
+        chosen: Which of the two to convert, or the names of single modules.
         scheme: Where the scales come from; a `Scheme` or its name.
 
     Raises:
@@ -46,8 +46,8 @@ def convert_modules(
     read = {id(child) for parent in parents for child in parent.children()}
     converted = {}
     for name, part in model.named_modules():
-        kind = next((kind for kind in kinds if isinstance(part, kind)), None)
-        if kind is None or id(part) in read or obstacle(part):
+        kind = next((kind for kind in _COUNTERPARTS if isinstance(part, kind)), None)
+        if kind is None or not {kind, name} & {*chosen} or id(part) in read or obstacle(part):
             continue
         try:
             converted[id(part)] = _COUNTERPARTS[kind].from_float(part, scheme=scheme)

@@ -33,3 +33,7 @@ class ConversionError(RecipeError, RuntimeError):
 
 class EngineError(RecipeError, RuntimeError):
     """No quantized engine of PyTorch works on this machine."""
+
+
+class SavedModelError(RecipeError, ValueError):
+    """The file is not one that `save_int8` wrote, is damaged, or belongs to another model."""

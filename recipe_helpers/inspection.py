@@ -65,18 +65,23 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
     plain = any(isinstance(part, Int8Module) for part in after.values())
     converted: list[Converted] = []
     left_alone: list[LeftAlone] = []
-    replaced: set[int] = set()
+    inside: set[str] = set()  # names of what was replaced, and of everything within
+    first_name: dict[nn.Module, str] = {}
     for name, before in model.named_modules(remove_duplicate=False):
-        if any(name.startswith(f"{done.name}.") or not done.name for done in converted):
+        if "" in inside or name.rpartition(".")[0] in inside:
+            inside.add(name)
             continue
         now = after.get(name)
         if now is not None and checks.is_quantized(now) and not checks.is_quantized(before):
             converted.append(Converted(name, _class_name(before), _class_name(now)))
-            replaced.add(id(before))
+            inside.add(name)
+            first_name.setdefault(before, name)
         elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
             reason = why_not_converted(before, root=not name, plain=plain)
-            if id(before) in replaced:
-                reason = "the same module under another name: only the first was converted"
+            if before in first_name:
+                reason = (
+                    f"the same module under another name: only {first_name[before]} was converted"
+                )
             left_alone.append(LeftAlone(name, _class_name(before), parameters, reason))
     return Conversion(tuple(converted), tuple(left_alone))
 

@@ -17,7 +17,7 @@ from .model import working_engine
 BACKENDS = ("torch.ao", "plain")
 GRANULARITIES = ("per-tensor", "per-channel")
 MODULES = frozenset({nn.LSTM, nn.Linear})
-_ALSO_CONVERTIBLE = (nn.LSTM, nn.Linear, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+TORCH_AO_MODULES = (nn.LSTM, nn.Linear, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 
 
 def quantize_dynamic(
@@ -25,7 +25,7 @@ def quantize_dynamic(
     *,
     backend: str = "torch.ao",
     weights: str | None = None,
-    modules: Iterable[type[nn.Module]] | None = None,
+    modules: Iterable[type[nn.Module] | str] | None = None,
     engine: str | None = None,
 ) -> nn.Module:
     """Return a dynamically quantized copy of `model`, or raise: never the float model in silence.
@@ -41,8 +41,9 @@ def quantize_dynamic(
         weights: one scale for a whole weight matrix ("per-tensor", what torch.ao does unless
             told) or one for each of its rows ("per-channel", what "plain" always does). None
             stands for the backend's own.
-        modules: the types to convert, `nn.LSTM` and `nn.Linear` unless given. torch.ao can also
-            convert `nn.GRU` and the cells; a type is matched exactly.
+        modules: what to convert, `nn.LSTM` and `nn.Linear` unless given: types, matched exactly
+            (torch.ao can also convert `nn.GRU` and the cells), or names of single modules, as
+            `model.named_modules()` has them.
         engine: torch.ao's engine ("x86", "fbgemm", "qnnpack", "onednn"); None for the current
             one, or one that works.
 
@@ -52,19 +53,19 @@ def quantize_dynamic(
         ModelError: the model is in training mode, on another device, of another dtype, or holds
             NaN or infinity.
         ConversionError: the backend cannot convert one of the modules.
-        ArgumentError: an unknown backend, granularity or engine, or `modules` that are no types
-            of modules.
+        ArgumentError: an unknown backend, granularity or engine, or `modules` that are neither
+            types nor names of modules.
     """
     checks.one_of("backend", backend, BACKENDS)
     checks.float_model("model", model)
+    chosen = _types_and_names(model, modules)
     if backend == "torch.ao" and not torch_ao_available():
         _say_torch_ao_is_missing()
         backend = "plain"
     if backend == "plain":
-        return _convert_plain(model, weights, modules, engine)
+        return _convert_plain(model, weights, chosen, engine)
     checks.one_of("weights", weights or "per-tensor", GRANULARITIES)
-    kinds = MODULES if modules is None else checks.module_types("modules", modules)
-    _refuse_what_torch_ao_breaks(model, kinds)
+    _refuse_what_torch_ao_breaks(model, chosen)
     engine = working_engine(engine)
     # torch.ao draws weights for each new module before it fills in the converted ones.
     with (
@@ -72,14 +73,13 @@ def quantize_dynamic(
         settings.engine_set(engine),
         torch.random.fork_rng(devices=[]),
     ):
-        from torch.ao.quantization import per_channel_dynamic_qconfig
-        from torch.ao.quantization import quantize_dynamic as torch_quantize_dynamic
+        from torch.ao import quantization as ao
 
-        chosen = set(kinds)
-        if weights == "per-channel":
-            chosen = dict.fromkeys(kinds, per_channel_dynamic_qconfig)
+        per_row = weights == "per-channel"
+        how = ao.per_channel_dynamic_qconfig if per_row else ao.default_dynamic_qconfig
         try:
-            quantized = torch_quantize_dynamic(model, chosen, dtype=torch.qint8)
+            # A set of types, which reads better, stands for this dict with the default.
+            quantized = ao.quantize_dynamic(model, dict.fromkeys(chosen, how), dtype=torch.qint8)
         except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
             raise ConversionError(
                 f"torch.ao failed to convert the model with {type(error).__name__}: "
@@ -118,7 +118,7 @@ def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
     for base in (nn.LSTM, nn.GRU, nn.Linear):
         if isinstance(module, base) and kind is not base:
             return f"a subclass of nn.{base.__name__}: torch.ao matches the exact type"
-    if kind in _ALSO_CONVERTIBLE:
+    if kind in TORCH_AO_MODULES:
         return f"not among the types to convert: add nn.{kind.__name__} to modules"
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return "a look-up table, not a matrix product"
@@ -127,10 +127,34 @@ def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
     return "parameters of its own, in no layer that can be converted"
 
 
-def _refuse_what_torch_ao_breaks(model: nn.Module, kinds: frozenset[type[nn.Module]]) -> None:
+def _types_and_names(
+    model: nn.Module, modules: Iterable[type[nn.Module] | str] | None
+) -> frozenset[type[nn.Module] | str]:
+    """What to convert, every name in it checked."""
+    if modules is None:
+        return MODULES
+    if isinstance(modules, str) or not isinstance(modules, Iterable):
+        raise ArgumentError(f"modules is {modules!r}; pass a list of types or names of modules.")
+    modules = tuple(modules)
+    names = frozenset(name for name in modules if isinstance(name, str))
+    kinds = checks.module_types("modules", [kind for kind in modules if kind not in names])
+    named = dict(model.named_modules(remove_duplicate=False))
+    for name in names:
+        if type(named.get(name)) not in TORCH_AO_MODULES:
+            found = f"of type {type(named[name]).__name__}" if name in named else "not in the model"
+            raise ArgumentError(
+                f"modules names {name!r}, which is {found}; pass names of modules of the types "
+                f"{', '.join(f'nn.{kind.__name__}' for kind in TORCH_AO_MODULES)}."
+            )
+    return kinds | names
+
+
+def _refuse_what_torch_ao_breaks(
+    model: nn.Module, chosen: frozenset[type[nn.Module] | str]
+) -> None:
     """Two options of nn.LSTM that torch.ao meets with a bare AssertionError, or at run time."""
     for name, part in model.named_modules():
-        if name and type(part) in kinds & {nn.LSTM, nn.GRU}:
+        if name and type(part) in (nn.LSTM, nn.GRU) and {name, type(part)} & chosen:
             here = f"torch.ao cannot run {name}, an nn.{type(part).__name__}"
             if not part.bias:
                 raise ConversionError(f'{here} with bias=False; use backend="plain".')
@@ -175,22 +199,23 @@ def _drop_ignored_reduced_range(quantized: nn.Module) -> None:
 def _convert_plain(
     model: nn.Module,
     weights: str | None,
-    modules: Iterable[type[nn.Module]] | None,
+    chosen: frozenset[type[nn.Module] | str],
     engine: str | None,
 ) -> nn.Module:
     """Convert with the plain backend, whose scales are per channel and which has no engines."""
     if engine is not None:
         raise ArgumentError(f'engine is {engine!r}; backend="plain" has none: leave it out.')
     checks.one_of("weights", weights or "per-channel", ("per-channel",))
-    kinds = MODULES if modules is None else checks.module_types("modules", modules)
-    if unknown := [kind.__name__ for kind in kinds - MODULES]:
-        raise ArgumentError(
-            f'modules names {", ".join(sorted(unknown))}; backend="plain" converts '
-            "nn.LSTM and nn.Linear."
-        )
+    for name in chosen:
+        kind = type(model.get_submodule(name)) if isinstance(name, str) else name
+        if kind not in MODULES:
+            raise ArgumentError(
+                f"modules names {name if isinstance(name, str) else f'nn.{name.__name__}'}, but "
+                'backend="plain" converts nn.LSTM and nn.Linear alone: leave it out.'
+            )
     from . import convert
 
-    return convert.convert_modules(model, kinds)
+    return convert.convert_modules(model, chosen)
 
 
 @cache

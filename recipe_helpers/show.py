@@ -57,6 +57,17 @@ class Shown:
         return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
+@dataclass(frozen=True)
+class Ready(Shown):
+    """Shows a table that was made elsewhere."""
+
+    made: Table
+
+    def table(self) -> Table:
+        """That table."""
+        return self.made
+
+
 def _side(cells: Sequence[str]) -> str:
     """Where a column belongs: on the right if it holds numbers, with their units."""
     numbers = all(_NUMBER.match(cell) for cell in cells if cell)

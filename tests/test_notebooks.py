@@ -18,6 +18,7 @@ MACHINE_PATH = re.compile(r"(/(tmp|root|work|home|Users)/|[A-Z]:\\)")
 # Whatever such a cell measures is asserted in the unit tests of the helper that it calls.
 MACHINE, TIMES, BOTH = "describes the machine", "times", "holds findings that depend on times"
 TRAINED = "trained weights differ in their last digits between processors"
+ENGINE = "errors differ in their last digits between quantized engines"
 PYTHON = "the reference text varies with the version of Python"
 TIES = "which numbers are met on a tie depends on the last digits of floats"
 IGNORED = {
@@ -55,6 +56,12 @@ IGNORED = {
         "parts": TRAINED,
         'print(f"{change.percent()} %", options)': TRAINED,
         'rh.judge("C18", study, perplexity)': TRAINED,
+    },
+    "your_model": {
+        "found": TIMES,
+        'found.candidate("torch.ao").sensitivity': ENGINE,
+        "rh.compare_outputs(model, fixed, power)": ENGINE,
+        "rh.report(model, *inputs)": TIMES,
     },
     "under_the_hood": {
         "rh.compare_by_hand(run)": TIES,
