@@ -15,7 +15,7 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 from .accuracy import OutputComparison, compare_outputs, named_tensors
 from .candidates import WAYS, Candidate, Measured
 from .errors import ArgumentError, ConversionError, InputError, NothingQuantizedError, RecipeError
-from .guards import InputSet, Recorded
+from .guards import InputSet, Recorded, steady_outputs
 from .inspection import Conversion, converted_modules
 from .judgement import (
     OPEN,
@@ -41,13 +41,22 @@ class Bench:
 
     model: nn.Module
     input_sets: tuple[InputSet, ...]
-    recorded: tuple[Any, ...]  # the float outputs of each input set
     limits: Limits
     modules: tuple[type[nn.Module] | str, ...] | None
     metric: Callable[[nn.Module], float] | None
     threads: tuple[int, ...]  # the caller's number first
     budget_s: float
     advance: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.advance("run the float model")
+        # What is wrong with the float model must not look like a fault of a conversion.
+        _ = self.recorded, self.reference_metric
+
+    @cached_property
+    def recorded(self) -> tuple[Any, ...]:
+        """The float model's outputs for each input set."""
+        return tuple(steady_outputs(self.model, inputs) for inputs in self.input_sets)
 
     def examine(self, way: str) -> Candidate:
         """Convert in one way and measure; a failure is part of the result.

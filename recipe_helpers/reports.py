@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from . import checks, guards, settings
+from . import checks, guards, report_tables, settings
 from .bench import Bench
 from .candidates import WAYS, Candidate
 from .errors import ArgumentError, NothingQuantizedError
@@ -69,7 +70,7 @@ class Report(Shown):
 
     def table(self) -> Table:
         """One row per conversion."""
-        rows = [row for candidate in self.candidates for row in _rows(candidate)]
+        rows = [row for candidate in self.candidates for row in report_tables.rows(candidate)]
         headers = ("conversion", "FP32 / INT8 bytes", "FP32 / INT8 time", "relative error", "")
         caption = f"{self.model}, {self.parameters:,} parameters, called with {self.inputs[0]}"
         return Table(headers, rows, caption)
@@ -77,7 +78,7 @@ class Report(Shown):
     def details(self) -> Iterator[tuple[Candidate, list[Table]]]:
         """Each conversion with its tables: modules, bytes, times, outputs, sensitivity."""
         for candidate in self.candidates:
-            yield candidate, _tables(candidate)
+            yield candidate, report_tables.tables(candidate)
 
     def __str__(self) -> str:
         blocks = [str(self.verdict), self.verdict.code, super().__str__(), *self.notes]
@@ -157,9 +158,8 @@ def report(
         progress: False shows none; else it is shown where stdout is a notebook or a terminal.
 
     Raises:
-        ModelError: the model cannot be measured: it is scripted, exported, compiled, in training
-            mode, on another device, not float32, holds or returns NaN, changes its inputs, or
-            does not give the same answer twice.
+        ModelError: the model is scripted, exported, compiled, in training mode, on another device,
+            not float32, holds or returns NaN, changes its inputs, or gives different answers.
         AlreadyQuantizedError: it holds quantized modules.
         NothingQuantizedError: it holds nothing that any of the backends converts.
         InputError: the inputs do not fit the model.
@@ -167,41 +167,53 @@ def report(
     """
     ways = _ways(backends)
     limits = Limits(max_relative_error, min_size_ratio, min_speedup, max_metric_drop)
-    if threads is not None:
-        checks.positive_int("threads", threads)
-    if metric is not None and not callable(metric):
-        raise ArgumentError(f"metric is {metric!r}; pass a function that takes a model.")
-    check_budget(budget_s)
+    _check(threads, metric, budget_s)
+    with _undisturbed(threads, progress) as (used, advance):
+        bench = Bench(
+            guards.checked_copy(model),
+            guards.as_input_sets(inputs, kwargs, input_sets),
+            limits,
+            _listed(modules),
+            metric,
+            tuple(dict.fromkeys((used, 1))),
+            budget_s,
+            advance,
+        )
+        candidates = _examined(bench, ways)
+    return _reported(bench, candidates)
+
+
+@contextmanager
+def _undisturbed(
+    threads: int | None, progress: bool | None
+) -> Iterator[tuple[int, Callable[[str], None]]]:
+    """What of the process must not change, or is put back; yields the threads and the progress."""
     with (
         guards.random_states_kept(),
         settings.threads_set(threads) as used,
         shown_progress(progress) as advance,
     ):
-        copied = guards.checked_copy(model)
-        sets = guards.as_input_sets(inputs, kwargs, input_sets)
-        advance("run the float model")
-        bench = Bench(
-            model=copied,
-            input_sets=sets,
-            recorded=tuple(guards.steady_outputs(copied, one) for one in sets),
-            limits=limits,
-            modules=None if modules is None else tuple(_listed(modules)),
-            metric=metric,
-            threads=tuple(dict.fromkeys((used, 1))),
-            budget_s=budget_s,
-            advance=advance,
-        )
-        reference_metric = bench.reference_metric
-        candidates = _examined(bench, ways)
+        yield used, advance
+
+
+def _check(threads: object, metric: object, budget_s: object) -> None:
+    if threads is not None:
+        checks.positive_int("threads", threads)
+    if metric is not None and not callable(metric):
+        raise ArgumentError(f"metric is {metric!r}; pass a function that takes a model.")
+    check_budget(budget_s)
+
+
+def _reported(bench: Bench, candidates: tuple[Candidate, ...]) -> Report:
     return Report(
-        model=type(model).__name__,
-        parameters=sum(p.numel() for p in model.parameters()),
-        inputs=tuple(one.describe() for one in sets),
-        limits=limits,
-        reference_metric=reference_metric,
-        verdict=decide(candidates, copied, by_name=modules is not None),
+        model=type(bench.model).__name__,
+        parameters=sum(p.numel() for p in bench.model.parameters()),
+        inputs=tuple(one.describe() for one in bench.input_sets),
+        limits=bench.limits,
+        reference_metric=bench.reference_metric,
+        verdict=decide(candidates, bench.model, by_name=bench.modules is not None),
         candidates=candidates,
-        notes=tuple(_notes(bench, candidates)),
+        notes=tuple(report_tables.notes(bench, candidates)),
         machine=machine(),
     )
 
@@ -215,10 +227,12 @@ def _ways(backends: Iterable[str]) -> tuple[str, ...]:
     return ways
 
 
-def _listed(modules: object) -> Iterable[Any]:
+def _listed(modules: object) -> tuple[Any, ...] | None:
+    if modules is None:
+        return None
     if isinstance(modules, str) or not isinstance(modules, Iterable):
         raise ArgumentError(f"modules is {modules!r}; pass a list of types or names of modules.")
-    return modules
+    return tuple(modules)
 
 
 def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
@@ -233,59 +247,3 @@ def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
     if len(refused) == len(ways):
         raise refused[-1]
     return tuple(candidates)
-
-
-def _notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[str]:
-    if len(bench.input_sets) > 1:
-        yield (
-            f"Outputs were compared on {len(bench.input_sets)} sets of inputs, times were taken "
-            "on the first."
-        )
-    converted = {
-        done.name
-        for candidate in candidates
-        if candidate.best is not None
-        for done in candidate.best.conversion.converted
-    }
-    holders: dict[int, list[str]] = {}
-    for name, parameter in bench.model.named_parameters(remove_duplicate=False):
-        holders.setdefault(id(parameter), []).append(name)
-    for names in holders.values():
-        owners = {name.rpartition(".")[0] for name in names}
-        if len({bench.model.get_submodule(o) for o in owners}) > 1 and owners & converted:
-            yield (
-                f"{' and '.join(names)} are one tensor. Converted modules store integers of their "
-                "own, so that this tie is lost, and with it some of the saving."
-            )
-
-
-def _rows(candidate: Candidate) -> Iterator[tuple[str, ...]]:
-    if candidate.failure is not None:
-        yield candidate.name, "", "", "", f"fails: {candidate.failure}"
-    left = f"{candidate.name}, {len(candidate.left_float)} left FP32"
-    for name, found in ((candidate.name, candidate.whole), (left, candidate.partly)):
-        if found is not None:
-            broken = ", ".join(dict.fromkeys(promise.name for promise in found.broken))
-            yield (
-                name,
-                f"{found.size.ratio:.2f}",
-                str(found.latencies[0].speedup),
-                f"{found.relative:.2%}",
-                f"not {broken}" if broken else "within the limits",
-            )
-
-
-def _tables(candidate: Candidate) -> list[Table]:
-    found, tables = candidate.best, []
-    if found is not None:
-        promises = [(p.name, p.state, p.sentence) for p in found.promises]
-        tables.append(Table(("promise", "", "measured"), promises))
-        tables += [found.conversion.table(), found.size.table(), found.modules.table()]
-        tables += [latency.table() for latency in found.latencies]
-        for index, outputs in enumerate(found.outputs, 1):
-            table = outputs.table()
-            name = "outputs" if len(found.outputs) == 1 else f"outputs, input set {index}"
-            tables.append(Table(table.headers, table.rows, name, table.note))
-    if candidate.sensitivity is not None and candidate.sensitivity.modules:
-        tables.append(candidate.sensitivity.table())
-    return tables

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 import recipe_helpers as rh
 from recipe_helpers import bench
 from recipe_helpers.judgement import KEEP, SHIP, SHIP_PARTLY
+from recipe_helpers.timing import Timing
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +152,20 @@ def test_the_right_models_are_timed_on_the_callers_threads_and_on_one(model_and_
         patch.setattr(bench, "compare_latency", watch)
         rh.report(model, x, backends=["plain"], threads=2, min_speedup=0)
     assert timed == [(nn.Linear, rh.Int8Linear, 2), (nn.Linear, rh.Int8Linear, 1)]
+
+
+@pytest.mark.parametrize(("slowdown", "told"), [(1.0, 0), (4.0, 1)])
+def test_threads_that_wait_for_each_other_are_pointed_out(model_and_inputs, slowdown, told):
+    def waiting(*models, threads, **options):
+        found = made_up_latency(*models, threads=threads, **options)
+        times = Timing((100.0 * (slowdown if threads > 1 else 1),) * 8)
+        return dataclasses.replace(found, reference=times)
+
+    model, x = model_and_inputs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "compare_latency", waiting)
+        found = rh.report(model, x, threads=2, min_speedup=0)
+    assert sum("4.0 times slower on 2 threads" in note for note in found.notes) == told
 
 
 def test_a_time_that_is_left_open_is_taken_again_for_longer(model_and_inputs):
