@@ -18,7 +18,23 @@ import torch
 
 import recipe_helpers as rh
 
+FORBID_SKIPS = "RECIPE_FORBID_SKIPS"  # set by .ci/run: there, every test must have run
 RANDOM = ("torch's random state", "numpy's random state", "random's state")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Turn a run with skipped tests into a failed one where skips are forbidden."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and os.environ.get(FORBID_SKIPS):
+        terminalreporter.section("skipped tests are forbidden here", red=True)
+        for report in skipped:
+            terminalreporter.line(report.nodeid)
+
+
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and reporter.stats.get("skipped") and os.environ.get(FORBID_SKIPS):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def state():

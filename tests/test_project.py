@@ -10,8 +10,8 @@ import pytest
 
 if sys.version_info >= (3, 11):
     import tomllib
-else:  # pragma: no cover
-    tomllib = pytest.importorskip("pip._vendor.tomli")
+else:
+    import tomli as tomllib
 
 import yaml
 
@@ -123,6 +123,14 @@ def test_the_readme_names_every_notebook_and_command():
         assert f"notebooks/{notebook.name}" in readme, notebook.name
     for command in ("make run", "make test", "make lab"):
         assert command in readme
+
+
+def test_the_readme_maps_every_module():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    mapped = re.findall(r"`((?:\w|\*)+\.py)`", readme)
+    for path in (ROOT / "recipe_helpers").glob("*.py"):
+        if path.name != "__init__.py":
+            assert any(path.match(pattern) for pattern in mapped), path.name
 
 
 def test_the_readme_example_prints_what_it_says():
