@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from torch import nn
 
@@ -70,14 +70,18 @@ def why_left_alone(module: nn.Module) -> str:
     return "parameters of its own, in no layer that can be converted"
 
 
-def _refuse(model: nn.Module) -> None:
-    left = [
-        f"{name or 'the model itself'}, of type {type(part).__name__}: {why_left_alone(part)}"
+def named_obstacles(model: nn.Module, why: Callable[[str, nn.Module], str]) -> str:
+    """The first modules with parameters of their own, each with the reason that `why` gives."""
+    found = [
+        f"{name or 'the model itself'} ({type(part).__name__}; {why(name, part)})"
         for name, part in model.named_modules()
         if any(True for _ in part.parameters(recurse=False))
     ]
-    listed = "; ".join(left[:3]) + ("; ..." if len(left) > 3 else "")
+    return "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "") or "it has no parameters"
+
+
+def _refuse(model: nn.Module) -> None:
+    listed = named_obstacles(model, lambda _, part: why_left_alone(part))
     raise NothingQuantizedError(
-        f"model has no module to convert ({listed or 'it has no parameters'}); pass one that "
-        "holds an nn.LSTM or nn.Linear."
+        f"model has no module to convert: {listed}; pass one that holds an nn.LSTM or nn.Linear."
     )

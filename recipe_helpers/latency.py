@@ -28,7 +28,7 @@ from .timing import (
 
 DIMENSIONS = (8, 32, 80, 128, 192, 256, 512, 1024)
 BUDGET_S = 0.5
-SWEEP_BUDGET_S = 0.5
+SWEEP_BUDGET_S = 0.3
 
 
 @dataclass(frozen=True)

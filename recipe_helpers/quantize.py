@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from . import checks, settings
+from . import checks, convert, settings
 from .errors import ArgumentError, ConversionError, NothingQuantizedError
 from .model import working_engine
 
@@ -110,8 +110,6 @@ def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
     """
     kind = type(module)
     if plain:
-        from . import convert
-
         return convert.why_left_alone(module)
     if root and kind in MODULES:
         return "torch.ao replaces only modules inside a module, so wrap it in one"
@@ -167,15 +165,11 @@ def _refuse_what_torch_ao_breaks(
 def _refuse_nothing(model: nn.Module, quantized: nn.Module) -> None:
     if any(checks.is_quantized(part) for part in quantized.modules()):
         return
-    found = [
-        f"{name or 'the model itself'} ({type(part).__name__}; "
-        f"{why_not_converted(part, root=not name, plain=False)})"
-        for name, part in model.named_modules()
-        if any(True for _ in part.parameters(recurse=False))
-    ]
-    listed = "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "")
+    listed = convert.named_obstacles(
+        model, lambda name, part: why_not_converted(part, root=not name, plain=False)
+    )
     raise NothingQuantizedError(
-        f"model has no module that torch.ao converts: {listed or 'it has no parameters'}. "
+        f"model has no module that torch.ao converts: {listed}. "
         'Pass a module that contains an nn.LSTM or nn.Linear, or use backend="plain".'
     )
 
@@ -213,8 +207,6 @@ def _convert_plain(
                 f"modules names {name if isinstance(name, str) else f'nn.{name.__name__}'}, but "
                 'backend="plain" converts nn.LSTM and nn.Linear alone: leave it out.'
             )
-    from . import convert
-
     return convert.convert_modules(model, chosen)
 
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_converted_stays_as_it_is_with_a_reason(module, reason):
 
 
 def test_a_model_without_anything_to_convert_is_refused():
-    with pytest.raises(NothingQuantizedError, match=r"no module to convert \(0, of type GRU: only"):
+    with pytest.raises(NothingQuantizedError, match=r"no module to convert: 0 \(GRU; only"):
         convert_modules(nn.Sequential(nn.GRU(4, 4)))
     with pytest.raises(NothingQuantizedError, match="it has no parameters"):
         convert_modules(nn.Tanh())
