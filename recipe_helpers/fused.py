@@ -32,7 +32,11 @@ _WORTH_A_THREAD = 4_000_000
 _WORTH_A_SHARE = 60_000
 _BLOCKS_PER_THREAD = 4
 _CHUNK_ROWS = 64  # rows of input that one pass over W_ih serves
-_LANES = 16
+_LANES, _COLUMNS = 16, 4  # as in kernels.py
+# W_hh is widened to int16 where the copy, of two bytes a weight, stays in a core's second cache
+# beside the rest, and where the steps repay it.
+_WIDENED_WEIGHTS = 1 << 17
+_WIDENED_STEPS = 4
 _KEPT_BYTES = 1 << 20  # working buffers up to this size are kept for the next call
 _ADDRESSES = struct.Struct("@14q")  # the part of a Task that differs from call to call
 ARITHMETIC = ("float", "weights", "integer")  # the kinds of kernels.py
@@ -110,15 +114,15 @@ def run_lstm(
         return None
     steps, batch, inputs = data.shape
     suffixes = suffixes_of(module.num_layers, module.bidirectional)
-    widths = module.proj_size or module.hidden_size, module.hidden_size
-    if hx is None:
-        hx = tuple(data.new_zeros(len(suffixes), batch, width) for width in widths)
-    elif type(hx) is not tuple or len(hx) != 2 or not _plain(*hx):
+    if inputs != module.input_size:
         return None
-    count, (outputs, hidden) = len(suffixes), widths
-    fits = hx[0].shape == (count, batch, outputs) and hx[1].shape == (count, batch, hidden)
-    if not fits or inputs != module.input_size:
-        return None
+    if hx is not None:
+        if type(hx) is not tuple or len(hx) != 2 or not _plain(*hx):
+            return None
+        widths = module.proj_size or module.hidden_size, module.hidden_size
+        shapes = [(len(suffixes), batch, width) for width in widths]
+        if [part.shape for part in hx] != shapes:
+            return None
     most = module.scheme.largest_integer(module.activation_bits)
     return run_layers(module._buffers, suffixes, data, (batch,) * steps, hx, most, arithmetic)
 
@@ -135,7 +139,7 @@ def run_layers(
     suffixes: Sequence[str],
     data: Tensor,
     batch_sizes: tuple[int, ...],
-    state: State,
+    state: State | None,
     most: int,
     arithmetic: str = "integer",
 ) -> tuple[Tensor, State] | None:
@@ -149,7 +153,8 @@ def run_layers(
             reversed follows the other direction of the same layer.
         data: float32 (rows, inputs), as in `integers.run_layer`, or (steps, batch, inputs).
         batch_sizes: Rows of each step.
-        state: Initial hidden (suffixes, batch, outputs) and cell (suffixes, batch, hidden).
+        state: Initial hidden (suffixes, batch, outputs) and cell (suffixes, batch, hidden); zeros
+            if None.
         most: The largest integer of a quantized activation.
         arithmetic: "integer"; "float" for float32 weights; "weights" for int8 weights that are
             multiplied as floats.
@@ -158,13 +163,15 @@ def run_layers(
     if kernels is None or not data.numel() or not _plain(data):
         return None
     kind = ARITHMETIC.index(arithmetic)
-    hidden_state, cell_state = (
-        (part.detach() if part.requires_grad else part).contiguous() for part in state
-    )
-    h, c = hidden_state.new_empty(hidden_state.shape), cell_state.new_empty(cell_state.shape)
-    batch, outputs, hidden = batch_sizes[0], h.shape[2], c.shape[2]
+    batch, (gates, outputs) = batch_sizes[0], tensors[f"weight_hh{suffixes[0]}"].shape
+    hidden = gates // 4
+    h = data.new_empty(len(suffixes), batch, outputs)
+    c = data.new_empty(len(suffixes), batch, hidden)
+    if state is not None:
+        state = tuple(part.contiguous() for part in state)
+        h0, c0 = (part.data_ptr() for part in state)
+    h1, c1 = h.data_ptr(), c.data_ptr()
     directions = 2 if suffixes[-1].endswith("_reverse") else 1
-    starts = [part.data_ptr() for part in (hidden_state, cell_state, h, c)]
     allowed = torch.get_num_threads()
     for index, suffix in enumerate(suffixes):
         reverse = index % directions
@@ -176,10 +183,9 @@ def run_layers(
         spare = _spare_plans(key)
         plan = spare.pop() if spare else _Plan(*key)
         at_h, at_c = 4 * index * batch * outputs, 4 * index * batch * hidden
-        h0, c0, h1, c1 = starts
         _ADDRESSES.pack_into(
             plan.task, 0, x.data_ptr(), data.data_ptr() + 4 * reverse * outputs,
-            h0 + at_h, c0 + at_c, h1 + at_h, c1 + at_c, *addresses,
+            h0 + at_h if state else 0, c0 + at_c if state else 0, h1 + at_h, c1 + at_c, *addresses,
         )  # fmt: skip
         if plan.threads == 1:
             kernels.prepare(plan.task_at)
@@ -187,7 +193,7 @@ def run_layers(
             if plan.small:
                 spare.append(plan)
         else:
-            _share(kernels, plan, (x, data, h, c, hidden_state, cell_state, keep))
+            _share(kernels, plan, (x, data, h, c, state, keep))
     return data, (h, c)
 
 
@@ -211,13 +217,15 @@ class _Plan:
         self.blocks = (
             1 if self.threads == 1 else min(self.threads * _BLOCKS_PER_THREAD, -(-hidden // 4))
         )
-        ends = _ends(_sizes(kind, inputs, outputs, hidden, chunk * batch, batch, self.blocks))
+        widened = self.threads == 1 and _widened(kind, steps, batch, 4 * hidden * outputs)
+        rows = chunk * batch
+        ends = _ends(_sizes(kind, inputs, outputs, hidden, rows, batch, self.blocks, widened))
         self.room = torch.empty(ends[-1] + 64, dtype=torch.int8, device="cpu").numpy()
         start = -(-self.room.ctypes.data // 64) * 64
         self.task = np.array(
             [0] * 14 + [
                 kind, most, steps, batch, inputs, hidden, outputs, outputs != hidden, reverse,
-                chunk, self.blocks, directions * outputs, kernels.product.address,
+                chunk, self.blocks, widened, directions * outputs, kernels.product.address,
                 self.first.ctypes.data, *(start + end for end in ends[:-1]),
             ], np.int64,
         )  # fmt: skip
@@ -284,15 +292,16 @@ def _depth(width: int) -> int:
 
 
 def _sizes(
-    kind: int, inputs: int, outputs: int, hidden: int, rows: int, batch: int, blocks: int
-) -> tuple[int, ...]:
+    kind: int, inputs: int, outputs: int, hidden: int, rows: int, batch: int, blocks: int,
+    widened: bool,
+) -> tuple[int, ...]:  # fmt: skip
     """Bytes of the working buffers in the order of `Task`; `rows` of input share a product."""
     row = _LANES * (4 if ARITHMETIC[kind] == "float" else 1)
     element = 2 if ARITHMETIC[kind] == "integer" else 4
     projected = outputs != hidden
     return (
         4 * hidden * row * (inputs < _LANES),
-        4 * hidden * row * (outputs < _LANES),
+        8 * hidden * max(outputs, _LANES) if widened else 4 * hidden * row * (outputs < _LANES),
         outputs * row * (projected and hidden < _LANES),
         rows * _depth(inputs) * element,
         4 * rows,
@@ -305,6 +314,13 @@ def _sizes(
         16 * batch * hidden,
         8 * (16 + blocks),
     )
+
+
+def _widened(kind: int, steps: int, batch: int, weights: int) -> bool:
+    """Whether one thread widens a W_hh of so many weights first."""
+    few = batch < _COLUMNS  # more rows of activations share the sign extension
+    fits = weights <= _WIDENED_WEIGHTS and steps >= _WIDENED_STEPS
+    return ARITHMETIC[kind] == "integer" and few and fits
 
 
 def _ends(sizes: Iterable[int]) -> tuple[int, ...]:

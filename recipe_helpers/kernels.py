@@ -10,6 +10,8 @@ The method, layer by layer and direction by direction:
 2. Each step multiplies the quantized hidden state by `W_hh`, rescales, applies the gates and
    updates the state, unit block by unit block, while everything is still in the cache. Every
    other step walks `W_hh` backwards, so that it begins with what the last step left in the cache.
+   A small `W_hh` that many steps read, a row or a few of activations each, is widened to int16
+   once per call: the sign extension then costs the steps nothing.
 3. Whoever finishes the last unit block of a step quantizes the new hidden state.
 
 The arithmetic is that of `integers.py`, operation by operation, so that equal floats give equal
@@ -39,8 +41,10 @@ from numba.extending import intrinsic
 LANES = 16  # elements of a row that are multiplied at once; shorter rows are padded to it
 ROWS = 4  # rows of a weight matrix that share each load of the activations
 COLUMNS = 4  # rows of activations that share each load of the weights
-# Kinds of arithmetic: float32 weights; int8 weights turned into floats; int8 times int16.
-FLOAT, WEIGHT_ONLY, INTEGER = 0, 1, 2
+# Kinds of arithmetic: float32 weights; int8 weights turned into floats; int8 times int16; and,
+# for tiles alone, the same with weights that have been widened to int16.
+FLOAT, WEIGHT_ONLY, INTEGER, WIDENED = 0, 1, 2, 3
+_BYTES = 4, 1, 1, 2  # of one weight
 
 
 class Task(NamedTuple):
@@ -54,7 +58,7 @@ class Task(NamedTuple):
     # What differs from call to call.
     x_at: int  # float32 (rows, inputs)
     y_at: int  # float32 (rows, y_step), of which `outputs` columns are written
-    h0_at: int  # initial state, float32 (batch, outputs) and (batch, hidden)
+    h0_at: int  # initial state, float32 (batch, outputs) and (batch, hidden); or 0: all zeros
     c0_at: int
     h_at: int  # the state, at last the final one; shapes as above
     c_at: int
@@ -78,12 +82,13 @@ class Task(NamedTuple):
     reverse: int
     chunk: int  # steps whose input is multiplied by W_ih in one go
     blocks: int
+    widened: int  # whether W_hh is copied to int16 first, for which there must be one block
     y_step: int  # elements from row to row of `y`: twice `outputs` in a bidirectional layer
     product_at: int  # the address of the compiled `product`
     first_at: int
     # Working buffers.
     padded_ih_at: int  # room for weights with rows padded to LANES, where they are shorter
-    padded_hh_at: int
+    padded_hh_at: int  # the same, or the widened copy
     padded_hr_at: int
     q_x_at: int  # quantized (chunk · batch, depth of inputs) and scales (chunk · batch)
     s_x_at: int
@@ -178,9 +183,9 @@ class _Tile:
     """Emits the product of `rows` rows of weights with `columns` rows of activations."""
 
     def __init__(self, builder: ir.IRBuilder, kind: int, rows: int, columns: int) -> None:
-        self.builder, self.rows, self.columns = builder, rows, columns
-        self.integer = kind == INTEGER
-        self.weight = _F32 if kind == FLOAT else _I8
+        self.builder, self.kind, self.rows, self.columns = builder, kind, rows, columns
+        self.integer = kind >= INTEGER
+        self.weight = (_F32, _I8, _I8, _I16)[kind]
         self.activation, self.element = (_I16, _I32) if self.integer else (_F32, _F32)
         # As many lanes as keep all sums in 16 AVX registers.
         self.lanes = 16 if self.integer or columns == 1 else 8
@@ -204,6 +209,22 @@ class _Tile:
         if self.weight is _F32:
             return loaded
         return [(b.sext if self.integer else b.sitofp)(w, self.wide) for w in loaded]
+
+    def _neighbours(self, x: Any, y: Any) -> Any:
+        """`_pairs` of two int32 vectors within each 128 bits, which AVX does not cross for free."""
+        b, lanes = self.builder, x.type.count
+        starts = [start for part in range(0, lanes, 4) for start in (part, lanes + part)]
+        even = [place for start in starts for place in (start, start + 2)]
+        picked = even, [place + 1 for place in even]
+        kind = ir.VectorType(_I32, lanes)
+        return b.add(*[b.shuffle_vector(x, y, ir.Constant(kind, places)) for places in picked])
+
+    def _halves(self, x: Any) -> Any:
+        """The first half of an int32 vector plus the second."""
+        b, half = self.builder, x.type.count // 2
+        kind = ir.VectorType(_I32, half)
+        parts = [[*range(half)], [*range(half, 2 * half)]]
+        return b.add(*[b.shuffle_vector(x, x, ir.Constant(kind, part)) for part in parts])
 
     def _pairs(self, x: Any, y: Any) -> Any:
         """Add even to odd lanes of two vectors laid end to end (of one, if both are the same)."""
@@ -239,7 +260,7 @@ class _Tile:
 
     def prefetch(self, weights: Any, ahead: Any, index: Any) -> None:
         """Ask for the same stretch of the rows that come next; no fault where there are none."""
-        b, size = self.builder, 4 if self.weight is _F32 else 1
+        b, size = self.builder, _BYTES[self.kind]
         kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
         function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0")
         start = b.add(b.add(weights[0], ahead), b.mul(index, _I64(size)))
@@ -251,13 +272,23 @@ class _Tile:
         """Add up the lanes; the sums of one row of activations lie side by side."""
         b = self.builder
         for column in range(self.columns):
-            sums = [b.load(place) for place in self.sums[column * self.rows :][: self.rows]]
-            while len(sums) > 1:
-                sums = [self._pairs(x, y) for x, y in zip(sums[::2], sums[1::2], strict=True)]
-            while sums[0].type.count > self.rows:
-                sums = [self._pairs(sums[0], sums[0])]
-            address = b.add(out, b.mul(out_step, _I64(column)))
-            b.store(sums[0], _pointer(b, address, sums[0].type), align=4)
+            out_row = b.add(out, b.mul(out_step, _I64(column)))
+            for row in range(0, self.rows, ROWS):
+                begin, rows = column * self.rows + row, min(ROWS, self.rows)
+                sums = self._lane_sums([*map(b.load, self.sums[begin : begin + rows])])
+                address = b.add(out_row, _I64(4 * row))
+                b.store(sums, _pointer(b, address, sums.type), align=4)
+
+    def _lane_sums(self, sums: list[Any]) -> Any:
+        """One vector with the sum of the lanes of each of these, of which there are 1, 2 or 4."""
+        rows, add = len(sums), self._neighbours if self.integer else self._pairs
+        while len(sums) > 1:
+            sums = [add(x, y) for x, y in zip(sums[::2], sums[1::2], strict=True)]
+        if self.integer:
+            sums = [self._halves(sums[0])]
+        while sums[0].type.count > rows:
+            sums = [self._pairs(sums[0], sums[0])]
+        return sums[0]
 
 
 def _tile(kind: int, rows: int, columns: int) -> Any:
@@ -277,8 +308,10 @@ def _tile(kind: int, rows: int, columns: int) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             w, w_step, ahead, x, x_step, depth, last, out, out_step = arguments
             b, tile = builder, _Tile(builder, kind, rows, columns)
-            line = 64 // (4 if kind == FLOAT else 1)  # elements in a cache line
+            line = 64 // _BYTES[kind]  # elements in a cache line
             lines = b.udiv(b.add(last, _I64(LANES)), _I64(line))
+            if kind == WIDENED:  # no lines to fetch: the copy is in the cache
+                lines = _I64(0)
             with cgutils.for_range(b, lines) as loop:
                 start = b.mul(loop.index, _I64(line))
                 tile.prefetch((w, w_step), ahead, start)
@@ -301,6 +334,7 @@ _SHAPES = (2, COLUMNS), (ROWS, 1), (1, 1)
 _f24, _f41, _f11 = (_tile(FLOAT, *shape) for shape in _SHAPES)
 _w24, _w41, _w11 = (_tile(WEIGHT_ONLY, *shape) for shape in _SHAPES)
 _i24, _i41, _i11 = (_tile(INTEGER, *shape) for shape in _SHAPES)
+_v81, _v41 = _tile(WIDENED, 2 * ROWS, 1), _tile(WIDENED, ROWS, 1)
 
 
 def _compiled(signature: Any, compile_with: Any = numba.njit, **more: bool) -> Any:
@@ -464,6 +498,23 @@ def _pad(kind, w_at, rows, width, out_at):
             out[(j + 1) * padded - row + k] = source[j * row + k]
 
 
+@_inner(types.void(*[_i64] * 4))
+def _widen(w_at, rows, width, out_at):
+    """Copy int8 weights to int16; rows shorter than LANES get zeros before them."""
+    gap = max(width, LANES) - width
+    source = numba.carray(_at(w_at), rows * width, np.int8)
+    out = numba.carray(_at(out_at), rows * (gap + width), np.int16)
+    if gap == 0:
+        for k in range(rows * width):
+            out[k] = source[k]
+        return
+    for j in range(rows):
+        for k in range(gap):
+            out[j * LANES + k] = 0
+        for k in range(width):
+            out[j * LANES + gap + k] = source[j * width + k]
+
+
 @_inner(types.void(_i64, _i64, _i64, _i64, _i64, types.float32))
 def _rescale(kind, sums_at, count, scale_at, bias_at, x_scale):
     """Turn sums into float32 in place: sum · (s_x · s_w) + bias, rounded once."""
@@ -498,6 +549,14 @@ def _copy(from_at, to_at, count):
         out[j] = source[j]
 
 
+@_inner(types.void(_i64, _i64))
+def _clear(at, count):
+    """Set float32 values to zero."""
+    values = numba.carray(_at(at), count, np.float32)
+    for j in range(count):
+        values[j] = _ZERO
+
+
 @_inner(_i64(_i64))
 def _depth(width):
     return (width + LANES - 1) // LANES * LANES
@@ -515,6 +574,22 @@ def _block(
         kind, w_at + first_row * w_step, w_step, -rows if backwards else rows, x_at, x_step,
         columns, _depth(width), padded - LANES, out_at + 4 * first_row, out_step,
     ))  # fmt: skip
+
+
+@_inner(types.void(*[_i64] * 8))
+def _widened_product(w_at, rows, width, x_at, columns, out_at, out_step, backwards):
+    """`_block` of a widened matrix; its rows are a multiple of ROWS."""
+    padded, depth = max(width, LANES), _depth(width)
+    w_step, x_step, last = 2 * padded, 2 * depth, padded - LANES
+    tiles = rows // (2 * ROWS)
+    for column in range(columns):
+        x, out = x_at + column * x_step, out_at + column * out_step
+        for i in range(tiles):
+            j = 2 * ROWS * (tiles - 1 - i if backwards else i)
+            _v81(w_at + j * w_step, w_step, 0, x, x_step, depth, last, out + 4 * j, 0)
+        if rows % (2 * ROWS):
+            j = rows - ROWS
+            _v41(w_at + j * w_step, w_step, 0, x, x_step, depth, last, out + 4 * j, 0)
 
 
 @_inner(types.void(*[_i64] * 7))
@@ -618,9 +693,12 @@ def _advance(t, step, low, high, backwards):
     """One step of the units [low, high): recurrent product, gates, new cell and hidden state."""
     row, place, rows = _step_rows(t, step)
     width = 4 * t.hidden
-    w_at = t.padded_hh_at if t.outputs < LANES else t.w_hh_at
+    w_at = t.padded_hh_at if t.widened or t.outputs < LANES else t.w_hh_at
     gates, units = _gates_at_once(t, low, high)
-    for i in range(gates):
+    if t.widened:
+        z_step = 4 * width
+        _widened_product(w_at, width, t.outputs, t.q_h_at, rows, t.z_at, z_step, backwards)
+    for i in range(0 if t.widened else gates):
         w_row = (3 - i if backwards else i) * t.hidden + low if gates > 1 else 0
         _block(
             t.product_at, t.kind, w_at, t.outputs, units, w_row, t.q_h_at, rows,
@@ -679,11 +757,17 @@ def _task(typing_context: Any, address: Any) -> Any:
 def prepare(task_at):
     """What precedes the first phase: padded weights, the quantized first chunk and state."""
     t = _task(task_at)
-    _copy(t.h0_at, t.h_at, t.batch * t.outputs)
-    _copy(t.c0_at, t.c_at, t.batch * t.hidden)
+    if t.h0_at:
+        _copy(t.h0_at, t.h_at, t.batch * t.outputs)
+        _copy(t.c0_at, t.c_at, t.batch * t.hidden)
+    else:
+        _clear(t.h_at, t.batch * t.outputs)
+        _clear(t.c_at, t.batch * t.hidden)
     if t.inputs < LANES:
         _pad(t.kind, t.w_ih_at, 4 * t.hidden, t.inputs, t.padded_ih_at)
-    if t.outputs < LANES:
+    if t.widened:
+        _widen(t.w_hh_at, 4 * t.hidden, t.outputs, t.padded_hh_at)
+    elif t.outputs < LANES:
         _pad(t.kind, t.w_hh_at, 4 * t.hidden, t.outputs, t.padded_hh_at)
     if t.projected and t.hidden < LANES:
         _pad(t.kind, t.w_hr_at, t.outputs, t.hidden, t.padded_hr_at)

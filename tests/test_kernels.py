@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from recipe_helpers import integers, kernels
+from recipe_helpers import fused, integers, kernels
 from recipe_helpers.errors import InputError
 from recipe_helpers.fused_float import FusedFloatLSTM
 from recipe_helpers.int8_linear import Int8Linear
+from recipe_helpers.settings import threads_set
 
 widths = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 48, 63, 65, 80])
 shapes = st.fixed_dictionaries(
@@ -87,6 +88,28 @@ def test_wide_layers(width, same_tanh, monkeypatch):
     fast, plain = int8_pair(width, width)
     data = random(9, 5, width)
     assert_same_bits(assert_fast_path_ran(monkeypatch, lambda: fast(data)), plain(data))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4])
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [((5, 1), {}), ((3, 15), {}), ((8, 16), {}), ((9, 37), {"proj_size": 7}), ((20, 130), {})],
+)
+def test_widened_recurrent_weights(batch, sizes, options, same_tanh, monkeypatch):
+    """Few rows and enough steps: int16 copies of W_hh, made or not, give the reference's bits."""
+    fast, plain = int8_pair(*sizes, bidirectional=True, **options)
+    data, decisions, original = random(6, batch, sizes[0]), [], fused._widened
+
+    def watched(*arguments):
+        decisions.append(original(*arguments))
+        return decisions[-1]
+
+    monkeypatch.setattr(fused, "_widened", watched)
+    fused._spare_plans.cache_clear()
+    with threads_set(1):
+        assert_same_bits(fast(data), plain(data))
+        assert_same_bits(fast(data[:3]), plain(data[:3]))
+    assert decisions == [batch < 4] * 2 + [False] * 2
 
 
 def test_many_rows_are_taken_in_several_chunks(same_tanh):
