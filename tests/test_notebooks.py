@@ -24,8 +24,8 @@ TIES = "which numbers are met on a tie depends on the last digits of floats"
 IGNORED = {
     "dynamic_quantization": {
         "rh.machine()": MACHINE,
-        "%timeit -n 1000 demo.model(demo.inputs, demo.hidden)": TIMES,
-        "%timeit -n 1000 quantized(demo.inputs, demo.hidden)": TIMES,
+        "%timeit -n 200 demo.model(demo.inputs, demo.hidden)": TIMES,
+        "%timeit -n 200 quantized(demo.inputs, demo.hidden)": TIMES,
         "latency": TIMES,
         "rh.plots.latency(latency)": TIMES,
         'ledger.judge("C16", latency, operators)': TIMES,
