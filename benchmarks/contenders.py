@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recipe_helpers.int8_lstm import Int8LSTM
-from recipe_helpers.settings import deprecations_silenced
-from recipe_helpers.size import state_dict_bytes
+from recipe_helpers.common.settings import deprecations_silenced
+from recipe_helpers.int8.lstm import Int8LSTM
+from recipe_helpers.recipe.size import state_dict_bytes
 
 OURS = "Int8LSTM"
 TORCH = ("torch FP32", "torch.ao INT8", "torch.ao INT8 per channel")

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import recipe_helpers as rh
-from recipe_helpers.explorer import Explorer
+from recipe_helpers.explorer.panel import Explorer
 
 WIDTHS = (16, 32, 64, 80, 128, 192, 256, 384, 512)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from recipe_helpers.settings import threads_set
+from recipe_helpers.common.settings import threads_set
 
 _BUFFER_BYTES = 1 << 28  # beyond every cache
 _ROWS, _WIDTH, _COLUMNS = 1024, 512, 4  # one row of weights over and over: all in the L1 cache
@@ -63,7 +63,7 @@ def repeat(work: Callable[[], None], calls: int) -> None:
 
 def one_product() -> Callable[[], None]:
     """A call of the product kernel on buffers of its own."""
-    from recipe_helpers import kernels
+    from recipe_helpers.int8.fast_path import kernels
 
     weights = torch.ones(_WIDTH, dtype=torch.int8)
     activations = torch.ones(_COLUMNS, _WIDTH, dtype=torch.int16)

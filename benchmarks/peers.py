@@ -26,9 +26,9 @@ import torch
 from contenders import ONNX, OURS, TORCH, Case, Contender, make
 from limits import Limits, measure
 
-from recipe_helpers.settings import threads_set
-from recipe_helpers.show import Shown, Table, in_bytes, microseconds
-from recipe_helpers.timing import FASTER, SLOWER, Ratio, judge, ratio_of_rounds
+from recipe_helpers.common.settings import threads_set
+from recipe_helpers.common.tables import Shown, Table, in_bytes, microseconds
+from recipe_helpers.recipe.timing import FASTER, SLOWER, Ratio, judge, ratio_of_rounds
 
 BUILD = Path(__file__).parents[1] / "build"
 WIDTHS = (8, 32, 80, 128, 256, 512, 1024, 2048)

@@ -136,7 +136,7 @@ def quantized(demo):
 @pytest.fixture
 def same_tanh(monkeypatch):
     """Let the reference compute tanh as the kernel does, so that nothing may differ any more."""
-    from fast_path import rational_tanh
+    from .int8.fast_path import rational_tanh
 
     monkeypatch.setattr(torch, "tanh", rational_tanh)
 
@@ -144,10 +144,10 @@ def same_tanh(monkeypatch):
 @pytest.fixture
 def eager_threads(monkeypatch):
     """Share even the smallest layer among threads."""
-    from recipe_helpers import fused
+    from recipe_helpers.int8.fast_path import calls
 
-    monkeypatch.setattr(fused, "_WORTH_A_THREAD", 0)
-    monkeypatch.setattr(fused, "_WORTH_A_SHARE", 1)
-    fused._spare_plans.cache_clear()
+    monkeypatch.setattr(calls, "_WORTH_A_THREAD", 0)
+    monkeypatch.setattr(calls, "_WORTH_A_SHARE", 1)
+    calls._spare_plans.cache_clear()
     yield
-    fused._spare_plans.cache_clear()
+    calls._spare_plans.cache_clear()

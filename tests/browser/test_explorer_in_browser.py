@@ -6,10 +6,11 @@ import contextlib
 from dataclasses import dataclass
 
 import nbformat
-import panel as act
 import pytest
-from panel import Console, Panel
 from playwright.sync_api import expect
+
+from . import panel as act
+from .panel import Console, Panel
 
 pytestmark = pytest.mark.browser
 

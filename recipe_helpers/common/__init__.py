@@ -1,0 +1,7 @@
+"""The ground floor, which every room stands on and which stands on none.
+
+`errors` and `checks` refuse bad input in one sentence; `settings` changes PyTorch's global
+settings for a while and puts them back; `tables` is how results show themselves, `intervals` how
+surely a mean is known; `progress` says how far a long piece of work is; `files` writes a file as
+a whole or not at all.
+"""

@@ -1,0 +1,174 @@
+"""Checks of what callers pass in: one clear sentence and a typed exception for each fault."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
+
+
+def positive_int(name: str, value: object, most: int | None = None) -> int:
+    """`value` as an int if it is a whole number from 1 to `most`; ArgumentError otherwise."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < 1 or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
+        raise ArgumentError(f"{name} is {value!r}; pass a whole number of at least 1{upper}.")
+    return value
+
+
+def whole_number(name: str, value: object) -> int:
+    """`value` if it is a whole number of any sign; ArgumentError otherwise."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentError(f"{name} is {value!r}; pass a whole number.")
+    return value
+
+
+def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
+    """`values` as a tuple of whole numbers of at least 1, in rising order without repeats."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ArgumentError(f"{name} is {values!r}; pass a list of whole numbers of at least 1.")
+    numbers = tuple(positive_int(f"{name}[{i}]", value) for i, value in enumerate(values))
+    if not numbers:
+        raise ArgumentError(f"{name} is empty; pass at least one whole number.")
+    if any(left >= right for left, right in itertools.pairwise(numbers)):
+        raise ArgumentError(f"{name} is {list(numbers)}; pass rising numbers without repeats.")
+    return numbers
+
+
+def numbers(name: str, value: object) -> torch.Tensor:
+    """`value` if it is a one-dimensional float32 tensor of finite numbers; ArgumentError if not."""
+    if not isinstance(value, torch.Tensor):
+        came = type(value).__name__
+    elif (value.ndim, value.dtype, value.device.type) != (1, torch.float32, "cpu"):
+        came = f"a {describe(value)} on the device {value.device}"
+    elif not value.numel():
+        came = "empty"
+    elif not bool(torch.isfinite(value).all()):
+        came = "a tensor with NaN or infinity"
+    else:
+        return value
+    raise ArgumentError(f"{name} is {came}; pass a one-dimensional float32 tensor on the CPU.")
+
+
+def seed(name: str, value: object) -> int:
+    """`value` if PyTorch's generator takes it as a seed; ArgumentError otherwise."""
+    if not -(2**63) <= whole_number(name, value) < 2**64:
+        raise ArgumentError(f"{name} is {value!r}; pass a whole number of at most 64 bits.")
+    return value
+
+
+def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Module]]:
+    """`values` as a set if each is a type of modules; ArgumentError otherwise."""
+    kinds = tuple(values) if isinstance(values, Iterable) else (values,)
+    if not isinstance(values, Iterable) or not all(
+        isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds
+    ):
+        raise ArgumentError(f"{name} is {values!r}; pass types of modules, such as [nn.LSTM].")
+    return frozenset(kinds)
+
+
+def one_of(name: str, value: object, choices: Iterable[str]) -> str:
+    """`value` if it is one of `choices`; ArgumentError naming them all otherwise."""
+    known = tuple(choices)
+    if value not in known:
+        raise ArgumentError(f"{name} is {value!r}; pass one of {', '.join(map(repr, known))}.")
+    return value
+
+
+_INT8_ROOM = f"{__package__.partition('.')[0]}.int8."
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Whether this one module (not its children) is a quantized one, of torch.ao or of ours."""
+    home = type(module).__module__ + "."
+    of_torch = home.startswith("torch.") and ".quantized." in home
+    return of_torch or home.startswith(_INT8_ROOM)
+
+
+def module(name: str, value: object) -> nn.Module:
+    """`value` if it is an nn.Module; ModelError otherwise."""
+    if not isinstance(value, nn.Module):
+        raise ModelError(f"{name} is of type {type(value).__name__}; pass a torch.nn.Module.")
+    return value
+
+
+def runnable_model(name: str, value: object) -> nn.Module:
+    """`value` if it is a module in eval mode whose tensors are on the CPU and finite."""
+    model = module(name, value)
+    if model.training:
+        raise ModelError(f"{name} is in training mode; call {name}.eval() first.")
+    for key, tensor in _named_tensors(model):
+        if tensor.device.type != "cpu":
+            raise ModelError(
+                f"{name} has {key} on the device {tensor.device}; dynamic quantization runs "
+                f"on the CPU: call {name}.cpu() first."
+            )
+        # Infinity in a buffer may well be meant: it is how attention masks are stored.
+        sound = torch.isfinite if isinstance(tensor, nn.Parameter) else _no_nan
+        if tensor.is_floating_point() and not bool(sound(tensor).all()):
+            raise ModelError(
+                f"{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
+                "weights first."
+            )
+    return model
+
+
+def float_model(name: str, value: object) -> nn.Module:
+    """`value` if it is a runnable FP32 model in which nothing is quantized yet."""
+    model = module(name, value)
+    for key, part in model.named_modules():
+        if is_quantized(part):
+            raise AlreadyQuantizedError(
+                f"{name} is already quantized: {key or 'the module itself'} is a "
+                f"{type(part).__name__}; pass the float model it was made from."
+            )
+    runnable_model(name, model)
+    for key, tensor in _named_tensors(model):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise ModelError(
+                f"{name} has {key} in {tensor.dtype}; quantization starts from torch.float32: "
+                f"call {name}.float() first."
+            )
+    return model
+
+
+def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
+    """What `model(*inputs)` returns in inference mode; InputError if it raises.
+
+    Says which inputs came, with their shapes and dtypes, since PyTorch's own message seldom does.
+    """
+    try:
+        with torch.inference_mode():
+            return model(*inputs)
+    except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError) as e:
+        raise InputError(
+            f"inputs do not fit {name}: it was called with ({', '.join(map(describe, inputs))}) "
+            f"and raised {type(e).__name__}: {first_line(e)}; pass what {name}.forward expects."
+        ) from e
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message without its full stop, or the error's type."""
+    return next(iter(str(error).splitlines()), "").rstrip(". ") or type(error).__name__
+
+
+def describe(value: Any) -> str:
+    """A short description of one input: `float32 tensor of shape (20, 1, 8)`."""
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(describe, value))})"
+    return type(value).__name__
+
+
+def _no_nan(tensor: torch.Tensor) -> torch.Tensor:
+    return ~torch.isnan(tensor)
+
+
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    return itertools.chain(model.named_parameters(), model.named_buffers())

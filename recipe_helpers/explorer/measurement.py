@@ -1,0 +1,206 @@
+"""What the explorer measures: size, latency and accuracy for one choice of model and machine.
+
+No widgets here: `measure_choice` takes a frozen `Choice` and returns a frozen `Exploration`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..common import checks, settings
+from ..common.errors import ArgumentError
+from ..common.tables import Shown, Table, in_bytes, in_threads, microseconds
+from ..recipe.accuracy import OutputComparison, PairedOutputs, compare_outputs, paired_outputs
+from ..recipe.latency import LatencyComparison, compare_latency
+from ..recipe.model import (
+    BATCH_SIZE,
+    DIMENSION,
+    LAYERS,
+    SEQUENCE_LENGTH,
+    Demonstration,
+    demonstration,
+    working_engine,
+)
+from ..recipe.quantize import quantize_dynamic, torch_ao_available
+from ..recipe.size import SizeComparison, compare_size
+from ..recipe.timing import INCONCLUSIVE
+
+PLAIN = "plain"
+SWEEP_DIMENSIONS = (8, 16, 32, 64, 128, 256, 512)
+# Short enough for a panel that answers while one looks at it; sections 4 and 5 take their time.
+BUDGET_S = 0.1
+# Some seconds of measuring on one core; a panel must not block the kernel for longer.
+MOST_MULTIPLY_ADDS = 1_000_000_000
+_SAMPLE = 300
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One position of the explorer's controls; the defaults are the recipe's model, one thread."""
+
+    dimension: int = DIMENSION
+    layers: int = LAYERS
+    batch_size: int = BATCH_SIZE
+    sequence_length: int = SEQUENCE_LENGTH
+    threads: int = 1
+    engine: str | None = None  # an engine of torch.ao, "plain" for rh.Int8LSTM, None: what works
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products of one call: two matrices of (4 width, width) per layer, step and sequence."""
+        return 8 * self.dimension**2 * self.layers * self.batch_size * self.sequence_length
+
+    def __str__(self) -> str:
+        engine = f", {self.engine}" if self.engine else ""
+        return (
+            f"width {self.dimension}, {_count(self.layers, 'layer')}, batch {self.batch_size}, "
+            f"{_count(self.sequence_length, 'step')}, {in_threads(self.threads)}{engine}"
+        )
+
+
+@dataclass(frozen=True)
+class Exploration(Shown):
+    """What was measured for one choice."""
+
+    choice: Choice
+    size: SizeComparison
+    latency: LatencyComparison
+    accuracy: OutputComparison
+    outputs: tuple[tuple[float, float], ...]  # FP32 and INT8, evenly spaced in the first output
+
+    @property
+    def verdict(self) -> str:
+        """What quantizing brings for this choice, in words."""
+        size, speed = self.size.ratio, self.latency.speedup.median
+        file = f"{size:.2f} times smaller" if size >= 1 else f"{1 / size:.2f} times larger"
+        if self.latency.verdict == INCONCLUSIVE:
+            call = "the time of a call does not differ by more than the noise"
+        else:
+            times = max(speed, 1 / speed)
+            call = f"a call is {times:.2f} times {self.latency.verdict}"
+        return (
+            f"In INT8 the file is {file}, {call}, and the outputs differ "
+            f"by {self.accuracy.relative:.2%} on average."
+        )
+
+    def table(self) -> Table:
+        """One row each for size, latency and accuracy."""
+        size, latency, accuracy = self.size, self.latency, self.accuracy
+        undecided = latency.verdict == INCONCLUSIVE
+        outcome = latency.verdict if undecided else f"INT8 is {latency.verdict}"
+        rows = [
+            (
+                "state dict",
+                in_bytes(size.reference_bytes),
+                in_bytes(size.candidate_bytes),
+                f"{size.ratio:.2f} to 1",
+            ),
+            (
+                "time of one call, median",
+                microseconds(latency.reference.median_us),
+                microseconds(latency.candidate.median_us),
+                f"{latency.speedup.median:.2f} to 1, {outcome}",
+            ),
+            (
+                "mean |output|",
+                f"{accuracy.reference_mean:.5f}",
+                f"{accuracy.candidate_mean:.5f}",
+                f"differ by {accuracy.relative:.2%}, SQNR {accuracy.sqnr_db:.1f} dB",
+            ),
+        ]
+        headers = ("", "FP32", "INT8", "FP32 against INT8")
+        return Table(headers, rows, str(self.choice), self.verdict)
+
+
+def engines() -> tuple[str, ...]:
+    """What can quantize here: torch.ao's engines, the one in use first, and "plain"."""
+    found: list[str] = []
+    if torch_ao_available():
+        supported = [e for e in torch.backends.quantized.supported_engines if e != "none"]
+        found = sorted(supported, key=lambda engine: (engine != working_engine(), engine))
+    return (*found, PLAIN)
+
+
+def recipe_choice() -> Choice:
+    """The recipe's model on one thread, with the engine in use here spelled out."""
+    return Choice(engine=next(iter(engines()), None))
+
+
+def measure_choice(choice: Choice, *, budget_s: float = BUDGET_S) -> Exploration:
+    """Build the recipe's LSTM as chosen, quantize it, and compare the two models.
+
+    Everything runs on the chosen number of threads; the thread count is put back.
+
+    Args:
+        choice: what to build and how to run it.
+        budget_s: about how long to time the two models, in seconds.
+
+    Raises:
+        ArgumentError: a size is not a whole number of at least 1, the engine is unknown, or the
+            choice asks for more than `MOST_MULTIPLY_ADDS` in one call.
+        ConversionError: the engine cannot convert the model.
+    """
+    _check(choice)
+    plain = choice.engine == PLAIN
+    with settings.threads_set(choice.threads):
+        demo = demonstration(
+            dimension=choice.dimension,
+            layers=choice.layers,
+            batch_size=choice.batch_size,
+            sequence_length=choice.sequence_length,
+        )
+        quantized = quantize_dynamic(
+            demo.model,
+            backend=PLAIN if plain else "torch.ao",
+            engine=None if plain else choice.engine,
+        )
+        return _compare(choice, demo, quantized, budget_s)
+
+
+def sweep_choices(choice: Choice) -> tuple[Choice, ...]:
+    """The same choice at each width of the sweep and at its own, as far as they can be measured."""
+    dimensions = sorted({*SWEEP_DIMENSIONS, choice.dimension})
+    choices = (replace(choice, dimension=dimension) for dimension in dimensions)
+    return tuple(c for c in choices if c.multiply_adds <= MOST_MULTIPLY_ADDS)
+
+
+def _compare(
+    choice: Choice, demo: Demonstration, quantized: torch.nn.Module, budget_s: float
+) -> Exploration:
+    models = demo.model, quantized
+    return Exploration(
+        choice=choice,
+        size=compare_size(*models),
+        latency=compare_latency(
+            *models, *demo.arguments, threads=choice.threads, budget_s=budget_s
+        ),
+        accuracy=compare_outputs(*models, *demo.arguments),
+        outputs=_sample(paired_outputs(*models, *demo.arguments)),
+    )
+
+
+def _check(choice: Choice) -> None:
+    for name in ("dimension", "layers", "batch_size", "sequence_length", "threads"):
+        checks.positive_int(name, getattr(choice, name))
+    if choice.engine is not None:
+        checks.one_of("engine", choice.engine, engines())
+    if choice.multiply_adds > MOST_MULTIPLY_ADDS:
+        raise ArgumentError(
+            f"{str(choice).capitalize()}: one call takes "
+            f"{choice.multiply_adds / MOST_MULTIPLY_ADDS:.1f} billion multiply-adds, and this "
+            f"panel measures at most {MOST_MULTIPLY_ADDS / 1e9:.0f} billion; choose a smaller "
+            "width or batch, fewer layers or fewer steps."
+        )
+
+
+def _sample(pair: PairedOutputs) -> tuple[tuple[float, float], ...]:
+    """At most `_SAMPLE` elements of both outputs, evenly spaced."""
+    before, after = pair.reference.flatten(), pair.candidate.flatten()
+    places = torch.linspace(0, len(before) - 1, min(len(before), _SAMPLE)).round().long()
+    return tuple(zip(before[places].tolist(), after[places].tolist(), strict=True))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

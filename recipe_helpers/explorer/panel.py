@@ -1,0 +1,288 @@
+"""The interactive panel: choose a model and how to run it, and see FP32 against INT8 change.
+
+What is measured is in `exploration`, what is shown in `explorer_page` and `plots_explorer`; here
+are only the controls and the order of events.
+
+Measuring blocks, and choices arrive in bursts (an arrow key held down). So a change only books a
+measurement with the event loop on which the kernel runs cells, a moment later; a later change
+makes the booking void. Measurements thus never run beside a cell of the notebook or beside each
+other, wherever the front end has its messages handled (JupyterLab uses a thread of its own for
+them). Without a running loop, in plain Python, a change is measured at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from dataclasses import fields
+from typing import Any, Generic, TypeVar
+
+import ipywidgets as widgets
+
+from ..common.errors import RecipeError
+from ..recipe.plots import RecipeFigure
+from . import page, plots
+from .measurement import Choice, Exploration, engines, measure_choice, recipe_choice, sweep_choices
+
+WIDEST = 1024
+PAUSE_S = 0.04  # longer than a burst of messages takes to arrive, shorter than one notices
+_REMEMBERED = 128
+_DPI = 150
+_WIDE = "minmax(270px, 1fr)"
+_SWEEP_TAB = 1
+_READ_THE_SWEEP = (
+    "The same choice at other widths. The star is the width chosen; above the dashed line INT8 "
+    "is smaller or faster; the band is the 95 % interval."
+)
+
+Value = TypeVar("Value")
+
+
+def explore() -> Explorer:
+    """The interactive panel, for the last line of a cell.
+
+    Its controls choose the recipe's LSTM (width, layers, batch, sequence length), the threads and
+    the engine; it shows size, latency and accuracy of FP32 and INT8, and in a second tab how
+    they change with the width.
+    """
+    return Explorer()
+
+
+def explore_static(choice: Choice | None = None) -> RecipeFigure:
+    """The panel's figure for one choice, which needs no kernel once it is drawn.
+
+    Args:
+        choice: what to measure; the recipe's own model unless given.
+
+    Raises:
+        ArgumentError: see `measure_choice`.
+    """
+    return plots.panel(measure_choice(choice or recipe_choice()))
+
+
+class Explorer(widgets.VBox):
+    """The panel that `explore` returns; read `result` and `last_error`, set `controls`.
+
+    Attributes:
+        controls: the widgets that choose, by the name of their field of `Choice`.
+        reset: the button that goes back to the recipe's choice.
+        again: the button that measures the current choice anew.
+        tabs: this choice, and the sweep over widths.
+        numbers: HTML of the current choice: verdict, table, picture.
+        sweep: HTML of the sweep.
+        message: HTML of what goes on, or went wrong.
+        result: the exploration that is shown, or None before the first.
+        last_error: the exception that the last measurement raised, or None.
+    """
+
+    def __init__(self) -> None:
+        self.controls = _controls()
+        self.reset = widgets.Button(description="Reset to the recipe's values", layout=_fitting())
+        self.again = widgets.Button(description="Measure again", layout=_fitting())
+        self.numbers, self.sweep = widgets.HTML(), widgets.HTML()
+        self.message = widgets.HTML(layout=widgets.Layout(min_height="2.4em"))
+        self.tabs = widgets.Tab(
+            [self.numbers, self.sweep], titles=("This choice", "Across widths"), selected_index=0
+        )
+        self.result: Exploration | None = None
+        self.last_error: Exception | None = None
+        self._loop = _running_loop()
+        self._booking = 0  # the number of the latest one; all earlier ones are void
+        self._held = False  # whether changes of controls are only steps of a greater change
+        self._results: _Recent[Exploration] = _Recent()
+        self._pages: _Recent[str] = _Recent()
+        super().__init__([_grid(self.controls), self._buttons(), self.message, self.tabs])
+        for control in self.controls.values():
+            control.observe(self._changed, "value")
+        self.tabs.observe(self._changed, "selected_index")
+        self.reset.on_click(self._reset)
+        self.again.on_click(self._measure_again)
+        self._measure(self._booking)
+
+    def __repr__(self) -> str:
+        return "<Explorer: size, latency and accuracy of FP32 and INT8>"
+
+    @property
+    def choice(self) -> Choice:
+        """What the controls say now."""
+        return Choice(**{name: control.value for name, control in self.controls.items()})
+
+    def wait(self) -> Exploration | None:
+        """Measure what is booked now rather than in a moment; returns `result`.
+
+        For a cell or program that sets controls and reads the result in one go. With the tab of
+        the sweep open, the whole sweep is measured.
+        """
+        loop, self._loop = self._loop, None
+        try:
+            self._changed()
+        finally:
+            self._loop = loop
+        return self.result
+
+    def forget(self) -> None:
+        """Drop every result measured before, but not what is shown."""
+        self._results.clear()
+        self._pages.clear()
+
+    def _buttons(self) -> widgets.HBox:
+        return widgets.HBox([self.reset, self.again], layout=widgets.Layout(flex_flow="row wrap"))
+
+    def _reset(self, _: Any = None) -> None:
+        self._booking += 1
+        self._held = True
+        try:
+            for name, value in _recipe_values().items():
+                self.controls[name].value = value
+        finally:
+            self._held = False
+        self._changed()
+
+    def _measure_again(self, _: Any = None) -> None:
+        for kept in (self._results, self._pages):
+            kept.pop(self.choice, None)
+        self._changed()
+
+    def _changed(self, _: Any = None) -> None:
+        """Show a choice measured before at once; book a measurement of any other."""
+        if self._held:
+            return
+        self._booking += 1
+        choice = self.choice
+        if choice in self._pages:
+            self._show(choice)
+            if self.tabs.selected_index != _SWEEP_TAB:
+                return
+        else:
+            self.message.value = page.status(f"Measuring {choice} …")
+        self._book(PAUSE_S)
+
+    def _book(self, delay_s: float) -> None:
+        if self._loop is None or not self._loop.is_running():
+            self._measure(self._booking)
+            return
+        later = self._loop.call_later
+        self._loop.call_soon_threadsafe(later, delay_s, self._measure, self._booking)
+
+    def _measure(self, booking: int) -> None:
+        """Measure and show the choice, unless the booking is void; then the sweep if it is open."""
+        choice = self.choice
+        if booking != self._booking:
+            return
+        try:
+            if choice not in self._pages:
+                self._pages[choice] = self._page(choice)
+            if booking == self._booking:
+                self._show(choice)
+                if self.tabs.selected_index == _SWEEP_TAB:
+                    self._advance_sweep(choice)
+        except Exception as error:  # whatever it is, it belongs into the panel
+            if booking == self._booking:
+                self._fail(choice, error)
+
+    def _exploration(self, choice: Choice) -> Exploration:
+        if choice not in self._results:
+            self._results[choice] = measure_choice(choice)
+        return self._results[choice]
+
+    def _page(self, choice: Choice) -> str:
+        exploration = self._exploration(choice)
+        return page.numbers(exploration, _image(plots.panel(exploration)))
+
+    def _advance_sweep(self, choice: Choice) -> None:
+        """Measure one more width, draw those there are, and book the next."""
+        choices = sweep_choices(choice)
+        missing = [c for c in choices if c not in self._results]
+        for one in missing[:1]:
+            self._exploration(one)
+        done = [self._results[c] for c in choices if c in self._results]
+        figure = plots.sweep(done, self._results[choice])
+        self.sweep.value = page.figure(_image(figure), _READ_THE_SWEEP)
+        if missing[1:]:
+            progress = f"Measuring across widths: {len(done)} of {len(choices)} …"
+            self.message.value = page.status(progress)
+            self._book(0)
+
+    def _show(self, choice: Choice) -> None:
+        self.numbers.value = self._pages[choice]
+        self.result, self.last_error = self._results[choice], None
+        self.message.value = page.status("")
+
+    def _fail(self, choice: Choice, error: Exception) -> None:
+        """Say what went wrong; what was shown stays."""
+        self.last_error = error
+        if isinstance(error, RecipeError):
+            sentence = str(error)
+        else:
+            reason = next(iter(str(error).splitlines()), "") or "no reason given"
+            sentence = f"{choice} could not be measured: {type(error).__name__}: {reason}"
+        if self.result is not None:
+            sentence += f" The panel still shows {self.result.choice}."
+        self.message.value = page.error(sentence)
+
+
+class _Recent(OrderedDict[Choice, Value], Generic[Value]):
+    """The last so many values, by choice."""
+
+    def __setitem__(self, choice: Choice, value: Value) -> None:
+        super().__setitem__(choice, value)
+        while len(self) > _REMEMBERED:
+            self.popitem(last=False)
+
+
+def _controls() -> dict[str, Any]:
+    """One labelled control per field of `Choice`.
+
+    Number boxes rather than sliders, whose label is not tied to their handle: a screen reader
+    would call each just "slider". And rather than drop-downs, from which JupyterLab takes the
+    arrow keys unless they are open.
+    """
+    start = _recipe_values()
+    same: dict[str, Any] = {
+        "style": {"description_width": "10em"},
+        "layout": widgets.Layout(width="auto"),
+    }
+
+    def number(name: str, description: str, most: int, step: int = 1) -> widgets.BoundedIntText:
+        limits = {"min": step, "max": most, "step": step, "continuous_update": False}
+        return widgets.BoundedIntText(value=start[name], description=description, **limits, **same)
+
+    def choice(name: str, description: str, options: tuple[Any, ...]) -> widgets.Dropdown:
+        return widgets.Dropdown(options=options, value=start[name], description=description, **same)
+
+    return {
+        "dimension": number("dimension", "Width (units)", WIDEST, step=8),
+        "layers": number("layers", "Layers", 4),
+        "batch_size": number("batch_size", "Batch (sequences)", 64),
+        "sequence_length": number("sequence_length", "Sequence (steps)", 200),
+        "threads": number("threads", "Threads", os.cpu_count() or 1),
+        "engine": choice("engine", "Quantized engine", engines()),
+    }
+
+
+def _recipe_values() -> dict[str, Any]:
+    """The recipe's choice, with the engine spelled out."""
+    recipe = recipe_choice()
+    return {field.name: getattr(recipe, field.name) for field in fields(Choice)}
+
+
+def _grid(controls: dict[str, Any]) -> widgets.GridBox:
+    columns = f"repeat(auto-fit, {_WIDE})"
+    layout = widgets.Layout(grid_template_columns=columns, grid_gap="0 12px", max_width="920px")
+    return widgets.GridBox(list(controls.values()), layout=layout)
+
+
+def _fitting() -> widgets.Layout:
+    return widgets.Layout(width="auto")
+
+
+def _image(figure: RecipeFigure) -> str:
+    return page.image(figure.png(_DPI), figure.alt)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,131 @@
+"""The explorer's figures: the two models at one choice, and the sweep with that choice on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..recipe.plots import (
+    FP32_COLOR,
+    INT8_COLOR,
+    NEUTRAL_COLOR,
+    Axes,
+    RecipeFigure,
+    drawn,
+    new_figure,
+    width_axis,
+)
+from ..recipe.timing import Timing
+from .measurement import SWEEP_DIMENSIONS, Exploration
+
+_WIDTH, _HEIGHT = 9.0, 2.7  # inches
+_BYTES = ((1e6, "MB"), (1e3, "kB"), (1, "bytes"))
+_SWEPT: tuple[tuple[str, str, Callable[[Exploration], float]], ...] = (
+    ("size", "FP32 bytes / INT8 bytes", lambda e: e.size.ratio),
+    ("latency", "FP32 time / INT8 time", lambda e: e.latency.speedup.median),
+    ("outputs", "relative difference (%)", lambda e: 100 * e.accuracy.relative),
+)
+_STAR = {"color": FP32_COLOR, "markersize": 13, "clip_on": False, "zorder": 5}
+_TIMES = ((1e6, "s"), (1e3, "ms"), (1, "µs"))
+
+
+@drawn
+def panel(exploration: Exploration) -> RecipeFigure:
+    """Size, latency and accuracy of FP32 and INT8 at one choice, side by side.
+
+    Bars are medians; the line on a bar of latency spans the quartiles. The dots are single
+    elements of the outputs, which lie on the diagonal where quantizing changes nothing.
+    """
+    figure, axes = _three_places("FP32 and INT8 at one choice: size, latency, outputs")
+    size, latency = exploration.size, exploration.latency
+    _bars(axes[0], (size.reference_bytes, size.candidate_bytes), _BYTES, "size of the file")
+    axes[0].set_title(f"size: {size.ratio:.2f} to 1")
+    medians = latency.reference.median_us, latency.candidate.median_us
+    scale = _bars(axes[1], medians, _TIMES, "time of one call")
+    _quartiles(axes[1], (latency.reference, latency.candidate), scale)
+    axes[1].set_title(f"latency: {latency.speedup.median:.2f} to 1, {latency.verdict}")
+    _diagonal(axes[2], exploration.outputs)
+    axes[2].set_title(f"outputs: {exploration.accuracy.relative:.2%} apart")
+    figure.alt = (
+        f"Two bar charts and a scatter plot for {exploration.choice}: file size, time of one call "
+        f"and outputs of FP32 and INT8. {exploration.verdict}"
+    )
+    return figure
+
+
+@drawn
+def sweep(explorations: Sequence[Exploration], current: Exploration) -> RecipeFigure:
+    """How the three measures change with the width; a star marks the current choice.
+
+    The band around the latency is the 95 % interval; on the dashed line FP32 and INT8 are equal.
+
+    Args:
+        explorations: the same choice at several widths, rising.
+        current: the exploration to mark.
+    """
+    figure, axes = _three_places("FP32 against INT8 across widths: size, latency, outputs")
+    dimensions = tuple(e.choice.dimension for e in explorations)
+    for place, (title, label, value) in zip(axes, _SWEPT, strict=True):
+        place.plot(dimensions, [value(e) for e in explorations], "o-", color=INT8_COLOR)
+        place.plot(current.choice.dimension, value(current), "*", **_STAR)
+        width_axis(place, tuple(d for d in dimensions if d in SWEEP_DIMENSIONS) or dimensions)
+        place.tick_params("x", labelrotation=0, labelsize=8.5)
+        place.set_xlabel("width (units)")
+        place.set_ylabel(label)
+        place.set_title(title)
+        place.set_ylim(bottom=0)
+    speedups = [e.latency.speedup for e in explorations]
+    lows, highs = [s.low for s in speedups], [s.high for s in speedups]
+    axes[1].fill_between(dimensions, lows, highs, color=INT8_COLOR, alpha=0.25, linewidth=0)
+    for place in axes[:2]:
+        place.axhline(1, color=NEUTRAL_COLOR, linewidth=1, linestyle="--")
+    figure.alt = _sweep_alt(explorations, current)
+    return figure
+
+
+def _sweep_alt(explorations: Sequence[Exploration], current: Exploration) -> str:
+    first, last = explorations[0], explorations[-1]
+    return (
+        f"Three line plots over widths {first.choice.dimension} to {last.choice.dimension}: FP32 "
+        f"against INT8 in file size, from {first.size.ratio:.2f} to {last.size.ratio:.2f}; in the "
+        f"time of a call, from {first.latency.speedup.median:.2f} to "
+        f"{last.latency.speedup.median:.2f}; and the relative difference of the outputs, from "
+        f"{first.accuracy.relative:.2%} to {last.accuracy.relative:.2%}. "
+        f"A star marks {current.choice}."
+    )
+
+
+def _three_places(title: str) -> tuple[RecipeFigure, list[Axes]]:
+    """Three Axes at fixed places: laying them out anew would double the time of a drawing."""
+    figure, axes = new_figure(title, columns=3, width=_WIDTH, height=_HEIGHT, layout=None)
+    figure.subplots_adjust(left=0.06, right=0.985, top=0.88, bottom=0.2, wspace=0.32)
+    return figure, list(axes)
+
+
+def _bars(
+    axes: Axes, values: tuple[float, float], units: Sequence[tuple[float, str]], label: str
+) -> float:
+    """A bar for FP32 above one for INT8, in the unit that suits the longer; returns that unit."""
+    scale, unit = next((s, u) for s, u in units if max(values) >= s)
+    lengths = [value / scale for value in values]
+    axes.barh(["FP32", "INT8"], lengths, color=(FP32_COLOR, INT8_COLOR), height=0.6)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.locator_params(axis="x", nbins=4)
+    axes.set_xlabel(f"{label} ({unit})")
+    return scale
+
+
+def _quartiles(axes: Axes, timings: Sequence[Timing], scale: float) -> None:
+    for place, timing in enumerate(timings):
+        low, high = timing.quartiles_us
+        axes.plot([low / scale, high / scale], [place, place], color="black", linewidth=1.5)
+
+
+def _diagonal(axes: Axes, outputs: Sequence[tuple[float, float]]) -> None:
+    before, after = zip(*outputs, strict=True)
+    low, high = min(before + after), max(before + after)
+    axes.plot([low, high], [low, high], color=NEUTRAL_COLOR, linewidth=1)
+    axes.plot(before, after, ".", color=INT8_COLOR, markersize=4, alpha=0.7)
+    axes.locator_params(nbins=4)
+    axes.set_xlabel("FP32 output")
+    axes.set_ylabel("INT8 output")

@@ -1,0 +1,87 @@
+"""Convert the LSTM and Linear modules of a model to int8 in plain tensors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection
+
+from torch import nn
+
+from ..common import checks
+from ..common.errors import ModelError, NothingQuantizedError
+from .arithmetic import DEFAULT, Scheme, as_scheme
+from .linear import Int8Linear, obstacle
+from .lstm import Int8LSTM
+
+_COUNTERPARTS = {nn.LSTM: Int8LSTM, nn.Linear: Int8Linear}
+# Their fast paths hand the float weights of their children to one fused operator.
+_READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+
+
+def convert_modules(
+    model: nn.Module,
+    chosen: Collection[type[nn.Module] | str] = tuple(_COUNTERPARTS),
+    scheme: Scheme | str = DEFAULT,
+) -> nn.Module:
+    """Return a copy of `model` in which every `nn.LSTM` and `nn.Linear` is an int8 one.
+
+    The model itself may be one; subclasses count, unless they override forward. A module used at
+    two places stays one module. What is converted is never copied in float: memory holds the
+    original and the int8 weights, no more. A weight tied to another module's (an embedding's, say)
+    is converted all the same and the tie is lost: the other module keeps its float weight.
+
+    Args:
+        model: A float32 model; left as it is.
+        chosen: Which of the two to convert, or the names of single modules.
+        scheme: Where the scales come from; a `Scheme` or its name.
+
+    Raises:
+        NothingQuantizedError: The model has no module to convert.
+        ModelError: A weight is not float32, or holds NaN or infinity.
+        ArgumentError: The scheme's activation bits would overflow int32 in some layer.
+    """
+    scheme = as_scheme(scheme)
+    checks.module("model", model)
+    parents = [part for part in model.modules() if isinstance(part, _READERS)]
+    read = {id(child) for parent in parents for child in parent.children()}
+    converted = {}
+    for name, part in model.named_modules():
+        kind = next((kind for kind in _COUNTERPARTS if isinstance(part, kind)), None)
+        if kind is None or not {kind, name} & {*chosen} or id(part) in read or obstacle(part):
+            continue
+        try:
+            converted[id(part)] = _COUNTERPARTS[kind].from_float(part, scheme=scheme)
+        except ModelError as error:
+            raise ModelError(f"model.{name}: {error}" if name else str(error)) from None
+    if not converted:
+        _refuse(model)
+    # deepcopy takes what its memo holds for the copy already made, wherever it is referred to.
+    return copy.deepcopy(model, converted)
+
+
+def why_left_alone(module: nn.Module) -> str:
+    """Why `convert_modules` leaves a module with parameters of its own alone, in a few words."""
+    if isinstance(module, tuple(_COUNTERPARTS)):
+        return obstacle(module) or "not among the types to convert, or its parent reads its weight"
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        return "only nn.LSTM and nn.Linear have an int8 version in plain tensors"
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return "a look-up table, not a matrix product"
+    return "parameters of its own, in no layer that can be converted"
+
+
+def named_obstacles(model: nn.Module, why: Callable[[str, nn.Module], str]) -> str:
+    """The first modules with parameters of their own, each with the reason that `why` gives."""
+    found = [
+        f"{name or 'the model itself'} ({type(part).__name__}; {why(name, part)})"
+        for name, part in model.named_modules()
+        if any(True for _ in part.parameters(recurse=False))
+    ]
+    return "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "") or "it has no parameters"
+
+
+def _refuse(model: nn.Module) -> None:
+    listed = named_obstacles(model, lambda _, part: why_left_alone(part))
+    raise NothingQuantizedError(
+        f"model has no module to convert: {listed}; pass one that holds an nn.LSTM or nn.Linear."
+    )

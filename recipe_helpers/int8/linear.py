@@ -1,0 +1,152 @@
+"""An int8 Linear in plain tensors, and what it has in common with the int8 LSTM."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+from torch.nn.utils import parametrize
+
+from ..common.checks import describe, positive_int
+from ..common.errors import InputError, ModelError
+from . import arithmetic
+from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme
+
+
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """The fast path, or None where it cannot be had, which it says once."""
+    from .fast_path import calls
+
+    return calls if calls.compiled() else None
+
+
+@functools.cache
+def _usual(scheme: Scheme) -> bool:
+    """Whether activations are quantized by the rules that the fast path knows."""
+    rules = replace(scheme, activation_bits=None, weight_candidates=1)
+    return rules == replace(DEFAULT, weight_candidates=1)
+
+
+class Int8Module(nn.Module):
+    """What both modules share: buffers that keep their dtype, and the choice of the fast path."""
+
+    scheme: Scheme
+    activation_bits: int
+    fast: bool | None
+
+    def _store(self, name: str, weight: Int8Weight) -> None:
+        self.register_buffer(name, weight.values)
+        self.register_buffer(f"{name}_scale", weight.scale)
+
+    def _empty(self, rows: int, columns: int) -> Int8Weight:
+        scales = rows if self.scheme.weights == "channel" else 1
+        return Int8Weight(torch.zeros(rows, columns, dtype=torch.int8), torch.ones(scales))
+
+    def _weight(self, name: str) -> Int8Weight | None:
+        values = getattr(self, name, None)
+        return None if values is None else Int8Weight(values, getattr(self, f"{name}_scale"))
+
+    def _fast(self) -> ModuleType | None:
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        usable = self.fast is not False and not traced and _usual(self.scheme)
+        return _kernels() if usable else None
+
+    def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
+        # .half() and .double() would spoil the scales, and there is nothing to gain.
+        def keep_dtype(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        return super()._apply(keep_dtype, recurse)
+
+
+class Int8Linear(Int8Module):
+    """A drop-in for `nn.Linear` at inference, with int8 weights and dynamic quantization.
+
+    State: `weight` int8 (out, in), `weight_scale` float32 (out,), `bias` float32 (out,) or None.
+    Scales, NaN and infinity, dtypes and errors are as in `Int8LSTM`.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        scheme: Scheme | str = DEFAULT,
+        fast: bool | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features = positive_int("in_features", in_features)
+        self.out_features = positive_int("out_features", out_features)
+        self.scheme, self.fast = as_scheme(scheme), fast
+        self.activation_bits = arithmetic.most_activation_bits(in_features, self.scheme)
+        self._store("weight", self._empty(out_features, in_features))
+        self.register_buffer("bias", torch.zeros(out_features) if bias else None)
+
+    @classmethod
+    def from_float(
+        cls, linear: nn.Linear, *, scheme: Scheme | str = DEFAULT, fast: bool | None = None
+    ) -> Int8Linear:
+        """Convert an `nn.Linear`; errors as in `Int8LSTM.from_float`."""
+        require_plain("linear", linear, nn.Linear)
+        sizes = linear.in_features, linear.out_features, linear.bias is not None
+        with torch.device("meta"):
+            made = cls(*sizes, scheme=scheme, fast=fast)
+        made._store("weight", arithmetic.quantize_weight("weight", linear.weight, made.scheme))
+        if linear.bias is not None:
+            made.bias = linear.bias.detach().clone()
+        return made.train(linear.training)
+
+    @torch.no_grad()
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """`input` float32 (..., in) gives float32 (..., out); InputError otherwise."""
+        fits = isinstance(input, Tensor) and input.dtype == torch.float32 and input.dim() > 0
+        if not fits or input.shape[-1] != self.in_features:
+            raise InputError(
+                f"input is a {describe(input)}; pass a float32 tensor of shape "
+                f"(..., {self.in_features})."
+            )
+        rows = input.reshape(-1, self.in_features)
+        fast = self._fast()
+        run = arithmetic.run_linear if fast is None else fast.run_linear
+        output = run(rows, self._weight("weight"), self.bias, self.activation_bits, self.scheme)
+        return output.view(*input.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        """The sizes and the choices, as `nn.Linear` shows them."""
+        bias = self.bias is not None
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+        return f"{sizes}, activation_bits={self.activation_bits}"
+
+
+def require_plain(name: str, module: nn.Module, kind: type[nn.Module]) -> None:
+    """ModelError unless `module` is of this kind and nothing stands against converting it."""
+    if not isinstance(module, kind):
+        raise ModelError(f"{name} is a {type(module).__name__}; pass a torch.nn.{kind.__name__}.")
+    if reason := obstacle(module):
+        raise ModelError(f"{name}, a {type(module).__name__}, has to stay in float: {reason}.")
+
+
+def obstacle(module: nn.LSTM | nn.Linear) -> str | None:
+    """What stands against converting this module, in a few words; None if nothing does."""
+    kind = nn.LSTM if isinstance(module, nn.LSTM) else nn.Linear
+    if isinstance(module, NonDynamicallyQuantizableLinear):
+        return "its float weight is read by the nn.MultiheadAttention it belongs to"
+    if isinstance(module, nn.modules.lazy.LazyModuleMixin):
+        return "it is lazy and has no weights before its first input"
+    if parametrize.is_parametrized(module):
+        return "a parametrization computes its weights at each call: remove that first"
+    if type(module).forward is not kind.forward or "forward" in vars(module):
+        return f"it overrides the forward of nn.{kind.__name__}, which a conversion would drop"
+    if module._forward_pre_hooks or module._forward_hooks:
+        return "it has forward hooks, which a conversion would drop"
+    if not all(parameter.numel() for parameter in module.parameters()):
+        return "it has an empty weight"
+    return None

@@ -1,0 +1,11 @@
+"""The room of `dynamic_quantization.ipynb`: one short module per section of the recipe.
+
+Read in the order of the notebook: `rounding` (the opening); 1 `model`; 2 `quantize`, `inspection`;
+3 `size`; 4 `timing`, `latency`, `costs`, `operators`; 5 `accuracy`. Then `claims`, `judges` and
+`ledger`, which close it, and `plots`, its figures.
+"""
+
+import lazy_loader
+
+# `rh.plots` is this room's; loaded when first used, as matplotlib is heavy.
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["plots"])

@@ -1,0 +1,110 @@
+"""Section 4, latency: the time of a call taken apart into an overhead and a price per step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from ..common import checks, settings
+from ..common.errors import ArgumentError
+from ..common.tables import Shown, Table, in_threads, microseconds
+from .model import demonstration
+from .quantize import quantize_dynamic
+from .timing import Ratio, check_budget, interleave, ratio_of_medians
+
+DIMENSION = 512
+LENGTHS = (10, 40)
+BUDGET_S = 1.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The straight line through the times of two sequence lengths."""
+
+    overhead_us: float  # per call, whatever the length
+    step_us: float  # per time step
+
+
+@dataclass(frozen=True)
+class StepCosts(Shown):
+    """Overhead and price per step of FP32 and of INT8, at one width and batch size."""
+
+    dimension: int
+    batch_size: int
+    reference: Cost
+    candidate: Cost
+    step_speedup: Ratio  # FP32 / INT8 in the price per step: the overhead left out
+    threads: int
+
+    def table(self) -> Table:
+        """A row for the overhead, a row for the price per step."""
+        rows = [
+            (
+                "overhead per call",
+                microseconds(self.reference.overhead_us),
+                microseconds(self.candidate.overhead_us),
+                "",
+            ),
+            (
+                "each time step",
+                microseconds(self.reference.step_us),
+                microseconds(self.candidate.step_us),
+                str(self.step_speedup),
+            ),
+        ]
+        caption = f"width {self.dimension}, batch of {self.batch_size}, {in_threads(self.threads)}"
+        return Table(("", "FP32", "INT8", "FP32 / INT8"), rows, caption)
+
+
+def step_costs(
+    dimension: int = DIMENSION,
+    *,
+    batch_size: int = 1,
+    lengths: tuple[int, int] = LENGTHS,
+    threads: int | None = None,
+    budget_s: float = BUDGET_S,
+) -> StepCosts:
+    """Time the recipe's LSTM at two sequence lengths and split the time of a call.
+
+    Both models at both lengths are timed in the same interleaved rounds.
+
+    Args:
+        dimension: width of the LSTM.
+        batch_size: sequences per call; a weight that is read once serves them all.
+        lengths: a short and a long sequence, in time steps.
+        threads: intra-op threads; None for as many as PyTorch uses now.
+        budget_s: about how long to measure, in seconds.
+
+    Raises:
+        ArgumentError: an argument is out of range.
+    """
+    short, long = _two_lengths(lengths)
+    check_budget(budget_s)
+    if threads is not None:
+        checks.positive_int("threads", threads)
+    demo = demonstration(dimension=dimension, batch_size=batch_size, sequence_length=long)
+    quantized = quantize_dynamic(demo.model)
+    calls = [
+        partial(model, demo.inputs[:length], demo.hidden)
+        for model in (demo.model, quantized)
+        for length in (short, long)
+    ]
+    with settings.threads_set(threads) as used, torch.inference_mode():
+        times = [np.array(timing.times_us) for timing in interleave(calls, budget_s)]
+    steps_us = [(times[side + 1] - times[side]) / (long - short) for side in (0, 2)]
+    costs = []
+    for side, step_us in zip((0, 2), steps_us, strict=True):
+        price_us = float(np.median(step_us))
+        costs.append(Cost(float(np.median(times[side])) - short * price_us, price_us))
+    speedup = ratio_of_medians(steps_us[0], steps_us[1])
+    return StepCosts(dimension, batch_size, *costs, step_speedup=speedup, threads=used)
+
+
+def _two_lengths(lengths: tuple[int, int]) -> tuple[int, int]:
+    numbers = checks.positive_ints("lengths", lengths)
+    if len(numbers) != 2:
+        raise ArgumentError(f"lengths is {list(numbers)}; pass a short and a long length.")
+    return numbers[0], numbers[1]

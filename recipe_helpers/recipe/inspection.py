@@ -1,0 +1,151 @@
+"""Section 2, quantize: what the call changed, and what a quantized module stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..common import checks
+from ..common.tables import Shown, Table
+from ..int8.linear import Int8Module
+from .quantize import why_not_converted
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A module that was replaced: its name in the model, its class before and after."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class LeftAlone:
+    """A module that kept its own FP32 parameters, how many those are, and why."""
+
+    name: str
+    kind: str
+    parameters: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Conversion(Shown):
+    """What quantizing changed: `converted` modules, and those `left_alone` with the reason."""
+
+    converted: tuple[Converted, ...]
+    left_alone: tuple[LeftAlone, ...]
+
+    def table(self) -> Table:
+        """The converted modules first, then the others that have parameters."""
+        rows = [(c.name or "(the model)", c.before, c.after, "converted") for c in self.converted]
+        rows += [(x.name or "(the model)", x.kind, x.kind, x.reason) for x in self.left_alone]
+        return Table(("module", "from", "to", "why"), rows)
+
+
+def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
+    """Compare a model with its quantized copy, module by module.
+
+    Args:
+        model: the float model.
+        quantized: what `quantize_dynamic` returned for it.
+
+    Returns:
+        The modules that were replaced, and each module with parameters of its own that was not.
+
+    Raises:
+        ModelError: one of the two is not a module.
+    """
+    checks.module("model", model)
+    after = dict(checks.module("quantized", quantized).named_modules(remove_duplicate=False))
+    plain = any(isinstance(part, Int8Module) for part in after.values())
+    converted: list[Converted] = []
+    left_alone: list[LeftAlone] = []
+    inside: set[str] = set()  # names of what was replaced, and of everything within
+    first_name: dict[nn.Module, str] = {}
+    for name, before in model.named_modules(remove_duplicate=False):
+        if "" in inside or name.rpartition(".")[0] in inside:
+            inside.add(name)
+            continue
+        now = after.get(name)
+        if now is not None and checks.is_quantized(now) and not checks.is_quantized(before):
+            converted.append(Converted(name, _class_name(before), _class_name(now)))
+            inside.add(name)
+            first_name.setdefault(before, name)
+        elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
+            reason = why_not_converted(before, root=not name, plain=plain)
+            if before in first_name:
+                reason = (
+                    f"the same module under another name: only {first_name[before]} was converted"
+                )
+            left_alone.append(LeftAlone(name, _class_name(before), parameters, reason))
+    return Conversion(tuple(converted), tuple(left_alone))
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A weight matrix as a quantized module stores it: integers, and the scale of each row.
+
+    The float matrix is close to `integers * scales[:, None]`; `scales` has one element where
+    the whole matrix shares it.
+    """
+
+    name: str
+    integers: torch.Tensor  # int8, (out, in)
+    scales: torch.Tensor  # float32, (out,) or (1,)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the stored integers."""
+        return self.integers.dtype
+
+    def dequantized(self) -> torch.Tensor:
+        """The float32 matrix (out, in) that the integers stand for."""
+        return self.integers * self.scales[:, None]
+
+
+def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
+    """The int8 weight matrices of every quantized module in a model, in the model's order.
+
+    `quantized.parameters()` lists none of them: torch.ao packs them into opaque objects.
+
+    Raises:
+        ModelError: `quantized` is not a module.
+    """
+    checks.module("quantized", quantized)
+    found = []
+    for name, part in quantized.named_modules():
+        prefix = f"{name}." if name else ""
+        for key, integers, scales in _weights_of(part):
+            found.append(StoredWeight(prefix + key, integers, scales))
+    return tuple(found)
+
+
+def _class_name(module: nn.Module) -> str:
+    """The name by which `print(model)` calls a module: `DynamicQuantizedLSTM`, not `LSTM`."""
+    return module._get_name()
+
+
+def _weights_of(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Name, integers and scales of each int8 matrix of one quantized module, of any backend."""
+    for key, buffer in module.named_buffers(recurse=False):
+        if buffer.dtype == torch.int8:
+            yield key, buffer, getattr(module, f"{key}_scale").reshape(-1)
+    if not checks.is_quantized(module):
+        return
+    if hasattr(module, "get_weight"):  # torch.ao's recurrent modules
+        packed = module.get_weight()
+    elif callable(getattr(module, "weight", None)):  # torch.ao's Linear
+        packed = {"weight": module.weight()}
+    else:
+        return
+    for key, weight in packed.items():
+        if weight.qscheme() in (torch.per_channel_affine, torch.per_channel_symmetric):
+            scales = weight.q_per_channel_scales().float()
+        else:
+            scales = torch.tensor([weight.q_scale()])
+        yield key, weight.int_repr(), scales

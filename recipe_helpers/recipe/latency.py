@@ -1,0 +1,221 @@
+"""Section 4, latency: the time of one call, measured so that the answer deserves trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..common import checks, settings
+from ..common.tables import Shown, Table, in_threads, microseconds
+from .model import demonstration
+from .quantize import quantize_dynamic
+from .timing import (
+    FASTER,
+    INCONCLUSIVE,
+    SLOWER,
+    Ratio,
+    Timing,
+    check_budget,
+    interleave,
+    judge,
+    ratio_of_rounds,
+)
+
+DIMENSIONS = (8, 32, 80, 128, 192, 256, 512, 1024)
+BUDGET_S = 0.5
+SWEEP_BUDGET_S = 0.3
+
+
+@dataclass(frozen=True)
+class LatencyComparison(Shown):
+    """How two models compare in the time of one call, on this machine, now."""
+
+    reference: Timing
+    candidate: Timing
+    speedup: Ratio  # reference / candidate: above 1 the candidate is faster
+    control: Ratio  # the reference against itself: 1 but for noise
+    verdict: str  # "faster", "slower" or "inconclusive", said of the candidate
+    threads: int
+
+    @property
+    def rounds(self) -> int:
+        """How often each model was timed."""
+        return len(self.reference.times_us)
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        if self.verdict == INCONCLUSIVE:
+            return f"INT8 against FP32 is inconclusive: the ratio is {self.speedup}."
+        if self.verdict == FASTER:
+            return f"INT8 is {self.speedup.median:.2f} times as fast as FP32 here."
+        return f"INT8 takes {1 / self.speedup.median:.2f} times as long as FP32 here."
+
+    def table(self) -> Table:
+        """Both times, the ratio, the control, the verdict."""
+        rows = [
+            ("FP32, median (quartiles)", str(self.reference)),
+            ("INT8, median (quartiles)", str(self.candidate)),
+            ("FP32 / INT8", str(self.speedup)),
+            ("control, FP32 / FP32", str(self.control)),
+            ("verdict", self.verdict),
+        ]
+        caption = f"{self.rounds} interleaved rounds on {in_threads(self.threads)}"
+        return Table(("time of one call", ""), rows, caption, self.sentence)
+
+
+def compare_latency(
+    reference: nn.Module,
+    candidate: nn.Module,
+    *inputs: Any,
+    threads: int | None = None,
+    budget_s: float = BUDGET_S,
+) -> LatencyComparison:
+    """Time two models against each other, in interleaved rounds of random order.
+
+    Each round times the reference, the candidate and the reference again (the control), in an
+    order drawn anew. Both run under `inference_mode` on the same inputs and threads, after a
+    warm-up. Thread count, grad mode and random state are put back, also after an interrupt.
+
+    Args:
+        reference: the model to compare with, in eval mode.
+        candidate: the model in question, in eval mode.
+        *inputs: what both are called with.
+        threads: intra-op threads; None for as many as PyTorch uses now.
+        budget_s: about how long to measure, in seconds. Models so slow that it does not hold
+            seven rounds take longer.
+
+    Raises:
+        ModelError: a model is in training mode, on another device, or holds NaN.
+        InputError: the inputs do not fit one of the models.
+        ArgumentError: `threads` is not at least 1, or `budget_s` is below 0.01.
+    """
+    checks.runnable_model("reference", reference)
+    checks.runnable_model("candidate", candidate)
+    if threads is not None:
+        checks.positive_int("threads", threads)
+    check_budget(budget_s)
+    with settings.threads_set(threads) as used, torch.inference_mode():
+        checks.runs("reference", reference, inputs)
+        checks.runs("candidate", candidate, inputs)
+        calls = [partial(reference, *inputs), partial(candidate, *inputs)]
+        first, second, third = interleave([*calls, calls[0]], budget_s)
+    speedup = ratio_of_rounds(first.times_us, second.times_us)
+    control = ratio_of_rounds(first.times_us, third.times_us)
+    return LatencyComparison(
+        reference=first,
+        candidate=second,
+        speedup=speedup,
+        control=control,
+        verdict=judge(speedup, control),
+        threads=used,
+    )
+
+
+@dataclass(frozen=True)
+class LatencyPoint:
+    """The comparison at one width, and the multiply-adds of one call."""
+
+    dimension: int
+    macs: int
+    comparison: LatencyComparison
+
+
+@dataclass(frozen=True)
+class LatencySweep(Shown):
+    """FP32 against INT8 on the recipe's LSTM over a range of widths."""
+
+    points: tuple[LatencyPoint, ...]
+    threads: int
+    batch_size: int
+
+    @property
+    def dimensions(self) -> tuple[int, ...]:
+        """The widths."""
+        return tuple(point.dimension for point in self.points)
+
+    @property
+    def crossover(self) -> int | None:
+        """The smallest width from which INT8 is faster at every wider one, or None."""
+        found = None
+        for point in reversed(self.points):
+            if point.comparison.verdict != FASTER:
+                break
+            found = point.dimension
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """What the sweep showed, in words."""
+        here = f"On this machine ({in_threads(self.threads)}, batch of {self.batch_size})"
+        fastest = max(self.points, key=lambda point: point.comparison.speedup.median)
+        best = f"{fastest.comparison.speedup.median:.1f} times as fast at width"
+        if self.crossover is None:
+            return f"{here} no crossover was found up to width {self.dimensions[-1]}."
+        if self.crossover == self.dimensions[0]:
+            return f"{here} INT8 is faster at every width measured, {best} {fastest.dimension}."
+        return (
+            f"{here} INT8 is {self._where_slower()} and faster from width {self.crossover} on, "
+            f"{best} {fastest.dimension}."
+        )
+
+    def _where_slower(self) -> str:
+        slower = [p.dimension for p in self.points if p.comparison.verdict == SLOWER]
+        if not slower:
+            return "not slower at any width"
+        if slower == list(self.dimensions[: len(slower)]):
+            return f"slower up to width {slower[-1]}"
+        return f"slower at width{'s' * (len(slower) > 1)} {', '.join(map(str, slower))}"
+
+    def table(self) -> Table:
+        """One row per width."""
+        rows = [
+            (
+                str(point.dimension),
+                microseconds(point.comparison.reference.median_us),
+                microseconds(point.comparison.candidate.median_us),
+                str(point.comparison.speedup),
+                point.comparison.verdict,
+            )
+            for point in self.points
+        ]
+        headers = ("width", "FP32", "INT8", "FP32 / INT8", "INT8 is")
+        return Table(headers, rows, "", self.sentence)
+
+
+def latency_sweep(
+    dimensions: Iterable[int] = DIMENSIONS,
+    *,
+    threads: int | None = None,
+    batch_size: int = 1,
+    budget_s: float = SWEEP_BUDGET_S,
+    backend: str = "torch.ao",
+) -> LatencySweep:
+    """Compare FP32 with INT8 at several widths of the recipe's LSTM.
+
+    Args:
+        dimensions: rising widths.
+        threads: intra-op threads; None for as many as PyTorch uses now.
+        batch_size: sequences per call.
+        budget_s: about how long to measure at each width, in seconds.
+        backend: what quantizes, see `quantize_dynamic`.
+
+    Raises:
+        ArgumentError: an argument is out of range.
+    """
+    points = []
+    for dimension in checks.positive_ints("dimensions", dimensions):
+        demo = demonstration(dimension=dimension, batch_size=batch_size)
+        quantized = quantize_dynamic(demo.model, backend=backend)
+        comparison = compare_latency(
+            demo.model, quantized, *demo.arguments, threads=threads, budget_s=budget_s
+        )
+        steps = demo.inputs.shape[0] * demo.inputs.shape[1]
+        weights = sum(p.numel() for p in demo.model.parameters() if p.ndim == 2)
+        points.append(LatencyPoint(dimension, steps * weights, comparison))
+    return LatencySweep(tuple(points), points[0].comparison.threads, batch_size)

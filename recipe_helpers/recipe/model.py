@@ -1,0 +1,190 @@
+"""Section 1, set up: the recipe's LSTM, its inputs, and the machine they run on."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..common import checks, settings
+from ..common.errors import EngineError
+from ..common.tables import Shown, Table
+
+SEED = 29592
+DIMENSION = 8
+LAYERS = 1
+SEQUENCE_LENGTH = 20
+BATCH_SIZE = 1
+
+State = tuple[torch.Tensor, torch.Tensor]  # hidden and cell state, (layers, batch, width) each
+
+_ENGINES = ("x86", "fbgemm", "qnnpack", "onednn")  # in the order of preference
+
+
+class LSTMModel(nn.Module):
+    """One `nn.LSTM` inside a module: `quantize_dynamic` replaces children, never the root."""
+
+    def __init__(self, input_dimension: int, dimension: int, layers: int = LAYERS) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(input_dimension, dimension, layers)
+
+    def forward(
+        self, inputs: torch.Tensor, hidden: State | None = None
+    ) -> tuple[torch.Tensor, State]:
+        """Run the LSTM.
+
+        Args:
+            inputs: (sequence, batch, input width).
+            hidden: hidden and cell state, each (layers, batch, width); None stands for zeros.
+
+        Returns:
+            The outputs (sequence, batch, width) and the last hidden and cell state.
+        """
+        return self.lstm(inputs, hidden)
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A model with inputs and an initial state that fit it: `demo.model(*demo.arguments)`."""
+
+    model: LSTMModel
+    inputs: torch.Tensor  # (sequence, batch, width)
+    hidden: State  # hidden and cell state, each (layers, batch, width)
+
+    @property
+    def arguments(self) -> tuple[torch.Tensor, State]:
+        """What the model is called with: the inputs and the initial state."""
+        return self.inputs, self.hidden
+
+
+def demonstration(
+    *,
+    dimension: int = DIMENSION,
+    layers: int = LAYERS,
+    sequence_length: int = SEQUENCE_LENGTH,
+    batch_size: int = BATCH_SIZE,
+    seed: int = SEED,
+) -> Demonstration:
+    """The recipe's model and inputs, in eval mode, drawn in the recipe's order.
+
+    Inputs first, then the hidden state, the cell state and last the model, all from one seed;
+    PyTorch's own random state is left as it was.
+
+    Args:
+        dimension: width of the inputs and of the hidden state.
+        layers: number of LSTM layers.
+        sequence_length: time steps in the inputs.
+        batch_size: sequences in the inputs.
+        seed: seed of the generator.
+
+    Raises:
+        ArgumentError: a size is not a whole number of at least 1.
+    """
+    checks.positive_int("dimension", dimension)
+    checks.positive_int("layers", layers)
+    checks.positive_int("sequence_length", sequence_length)
+    checks.positive_int("batch_size", batch_size)
+    checks.seed("seed", seed)
+    with settings.seeded(seed):
+        inputs = torch.randn(sequence_length, batch_size, dimension, dtype=torch.float32)
+        hidden = torch.randn(layers, batch_size, dimension, dtype=torch.float32)
+        cell = torch.randn(layers, batch_size, dimension, dtype=torch.float32)
+        with settings.default_dtype_set(torch.float32):
+            model = LSTMModel(dimension, dimension, layers)
+    return Demonstration(model.eval(), inputs, (hidden, cell))
+
+
+def working_engine(engine: str | None = None) -> str:
+    """The quantized engine to use: the one asked for, PyTorch's current one, or one that works.
+
+    PyTorch starts with the engine `none` on some platforms (macOS), where quantizing fails.
+
+    Raises:
+        ArgumentError: `engine` is not one of those that this build of PyTorch supports.
+        EngineError: this build of PyTorch supports no engine at all.
+    """
+    supported = [name for name in torch.backends.quantized.supported_engines if name != "none"]
+    if engine is not None:
+        return checks.one_of("engine", engine, supported)
+    current = torch.backends.quantized.engine
+    if current in supported:
+        return current
+    for name in _ENGINES:
+        if name in supported:
+            return name
+    raise EngineError(
+        f"PyTorch {torch.__version__} supports no quantized engine on {platform.machine()}; "
+        'use backend="plain", which needs none.'
+    )
+
+
+@dataclass(frozen=True)
+class Machine(Shown):
+    """What the figures of this recipe depend on."""
+
+    torch_version: str
+    python_version: str
+    system: str
+    cpu: str
+    vector_instructions: str
+    engine: str
+    threads: int
+
+    def table(self) -> Table:
+        """One row per property."""
+        rows = [
+            ("PyTorch", self.torch_version),
+            ("Python", self.python_version),
+            ("system", self.system),
+            ("CPU", self.cpu),
+            ("vector instructions", self.vector_instructions),
+            ("quantized engine", self.engine),
+            ("threads", str(self.threads)),
+        ]
+        return Table(("this machine", ""), rows)
+
+
+def machine() -> Machine:
+    """Describe the machine: versions, CPU, vector instructions, quantized engine, threads."""
+    try:
+        engine = working_engine()
+    except EngineError:
+        engine = "none"
+    return Machine(
+        torch_version=torch.__version__,
+        python_version=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu_name(),
+        vector_instructions=_vector_instructions(),
+        engine=engine,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _cpu_name() -> str:
+    if platform.system() == "Linux":
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(names, platform.machine())
+    if platform.system() == "Darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        return found or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+def _vector_instructions() -> str:
+    """What PyTorch uses, and whether int8 products have an instruction of their own (VNNI)."""
+    used = torch.backends.cpu.get_cpu_capability()
+    if platform.machine().lower() not in {"x86_64", "amd64"}:
+        return used
+    # Absent before PyTorch 2.9 or so; then nothing is said about VNNI.
+    found = getattr(torch.cpu, "get_capabilities", dict)()
+    if not found:
+        return used
+    vnni = any(found.get(name) for name in ("avx_vnni", "avx512_vnni"))
+    return f"{used}, {'with' if vnni else 'without'} VNNI"

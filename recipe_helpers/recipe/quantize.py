@@ -1,0 +1,220 @@
+"""Section 2, quantize: PyTorch's one call with guard rails."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+from torch import nn
+
+from ..common import checks, settings
+from ..common.errors import ArgumentError, ConversionError, NothingQuantizedError
+from ..int8 import conversion
+from .model import working_engine
+
+BACKENDS = ("torch.ao", "plain")
+GRANULARITIES = ("per-tensor", "per-channel")
+MODULES = frozenset({nn.LSTM, nn.Linear})
+TORCH_AO_MODULES = (nn.LSTM, nn.Linear, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+
+
+def quantize_dynamic(
+    model: nn.Module,
+    *,
+    backend: str = "torch.ao",
+    weights: str | None = None,
+    modules: Iterable[type[nn.Module] | str] | None = None,
+    engine: str | None = None,
+) -> nn.Module:
+    """Return a dynamically quantized copy of `model`, or raise: never the float model in silence.
+
+    With `backend="torch.ao"` this is `torch.ao.quantization.quantize_dynamic(model, modules,
+    dtype=torch.qint8)` on an engine that works. With `backend="plain"` the modules become
+    `rh.Int8LSTM` and `rh.Int8Linear`, which need nothing of `torch.ao`. Where `torch.ao` is
+    absent, the default backend says so once and uses "plain".
+
+    Args:
+        model: an FP32 model in eval mode, on the CPU.
+        backend: "torch.ao" or "plain".
+        weights: one scale for a whole weight matrix ("per-tensor", what torch.ao does unless
+            told) or one for each of its rows ("per-channel", what "plain" always does). None
+            stands for the backend's own.
+        modules: what to convert, `nn.LSTM` and `nn.Linear` unless given: types, matched exactly
+            (torch.ao can also convert `nn.GRU` and the cells), or names of single modules, as
+            `model.named_modules()` has them.
+        engine: torch.ao's engine ("x86", "fbgemm", "qnnpack", "onednn"); None for the current
+            one, or one that works.
+
+    Raises:
+        NothingQuantizedError: no module was converted.
+        AlreadyQuantizedError: the model holds quantized modules.
+        ModelError: the model is in training mode, on another device, of another dtype, or holds
+            NaN or infinity.
+        ConversionError: the backend cannot convert one of the modules.
+        ArgumentError: an unknown backend, granularity or engine, or `modules` that are neither
+            types nor names of modules.
+    """
+    checks.one_of("backend", backend, BACKENDS)
+    checks.float_model("model", model)
+    chosen = _types_and_names(model, modules)
+    if backend == "torch.ao" and not torch_ao_available():
+        _say_torch_ao_is_missing()
+        backend = "plain"
+    if backend == "plain":
+        return _convert_plain(model, weights, chosen, engine)
+    checks.one_of("weights", weights or "per-tensor", GRANULARITIES)
+    _refuse_what_torch_ao_breaks(model, chosen)
+    engine = working_engine(engine)
+    # torch.ao draws weights for each new module before it fills in the converted ones.
+    with (
+        settings.deprecations_silenced(),
+        settings.engine_set(engine),
+        torch.random.fork_rng(devices=[]),
+    ):
+        from torch.ao import quantization as ao
+
+        per_row = weights == "per-channel"
+        how = ao.per_channel_dynamic_qconfig if per_row else ao.default_dynamic_qconfig
+        try:
+            # A set of types, which reads better, stands for this dict with the default.
+            quantized = ao.quantize_dynamic(model, dict.fromkeys(chosen, how), dtype=torch.qint8)
+        except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
+            raise ConversionError(
+                f"torch.ao failed to convert the model with {type(error).__name__}: "
+                f'{checks.first_line(error)}; try backend="plain".'
+            ) from error
+        _drop_ignored_reduced_range(quantized)
+    _refuse_nothing(model, quantized)
+    return quantized
+
+
+@cache
+def torch_ao_available() -> bool:
+    """Whether this PyTorch still has `torch.ao.quantization` and an engine to run it."""
+    try:
+        present = importlib.util.find_spec("torch.ao.quantization") is not None
+    except ModuleNotFoundError:
+        present = False
+    return present and any(e != "none" for e in torch.backends.quantized.supported_engines)
+
+
+def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
+    """Why a module with parameters of its own stays FP32, in a few words.
+
+    Args:
+        module: the module that was left alone.
+        root: whether it is the model itself rather than a part of it.
+        plain: whether the backend was "plain" rather than "torch.ao".
+    """
+    kind = type(module)
+    if plain:
+        return conversion.why_left_alone(module)
+    if root and kind in MODULES:
+        return "torch.ao replaces only modules inside a module, so wrap it in one"
+    for base in (nn.LSTM, nn.GRU, nn.Linear):
+        if isinstance(module, base) and kind is not base:
+            return f"a subclass of nn.{base.__name__}: torch.ao matches the exact type"
+    if kind in TORCH_AO_MODULES:
+        return f"not among the types to convert: add nn.{kind.__name__} to modules"
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return "a look-up table, not a matrix product"
+    if kind.__module__.startswith("torch.nn."):
+        return f"no dynamic quantization for nn.{kind.__name__}"
+    return "parameters of its own, in no layer that can be converted"
+
+
+def _types_and_names(
+    model: nn.Module, modules: Iterable[type[nn.Module] | str] | None
+) -> frozenset[type[nn.Module] | str]:
+    """What to convert, every name in it checked."""
+    if modules is None:
+        return MODULES
+    if isinstance(modules, str) or not isinstance(modules, Iterable):
+        raise ArgumentError(f"modules is {modules!r}; pass a list of types or names of modules.")
+    modules = tuple(modules)
+    names = frozenset(name for name in modules if isinstance(name, str))
+    kinds = checks.module_types("modules", [kind for kind in modules if kind not in names])
+    named = dict(model.named_modules(remove_duplicate=False))
+    for name in names:
+        if type(named.get(name)) not in TORCH_AO_MODULES:
+            found = f"of type {type(named[name]).__name__}" if name in named else "not in the model"
+            raise ArgumentError(
+                f"modules names {name!r}, which is {found}; pass names of modules of the types "
+                f"{', '.join(f'nn.{kind.__name__}' for kind in TORCH_AO_MODULES)}."
+            )
+    return kinds | names
+
+
+def _refuse_what_torch_ao_breaks(
+    model: nn.Module, chosen: frozenset[type[nn.Module] | str]
+) -> None:
+    """Two options of nn.LSTM that torch.ao meets with a bare AssertionError, or at run time."""
+    for name, part in model.named_modules():
+        if name and type(part) in (nn.LSTM, nn.GRU) and {name, type(part)} & chosen:
+            here = f"torch.ao cannot run {name}, an nn.{type(part).__name__}"
+            if not part.bias:
+                raise ConversionError(f'{here} with bias=False; use backend="plain".')
+            if part.proj_size:
+                raise ConversionError(
+                    f'{here} with proj_size={part.proj_size}; use backend="plain".'
+                )
+
+
+def _refuse_nothing(model: nn.Module, quantized: nn.Module) -> None:
+    if any(checks.is_quantized(part) for part in quantized.modules()):
+        return
+    listed = conversion.named_obstacles(
+        model, lambda name, part: why_not_converted(part, root=not name, plain=False)
+    )
+    raise NothingQuantizedError(
+        f"model has no module that torch.ao converts: {listed}. "
+        'Pass a module that contains an nn.LSTM or nn.Linear, or use backend="plain".'
+    )
+
+
+def _drop_ignored_reduced_range(quantized: nn.Module) -> None:
+    """Tell qnnpack's modules not to reduce the range, which that engine does not do anyway.
+
+    Without this, its first call writes a warning to the process's stderr that no filter stops.
+    """
+    if torch.backends.quantized.engine != "qnnpack":
+        return
+    remake = torch.ops.quantized.make_quantized_cell_params_dynamic
+    for part in quantized.modules():
+        for packed in getattr(part, "_all_weight_values", ()):
+            _, biases, _, _, weights = packed.param.__getstate__()[0]
+            packed.param = remake(*weights, *biases, False)
+        if isinstance(part, torch.ao.nn.quantized.dynamic.Linear):
+            part.version = 3  # the last version that did not ask for a reduced range
+
+
+def _convert_plain(
+    model: nn.Module,
+    weights: str | None,
+    chosen: frozenset[type[nn.Module] | str],
+    engine: str | None,
+) -> nn.Module:
+    """Convert with the plain backend, whose scales are per channel and which has no engines."""
+    if engine is not None:
+        raise ArgumentError(f'engine is {engine!r}; backend="plain" has none: leave it out.')
+    checks.one_of("weights", weights or "per-channel", ("per-channel",))
+    for name in chosen:
+        kind = type(model.get_submodule(name)) if isinstance(name, str) else name
+        if kind not in MODULES:
+            raise ArgumentError(
+                f"modules names {name if isinstance(name, str) else f'nn.{name.__name__}'}, but "
+                'backend="plain" converts nn.LSTM and nn.Linear alone: leave it out.'
+            )
+    return conversion.convert_modules(model, chosen)
+
+
+@cache
+def _say_torch_ao_is_missing() -> None:
+    warnings.warn(
+        "this PyTorch has no working torch.ao.quantization; "
+        'quantize_dynamic uses backend="plain" instead.',
+        stacklevel=3,
+    )

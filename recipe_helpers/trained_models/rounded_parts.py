@@ -1,0 +1,145 @@
+"""Which rounding hurts: weights, inputs or hidden state, one at a time (trained models, 3 and 4).
+
+The LSTM is computed step by step in float tensors. One of its parts is rounded to the grid that
+torch.ao would use and brought back to float ("fake quantization"); the others stay exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..common import checks
+from ..common.errors import InputError
+from ..common.tables import Shown, Table
+from ..recipe.accuracy import StepErrors
+from ..recipe.model import working_engine
+from ..recipe.quantize import quantize_dynamic
+
+PARTS = ("weights", "inputs", "hidden state")
+ALL, MEASURED = "all three", "torch.ao itself"
+
+
+@dataclass(frozen=True)
+class Sensitivity(Shown):
+    """SQNR of an LSTM's output with one part rounded, with all three, and under torch.ao."""
+
+    sqnr_db: Mapping[str, Mapping[str, float]]  # name of the LSTM -> what was rounded -> dB
+
+    def table(self) -> Table:
+        """One row per kind of rounding, one column per LSTM."""
+        rows = [
+            (kind, *(f"{found[kind]:.1f} dB" for found in self.sqnr_db.values()))
+            for kind in (*PARTS, ALL, MEASURED)
+        ]
+        note = "Signal to quantization-noise ratio of the output; a larger one is better."
+        return Table(("rounded", *self.sqnr_db), rows, "", note)
+
+
+def sensitivity_by_part(lstms: Mapping[str, tuple[nn.LSTM, torch.Tensor]]) -> Sensitivity:
+    """Round one part of each LSTM at a time, then all, and compare the outputs with FP32.
+
+    Args:
+        lstms: for each name an LSTM with what it reads, shape (steps, batch, width).
+
+    Raises:
+        InputError: the inputs do not fit an LSTM.
+        ModelError: an LSTM is in training mode or holds NaN.
+    """
+    return Sensitivity({name: _sqnr_by_part(*pair) for name, pair in lstms.items()})
+
+
+def fake_quantized(
+    lstm: nn.LSTM, inputs: torch.Tensor, parts: Collection[str] = PARTS
+) -> torch.Tensor:
+    """The output (steps, batch, hidden) of an LSTM, some of whose numbers are rounded to int8.
+
+    Weights are rounded per tensor. The inputs of a layer share one scale over all steps, the
+    hidden state has a new one at every step, as in torch.ao.
+
+    Args:
+        lstm: of one direction, with biases and without projection.
+        inputs: (steps, batch, width).
+        parts: what is rounded, out of `PARTS`; nothing gives the FP32 output.
+
+    Raises:
+        ArgumentError: `parts` names something else.
+        InputError: the inputs are not three-dimensional.
+    """
+    for part in parts:
+        checks.one_of("parts", part, PARTS)
+    if inputs.ndim != 3:
+        raise InputError(f"inputs is a {checks.describe(inputs)}; pass (steps, batch, width).")
+    weight = _round_weight if "weights" in parts else _exact
+    outer = _round_activation if "inputs" in parts else _exact
+    inner = _round_activation if "hidden state" in parts else _exact
+    output = inputs
+    with torch.inference_mode():
+        for layer in range(lstm.num_layers):
+            w_ih, w_hh, b_ih, b_hh = lstm.all_weights[layer]
+            w_hh = weight(w_hh)
+            projected = outer(output) @ weight(w_ih).T + b_ih + b_hh  # (steps, batch, 4 hidden)
+            h = c = inputs.new_zeros(inputs.shape[1], lstm.hidden_size)
+            states = []
+            for step in projected:
+                i, f, g, o = (step + inner(h) @ w_hh.T).chunk(4, dim=-1)
+                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * c.tanh()
+                states.append(h)
+            output = torch.stack(states)
+    return output
+
+
+def error_by_position(errors: StepErrors, bins: int = 20) -> tuple[tuple[float, float], ...]:
+    """Position and mean relative error in ranges of steps of equal length on a log scale.
+
+    Args:
+        errors: what `error_over_steps` found.
+        bins: into how many ranges the steps are gathered; short ones are merged.
+    """
+    count = len(errors.relatives)
+    edges = torch.logspace(0, torch.tensor(float(count)).log10(), bins + 1).round().int().unique()
+    pairs = zip([0, *edges[1:-1].tolist()], edges[1:].tolist(), strict=True)
+    return tuple(
+        ((first + 1 + last) / 2, sum(errors.relatives[first:last]) / (last - first))
+        for first, last in pairs
+    )
+
+
+def _sqnr_by_part(lstm: nn.LSTM, inputs: torch.Tensor) -> dict[str, float]:
+    checks.runnable_model("lstm", lstm)
+    exact = checks.runs("lstm", lstm, (inputs,))[0]
+    outputs = {part: fake_quantized(lstm, inputs, [part]) for part in PARTS}
+    outputs[ALL] = fake_quantized(lstm, inputs)
+    # torch.ao converts only what is inside a module.
+    wrapped = quantize_dynamic(nn.Sequential(lstm).eval())
+    outputs[MEASURED] = checks.runs("quantized lstm", wrapped, (inputs,))[0]
+    return {name: _sqnr_db(exact, output) for name, output in outputs.items()}
+
+
+def _sqnr_db(exact: torch.Tensor, rounded: torch.Tensor) -> float:
+    signal, noise = exact.double().square().sum(), (rounded - exact).double().square().sum()
+    return float(10 * (signal / noise).log10())
+
+
+def _exact(values: torch.Tensor) -> torch.Tensor:
+    return values
+
+
+def _round_weight(weight: torch.Tensor) -> torch.Tensor:
+    """Symmetric, one scale for the matrix: the largest magnitude becomes 127.5, cut to 127."""
+    scale = max(float(weight.abs().max()) / 127.5, torch.finfo(torch.float32).eps)
+    return torch.fake_quantize_per_tensor_affine(weight, scale, 0, -128, 127)
+
+
+def _round_activation(values: torch.Tensor) -> torch.Tensor:
+    """Affine, over the range seen and zero; seven bits where the engine reduces the range."""
+    top = 255 if working_engine() == "qnnpack" else 127
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    if low == high:
+        return values
+    scale = (high - low) / top
+    return torch.fake_quantize_per_tensor_affine(values, scale, round(-low / scale), 0, top)

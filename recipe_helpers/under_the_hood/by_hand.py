@@ -1,0 +1,124 @@
+"""Under the hood: does an LSTM written by hand give the numbers of torch.ao's quantized one?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..common import checks
+from ..common.errors import ArgumentError, InputError
+from ..common.tables import Shown, Table
+from ..recipe.model import demonstration
+from ..recipe.quantize import quantize_dynamic
+
+TOLERANCE = 1e-6  # a few roundings of float32 in outputs between -1 and 1; one integer is 100 times
+# An LSTM by hand: (lstm, inputs, hidden, cell) -> outputs. Inputs and outputs are
+# (steps, batch, width), the initial hidden and cell state (batch, width).
+ByHand = Callable[[nn.LSTM, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class AgreementPoint:
+    """One width and batch size: the largest |by hand - torch.ao| in the outputs of each seed."""
+
+    dimension: int
+    batch_size: int
+    differences: tuple[float, ...]
+
+    @property
+    def agreeing(self) -> int:
+        """How many seeds differ by no more than `TOLERANCE`."""
+        return sum(difference <= TOLERANCE for difference in self.differences)
+
+
+@dataclass(frozen=True)
+class Agreement(Shown):
+    """An LSTM by hand against torch.ao's, over widths, batch sizes and seeds."""
+
+    points: tuple[AgreementPoint, ...]
+
+    @property
+    def runs(self) -> int:
+        """How many sequences were run."""
+        return sum(len(point.differences) for point in self.points)
+
+    @property
+    def agreeing(self) -> int:
+        """How many of them agree to `TOLERANCE` in every element."""
+        return sum(point.agreeing for point in self.points)
+
+    def table(self) -> Table:
+        """One row per width and batch size."""
+        rows = [
+            (str(p.dimension), str(p.batch_size), f"{p.agreeing} of {len(p.differences)}")
+            for p in self.points
+        ]
+        headers = ("width", "batch", f"agree to {TOLERANCE:g}")
+        note = f"{self.agreeing} of {self.runs} runs agree to {TOLERANCE:g} in every output."
+        return Table(headers, rows, note=note)
+
+
+def compare_by_hand(
+    by_hand: ByHand,
+    *,
+    dimensions: Iterable[int] = (8, 80, 256),
+    batch_sizes: Iterable[int] = (1, 8),
+    seeds: Iterable[int] = range(10),
+    engine: str | None = None,
+) -> Agreement:
+    """Run an LSTM by hand and torch.ao's on the recipe's model, drawn anew from each seed.
+
+    Args:
+        by_hand: called as `by_hand(lstm, inputs, hidden, cell)`, with inputs (steps, batch,
+            width) and the state (batch, width); returns the outputs (steps, batch, width).
+        dimensions: rising widths.
+        batch_sizes: rising numbers of sequences.
+        seeds: whole numbers.
+        engine: torch.ao's engine; None for the current one, or one that works.
+
+    Raises:
+        ArgumentError: a size is below 1, or there is no seed.
+        InputError: `by_hand` returns something else than outputs of that shape.
+    """
+    widths = checks.positive_ints("dimensions", dimensions)
+    batches = checks.positive_ints("batch_sizes", batch_sizes)
+    chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
+    if not chosen:
+        raise ArgumentError("seeds is empty; pass at least one whole number.")
+    points = []
+    for width in widths:
+        for batch in batches:
+            differences = tuple(_difference(by_hand, width, batch, s, engine) for s in chosen)
+            points.append(AgreementPoint(width, batch, differences))
+    return Agreement(tuple(points))
+
+
+def _difference(by_hand: ByHand, width: int, batch: int, seed: int, engine: str | None) -> float:
+    demo = demonstration(dimension=width, batch_size=batch, seed=seed)
+    quantized = quantize_dynamic(demo.model, engine=engine)
+    with torch.inference_mode():
+        theirs, _ = quantized(*demo.arguments)
+        ours = by_hand(demo.model.lstm, demo.inputs, *(part[0] for part in demo.hidden))
+    if not isinstance(ours, Tensor) or ours.shape != theirs.shape:
+        raise InputError(
+            f"by_hand returned a {checks.describe(ours)}; it must return the outputs of every "
+            f"step, a tensor of shape {tuple(theirs.shape)}."
+        )
+    return float((ours - theirs).abs().max())
+
+
+def relative_error(outputs: Tensor, expected: Tensor) -> float:
+    """Mean |outputs - expected| / mean |expected|, of two tensors of one shape.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    if outputs.shape != expected.shape:
+        raise InputError(
+            f"outputs is a {checks.describe(outputs)} and expected a {checks.describe(expected)}; "
+            "pass two tensors of one shape."
+        )
+    return float((outputs - expected).abs().mean() / expected.abs().mean())

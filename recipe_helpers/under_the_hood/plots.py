@@ -1,0 +1,158 @@
+"""The figures of the notebook Under the hood; each takes a result and returns a RecipeFigure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ..recipe.plots import (
+    COLORS,
+    FP32_COLOR,
+    INT8_COLOR,
+    NEUTRAL_COLOR,
+    PLAIN_COLOR,
+    Axes,
+    RecipeFigure,
+    drawn,
+    new_figure,
+    width_axis,
+)
+from .causes_of_speed import CAUSES as GAINS_FROM
+from .causes_of_speed import Gains
+from .saturation import INT16_MAX, INT16_MIN, pair_sums
+from .schemes import CASES, ChoiceErrors
+
+_SHOWN_PAIRS = 4000
+_PERCENT_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+_TIMES = (
+    ("torch FP32", "torch_fp32", FP32_COLOR, "o-"),
+    ("torch.ao INT8", "torch_ao", INT8_COLOR, "s-"),
+    ("Int8LSTM", "int8", PLAIN_COLOR, "^-"),
+)
+_CAUSE_MARKS = ((NEUTRAL_COLOR, "x-"), (FP32_COLOR, "o-"), (COLORS[3], "D-"), (COLORS[4], "v-"))
+
+
+@drawn
+def saturation(full: torch.Tensor, reduced: torch.Tensor, weights: torch.Tensor) -> RecipeFigure:
+    """What 16 bits keep of the sum of two products, for activations to 255 and to 127.
+
+    Args:
+        full: uint8 (rows, K), up to 255.
+        reduced: uint8 (rows, K), up to 127.
+        weights: int8 (N, K).
+    """
+    figure, axes = new_figure("the sums of two int8 products, and what 16 bits keep of them")
+    sides = (
+        ("activations 0 to 255", full, INT8_COLOR),
+        ("activations 0 to 127", reduced, FP32_COLOR),
+    )
+    shares = []
+    for label, activations, color in sides:
+        sums = pair_sums(activations, weights).flatten()
+        kept = sums.clamp(INT16_MIN, INT16_MAX)
+        shares.append(f"With {label} {float((sums != kept).double().mean()):.1%} are cut off.")
+        shown = slice(None, None, max(1, len(sums) // _SHOWN_PAIRS))
+        axes.plot(sums[shown], kept[shown], ".", color=color, label=label)
+    for end in (INT16_MIN, INT16_MAX):
+        axes.axhline(end, color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
+    axes.set(xlabel="true sum of two products", ylabel="what 16 bits keep")
+    axes.set_yticks([INT16_MIN, 0, INT16_MAX])
+    axes.legend(loc="upper left")
+    figure.alt = (
+        "True sum of each pair of products against what is kept of it: a diagonal that turns flat "
+        f"at {INT16_MIN} and {INT16_MAX}. " + " ".join(shares)
+    )
+    return figure
+
+
+@drawn
+def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
+    """The error of every answer to every question, one panel each, on one logarithmic axis."""
+    figure, panels = new_figure(
+        "error of the outputs against each choice of design",
+        columns=len(questions),
+        width=9.5,
+        height=3.8,
+    )
+    panels = np.atleast_1d(panels)
+    for axes, question in zip(panels, questions, strict=True):
+        axes.sharey(panels[0])
+        _draw_options(axes, question)
+    panels[0].set(yscale="log", ylabel="relative error (%)")
+    low, high = panels[0].get_ylim()
+    ticks = [tick for tick in _PERCENT_TICKS if low <= tick <= high]
+    panels[0].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    panels[0].minorticks_off()
+    for axes in panels[1:]:
+        axes.tick_params(axis="y", labelleft=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.alt = "Median relative error for each choice. " + " ".join(map(_sentence, questions))
+    return figure
+
+
+def _draw_options(axes: Axes, question: ChoiceErrors) -> None:
+    """One column of points per option, even and uneven models side by side, medians joined."""
+    places = np.arange(len(question.options))
+    for kind, color, mark, side in zip(CASES, (FP32_COLOR, INT8_COLOR), "os", (-1, 1), strict=True):
+        at = places + side * 0.12
+        for place, option in zip(at, question.options, strict=True):
+            values = np.array(getattr(option, kind)) * 100
+            axes.plot(np.full(len(values), place), values, ".", color=color, alpha=0.4)
+        medians = [option.median(kind) * 100 for option in question.options]
+        axes.plot(at, medians, f"{mark}-", color=color, label=f"{kind} models, median of the seeds")
+    labels = [option.label.replace(" ", "\n") for option in question.options]
+    axes.set_xticks(places, labels)
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set_title(question.question)
+
+
+def _sentence(question: ChoiceErrors) -> str:
+    options = ", ".join(
+        f"{option.label} {option.median('even'):.2%} and {option.median('uneven'):.2%}"
+        for option in question.options
+    )
+    return f"{question.question[0].upper()}{question.question[1:]} (even, uneven): {options}."
+
+
+@drawn
+def gains(found: Gains) -> RecipeFigure:
+    """Times of three LSTMs against width, and the factors of the gain."""
+    figure, (times, factors) = new_figure(
+        "times of three LSTMs, and the causes of the gain", columns=2, width=9.5, height=3.8
+    )
+    for label, field, color, mark in _TIMES:
+        medians_ms = [getattr(point, field).median_us / 1e3 for point in found.points]
+        times.plot(found.dimensions, medians_ms, mark, color=color, label=label)
+    times.set(title="time of one call", yscale="log", ylabel="median time (ms)")
+    times.yaxis.set_major_formatter("{x:g}")
+    for cause, (color, mark) in zip(GAINS_FROM, _CAUSE_MARKS, strict=True):
+        ratios = [point.factors[cause] for point in found.points]
+        medians = np.array([ratio.median for ratio in ratios])
+        reach = [medians - [r.low for r in ratios], [r.high for r in ratios] - medians]
+        factors.errorbar(
+            found.dimensions, medians, yerr=reach, fmt=mark, color=color, capsize=3, label=cause
+        )
+    factors.axhline(1, color="black", linewidth=1, linestyle="--")
+    factors.set(title="what the gain over FP32 is made of", yscale="log")
+    factors.set_ylabel("times as fast")
+    low, high = factors.get_ylim()
+    ticks = [tick for tick in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= tick <= high]
+    factors.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    factors.minorticks_off()
+    for axes in (times, factors):
+        width_axis(axes, found.dimensions)
+        axes.legend()
+    ends = [found.points[0], found.points[-1]]
+    figure.alt = (
+        "Left: times of torch FP32, torch.ao INT8 and Int8LSTM against width. Right: the factors "
+        "of the gain. "
+        + " ".join(
+            f"At width {p.dimension}: "
+            + ", ".join(f"{cause} {ratio.median:.1f}" for cause, ratio in p.factors.items())
+            + "."
+            for p in ends
+        )
+    )
+    return figure

@@ -1,0 +1,135 @@
+"""Under the hood: the error of an int8 LSTM for one choice of design against another.
+
+Every scheme is measured on the same models and inputs, drawn from the same seeds, against the
+float64 outputs. There are two kinds of them, since a choice may matter for one and not the other:
+
+- even: PyTorch's own random weights, all rows of a matrix alike, and inputs of equal loudness;
+- uneven: rows whose sizes differ, and steps whose loudness differs, as both do in use. The
+  factors are log-normal: the largest of many is tens of times the smallest.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..common import checks, settings
+from ..common.errors import ArgumentError
+from ..common.tables import Shown, Table
+from ..int8.arithmetic import Scheme
+from ..int8.lstm import Int8LSTM
+from .by_hand import relative_error
+
+CASES = ("even", "uneven")
+SEEDS = range(8)
+WIDTH, STEPS, BATCH_SIZE = 32, 20, 4
+_ROW_SPREAD, _LOUDNESS_SPREAD = 1.0, 1.5  # standard deviations of the factors' logarithms
+_ROW_SIZE = 0.6  # keeps the gates of the uneven models out of their flat ends
+
+
+class Case(NamedTuple):
+    """A model and its input."""
+
+    lstm: nn.LSTM
+    inputs: Tensor  # (STEPS, BATCH_SIZE, WIDTH)
+
+
+def draw_case(kind: str, seed: int) -> Case:
+    """Draw a one-layer LSTM and a batch of sequences; `kind` is one of `CASES`.
+
+    Raises:
+        ArgumentError: an unknown kind.
+    """
+    checks.one_of("kind", kind, CASES)
+    with settings.seeded(seed), torch.no_grad():
+        lstm = nn.LSTM(WIDTH, WIDTH).eval()
+        inputs = torch.randn(STEPS, BATCH_SIZE, WIDTH)
+        if kind == "uneven":
+            for weight in (lstm.weight_ih_l0, lstm.weight_hh_l0):
+                weight *= _ROW_SIZE * torch.exp(_ROW_SPREAD * torch.randn(len(weight), 1))
+            inputs *= torch.exp(_LOUDNESS_SPREAD * torch.randn(STEPS, BATCH_SIZE, 1))
+    return Case(lstm, inputs)
+
+
+@dataclass(frozen=True)
+class SchemeErrors:
+    """One scheme: mean |int8 - exact| / mean |exact| of the outputs, for each seed."""
+
+    label: str
+    even: tuple[float, ...]
+    uneven: tuple[float, ...]
+
+    def median(self, kind: str) -> float:
+        """The median over the seeds; `kind` is one of `CASES`."""
+        return float(np.median(getattr(self, kind)))
+
+
+@dataclass(frozen=True)
+class ChoiceErrors(Shown):
+    """The answers to one question of design, side by side."""
+
+    question: str
+    options: tuple[SchemeErrors, ...]
+    seeds: tuple[int, ...]
+
+    def table(self) -> Table:
+        """One row per option: the median over the seeds, and the smallest and largest error."""
+        rows = [
+            (o.label, *(f"{o.median(k):.2%} ({_range(getattr(o, k))})" for k in CASES))
+            for o in self.options
+        ]
+        caption = f"relative error, median (range) over {len(self.seeds)} seeds"
+        return Table((self.question, "even model", "uneven model"), rows, caption)
+
+
+def compare_schemes(
+    question: str, schemes: Mapping[str, Scheme], *, seeds: Iterable[int] = SEEDS
+) -> ChoiceErrors:
+    """Measure the error of `Int8LSTM` under each scheme, on the even and the uneven models.
+
+    Args:
+        question: what the schemes differ in; heads the table.
+        schemes: a label for each scheme, and the scheme.
+        seeds: whole numbers; each draws one model of either kind.
+
+    Raises:
+        ArgumentError: no scheme, no seed, or a seed that is no whole number.
+    """
+    chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
+    if not chosen or not schemes:
+        name, value = ("schemes", "scheme") if chosen else ("seeds", "whole number")
+        raise ArgumentError(f"{name} is empty; pass at least one {value}.")
+    with settings.threads_set(1):  # so small a model only waits for a second thread
+        drawn = {kind: [draw_case(kind, seed) for seed in chosen] for kind in CASES}
+        exact = {kind: [_exact(case) for case in cases] for kind, cases in drawn.items()}
+        options = []
+        for label, scheme in schemes.items():
+            errors = {
+                kind: tuple(map(_relative, drawn[kind], exact[kind], [scheme] * len(chosen)))
+                for kind in CASES
+            }
+            options.append(SchemeErrors(label, **errors))
+    return ChoiceErrors(question, tuple(options), chosen)
+
+
+def _exact(case: Case) -> Tensor:
+    """The outputs in float64."""
+    with torch.inference_mode():
+        return copy.deepcopy(case.lstm).double()(case.inputs.double())[0]
+
+
+def _relative(case: Case, exact: Tensor, scheme: Scheme) -> float:
+    """The mean error of the int8 outputs, relative to the mean magnitude of the exact ones."""
+    int8 = Int8LSTM.from_float(case.lstm, scheme=scheme, fast=False)
+    outputs, _ = int8(case.inputs)
+    return relative_error(outputs, exact)
+
+
+def _range(values: tuple[float, ...]) -> str:
+    return f"{min(values):.2%} to {max(values):.2%}"

@@ -1,0 +1,115 @@
+"""Your own model: choose between the candidates, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from torch import nn
+
+from ..recipe.quantize import MODULES
+from .candidates import WAYS, Candidate, Measured
+from .promises import BROKEN, CLOSE, KEEP, OPEN, SHIP, SHIP_PARTLY, Verdict
+
+_MOST_NAMES = 8  # in a line of code that somebody copies
+
+
+def decide(candidates: Sequence[Candidate], model: nn.Module, *, by_name: bool = False) -> Verdict:
+    """The verdict over all candidates.
+
+    A candidate that keeps its promises as a whole comes before one with exceptions. Among equals
+    the one with the smallest error is chosen, unless another is faster beyond doubt.
+
+    Args:
+        candidates: what was measured, at least one.
+        model: the float model, for the names and types in the line of code.
+        by_name: whether that line has to name the modules even where none is left FP32.
+    """
+    for decision, pick in ((SHIP, _whole), (SHIP_PARTLY, _partly)):
+        sound = [c for c in candidates if (found := pick(c)) is not None and not found.broken]
+        if sound:
+            chosen = _best(sound, pick)
+            exact = by_name or decision == SHIP_PARTLY
+            return _shipped(decision, chosen, pick(chosen), _code(chosen, pick, model, exact))
+    return _kept_float(candidates)
+
+
+def _whole(candidate: Candidate) -> Measured | None:
+    return candidate.whole
+
+
+def _partly(candidate: Candidate) -> Measured | None:
+    return candidate.partly
+
+
+def _best(sound: Iterable[Candidate], pick: Callable[[Candidate], Measured]) -> Candidate:
+    best, *others = sorted(sound, key=lambda candidate: pick(candidate).relative)
+    for other in others:
+        if pick(other).latencies[0].speedup.low > pick(best).latencies[0].speedup.high:
+            best = other
+    return best
+
+
+def _shipped(decision: str, chosen: Candidate, found: Measured, code: str) -> Verdict:
+    left = () if decision == SHIP else chosen.left_float
+    but = f", with {_listed(left)} left FP32," if left else ""
+    what = "; ".join(promise.sentence for promise in found.promises)
+    unsure = [p.name for p in found.promises if p.state == OPEN]
+    more = f" Whether it is {_listed(unsure)} could not be settled." if unsure else ""
+    if chosen.failure:
+        why = f" As a whole it fails: {chosen.failure.rstrip('.')}."
+    elif left and chosen.whole is not None:
+        why = f" As a whole it misses: {'; '.join(p.sentence for p in chosen.whole.broken)}."
+    else:
+        why = ""
+    reason = f'The conversion "{chosen.name}"{but} is {what}.{more}{why}'
+    return Verdict(decision, chosen.name, left, (), reason, code)
+
+
+def _kept_float(candidates: Sequence[Candidate]) -> Verdict:
+    measured = [candidate for candidate in candidates if candidate.best is not None]
+    if not measured:
+        reasons = "; ".join(f'"{c.name}": {(c.failure or "").rstrip(".")}' for c in candidates)
+        return Verdict(KEEP, None, (), (), f"No conversion works: {reasons}.", "")
+    nearest = min(measured, key=lambda c: (len(c.best.broken), c.best.relative))
+    found = nearest.best
+    broken = tuple(promise.name for promise in found.broken)
+    which = f'The nearest conversion, "{nearest.name}",' if len(candidates) > 1 else "INT8"
+    but = f" (with {_listed(nearest.left_float)} left FP32)" if nearest.partly else ""
+    numbers = "; ".join(p.sentence for p in found.promises if p.state == BROKEN)
+    rest = "; ".join(p.sentence for p in found.promises if p.state != BROKEN)
+    reason = f"{which}{but} is not {' and not '.join(dict.fromkeys(broken))}: {numbers}."
+    if CLOSE in broken and nearest.partly is None and nearest.sensitivity.worst is not None:
+        worst = nearest.sensitivity.worst
+        reason += f" The most sensitive module is {worst.name or 'the model itself'}."
+    if rest:
+        reason += f" Otherwise: {rest}."
+    return Verdict(KEEP, nearest.name, nearest.left_float, broken, reason, "")
+
+
+def _code(
+    chosen: Candidate, pick: Callable[[Candidate], Measured], model: nn.Module, exact: bool
+) -> str:
+    """The call that makes this very model; `exact` names the modules rather than their types."""
+    arguments = [f'{name}="{value}"' for name, value in WAYS[chosen.name].items()]
+    names = [done.name for done in pick(chosen).conversion.converted]
+    kinds = {type(model.get_submodule(name)) for name in names}
+    types = ", ".join(sorted(f"torch.nn.{kind.__name__}" for kind in kinds))
+    torch_ao = chosen.name != "plain"  # the plain backend needs to be told nothing
+    if exact and len(names) > _MOST_NAMES and torch_ao:
+        every = model.named_modules(remove_duplicate=False)
+        left = sorted(n for n, m in every if n and type(m) in kinds and n not in names)
+        kept = f"type(m) in {{{types}}} and n not in {left}".replace("'", '"')
+        arguments.append(f"modules=[n for n, m in model.named_modules() if {kept}]")
+    elif exact:
+        arguments.append(f"modules={names}".replace("'", '"'))
+    elif torch_ao and not kinds <= MODULES:
+        arguments.append(f"modules=[{types}]")
+    return f"rh.quantize_dynamic(model, {', '.join(arguments)})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; long lists are cut."""
+    shown = [name or "the model itself" for name in names]
+    if len(shown) > _MOST_NAMES:
+        shown = [*shown[: _MOST_NAMES - 1], f"{len(shown) - _MOST_NAMES + 1} others"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

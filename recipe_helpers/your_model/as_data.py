@@ -1,0 +1,102 @@
+"""Your own model: the report as plain data, for JSON and for programs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ..recipe.accuracy import TensorComparison
+from ..recipe.latency import LatencyComparison
+from .candidates import Candidate, Measured
+
+if TYPE_CHECKING:
+    from .report import Report
+
+FORMAT = "recipe_helpers report"
+VERSION = 1
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """Dicts, lists, strings, numbers and None; what is infinite or undefined is None.
+
+    The keys keep their meaning within one `version`.
+    """
+    return _finite(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "model": report.model,
+            "parameters": report.parameters,
+            "inputs": report.inputs,
+            "machine": asdict(report.machine),
+            "limits": asdict(report.limits),
+            "reference_metric": report.reference_metric,
+            "passed": report.passed,
+            "verdict": asdict(report.verdict),
+            "notes": report.notes,
+            "candidates": [_candidate(candidate) for candidate in report.candidates],
+        }
+    )
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "name": candidate.name,
+        "failure": candidate.failure,
+        "whole": candidate.whole and _measured(candidate.whole),
+        "sensitivity": candidate.sensitivity and asdict(candidate.sensitivity),
+        "left_float": candidate.left_float,
+        "partly": candidate.partly and _measured(candidate.partly),
+    }
+
+
+def _measured(found: Measured) -> dict[str, Any]:
+    return {
+        "promises": [asdict(promise) for promise in found.promises],
+        "conversion": asdict(found.conversion),
+        "size": {
+            "reference_bytes": found.size.reference_bytes,
+            "candidate_bytes": found.size.candidate_bytes,
+            "ratio": found.size.ratio,
+            "reference": asdict(found.size.reference),
+            "candidate": asdict(found.size.candidate),
+            "by_module": asdict(found.modules),
+        },
+        "latencies": [_latency(latency) for latency in found.latencies],
+        "relative": found.relative,
+        "place": found.place,
+        "outputs": [[_tensor(t) for t in comparison.tensors] for comparison in found.outputs],
+        "metric": found.metric,
+    }
+
+
+def _latency(latency: LatencyComparison) -> dict[str, Any]:
+    return {
+        "threads": latency.threads,
+        "rounds": latency.rounds,
+        "reference_median_us": latency.reference.median_us,
+        "reference_quartiles_us": latency.reference.quartiles_us,
+        "candidate_median_us": latency.candidate.median_us,
+        "candidate_quartiles_us": latency.candidate.quartiles_us,
+        "speedup": asdict(latency.speedup),
+        "control": asdict(latency.control),
+        "verdict": latency.verdict,
+    }
+
+
+def _tensor(tensor: TensorComparison) -> dict[str, Any]:
+    names = ("name", "reference_mean", "candidate_mean", "difference_mean", "relative")
+    found = {name: getattr(tensor, name) for name in (*names, "sqnr_db", "cosine")}
+    return {**found, "worst": tensor.worst and asdict(tensor.worst)}
+
+
+def _finite(value: Any) -> Any:
+    """The same with lists for tuples, and None for numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [_finite(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,250 @@
+"""Your own model: should it be quantized? Measure, judge, explain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..common import checks, settings
+from ..common.errors import ArgumentError, NothingQuantizedError
+from ..common.progress import progress_line
+from ..common.tables import Ready, Shown, Table
+from ..recipe.latency import BUDGET_S
+from ..recipe.model import Machine, machine
+from ..recipe.timing import check_budget
+from . import preparation, tables
+from .advice import decide
+from .candidates import WAYS, Candidate
+from .measurement import Bench
+from .promises import KEEP, MAX_METRIC_DROP, MIN_SIZE_RATIO, MIN_SPEEDUP, Limits, Verdict
+
+
+@dataclass(frozen=True)
+class Report(Shown):
+    """What quantization does to one model on this machine, and what to do about it.
+
+    Attributes:
+        model: the class of the model.
+        parameters: how many numbers it holds as parameters.
+        inputs: shapes and dtypes of each input set.
+        limits: what INT8 had to reach.
+        reference_metric: the caller's metric of the float model, or None.
+        verdict: ship INT8, ship it with some modules left FP32, or keep FP32.
+        candidates: every conversion that was tried.
+        notes: what else the reader should know.
+        machine: where this was measured.
+    """
+
+    model: str
+    parameters: int
+    inputs: tuple[str, ...]
+    limits: Limits
+    reference_metric: float | None
+    verdict: Verdict
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...]
+    machine: Machine
+
+    @property
+    def passed(self) -> bool:
+        """Whether a conversion was found that keeps its promises."""
+        return self.verdict.decision != KEEP
+
+    @property
+    def error_limit(self) -> float | None:
+        """The limit of the relative error, or None where the metric alone decides."""
+        return self.limits.error_limit(self.reference_metric)
+
+    def candidate(self, name: str) -> Candidate:
+        """One of the conversions that were tried.
+
+        Raises:
+            ArgumentError: there is none of this name.
+        """
+        names = [candidate.name for candidate in self.candidates]
+        return self.candidates[names.index(checks.one_of("name", name, names))]
+
+    def table(self) -> Table:
+        """One row per conversion."""
+        rows = [row for candidate in self.candidates for row in tables.rows(candidate)]
+        headers = ("conversion", "FP32 / INT8 bytes", "FP32 / INT8 time", "relative error", "")
+        caption = f"{self.model}, {self.parameters:,} parameters, called with {self.inputs[0]}"
+        return Table(headers, rows, caption)
+
+    def details(self) -> Iterator[tuple[Candidate, list[Table]]]:
+        """Each conversion with its tables: modules, bytes, times, outputs, sensitivity."""
+        for candidate in self.candidates:
+            yield candidate, tables.tables(candidate)
+
+    def __str__(self) -> str:
+        blocks = [str(self.verdict), self.verdict.code, super().__str__(), *self.notes]
+        for candidate, own in self.details():
+            # The others are in to_html() and to_dict(): a terminal is read from top to bottom.
+            if candidate.name == self.verdict.candidate:
+                blocks += [f'--- the conversion "{candidate.name}" ---']
+                blocks += [str(Ready(table)) for table in own]
+        return "\n\n".join(block for block in blocks if block)
+
+    def _repr_html_(self) -> str:
+        from .page import fragment
+
+        return fragment(self)
+
+    def to_html(self) -> str:
+        """The report as one self-contained HTML page, figure included."""
+        from .page import page
+
+        return page(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain dicts, lists, strings and numbers; see `report_data`."""
+        from .as_data import as_dict
+
+        return as_dict(self)
+
+    def to_json(self) -> str:
+        """The same as JSON; what is infinite or undefined is null."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def report(
+    model: nn.Module,
+    *inputs: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    input_sets: Iterable[Any] | None = None,
+    backends: Iterable[str] = tuple(WAYS),
+    modules: Iterable[type[nn.Module] | str] | None = None,
+    metric: Callable[[nn.Module], float] | None = None,
+    threads: int | None = None,
+    budget_s: float = BUDGET_S,
+    max_relative_error: float | None = None,
+    min_size_ratio: float = MIN_SIZE_RATIO,
+    min_speedup: float = MIN_SPEEDUP,
+    max_metric_drop: float = MAX_METRIC_DROP,
+    progress: bool | None = None,
+) -> Report:
+    """Quantize a model in several ways, measure each, and say whether to ship it in INT8.
+
+    The model and the inputs are copied and stay as they are; thread count, engine, grad mode
+    and random states are put back, also after an interrupt.
+
+    Args:
+        model: an FP32 model in eval mode, on the CPU.
+        *inputs: what its forward is called with.
+        kwargs: keyword arguments of its forward.
+        input_sets: several sets of inputs instead of `inputs`: tuples of positional arguments or
+            dicts of keyword arguments. Outputs are compared on all of them, times are taken on
+            the first.
+        backends: the conversions to try: "torch.ao" (one scale per weight matrix),
+            "torch.ao-per-channel" (one per row), "plain" (`rh.Int8LSTM` and `rh.Int8Linear`).
+        modules: types or names of the modules to convert; unless given, every type that the
+            backend can convert.
+        metric: a function of a model that returns a number, the larger the better. It then
+            judges "nearly the same output", and the relative error only if
+            `max_relative_error` is given too.
+        threads: intra-op threads; None for as many as PyTorch uses now. Times are taken with so
+            many, which the verdict looks at, and with one.
+        budget_s: about how long to time each conversion on each number of threads, in seconds.
+        max_relative_error: the largest mean |difference| / mean |FP32| allowed in any output
+            tensor of floats; `judgement.MAX_RELATIVE_ERROR` unless given.
+        min_size_ratio: FP32 bytes / INT8 bytes, at least.
+        min_speedup: FP32 time / INT8 time, at least; a promise counts as broken only if the
+            whole 95 % interval misses it. 0 where the time does not matter.
+        max_metric_drop: how much the metric may fall, as a share of the FP32 model's.
+        progress: False shows none; else it is shown where stdout is a notebook or a terminal.
+
+    Raises:
+        ModelError: the model is scripted, exported, compiled, in training mode, on another device,
+            not float32, holds or returns NaN, changes its inputs, or gives different answers.
+        AlreadyQuantizedError: it holds quantized modules.
+        NothingQuantizedError: it holds nothing that any of the backends converts.
+        InputError: the inputs do not fit the model.
+        ArgumentError: another argument is out of range, or the metric fails.
+    """
+    ways = _ways(backends)
+    limits = Limits(max_relative_error, min_size_ratio, min_speedup, max_metric_drop)
+    _check(threads, metric, budget_s)
+    with _undisturbed(threads, progress) as (used, advance):
+        bench = Bench(
+            preparation.checked_copy(model),
+            preparation.as_input_sets(inputs, kwargs, input_sets),
+            limits,
+            _listed(modules),
+            metric,
+            tuple(dict.fromkeys((used, 1))),
+            budget_s,
+            advance,
+        )
+        candidates = _examined(bench, ways)
+    return _reported(bench, candidates)
+
+
+@contextmanager
+def _undisturbed(
+    threads: int | None, progress: bool | None
+) -> Iterator[tuple[int, Callable[[str], None]]]:
+    """What of the process must not change, or is put back; yields the threads and the progress."""
+    with (
+        preparation.random_states_kept(),
+        settings.threads_set(threads) as used,
+        progress_line(progress) as advance,
+    ):
+        yield used, advance
+
+
+def _check(threads: object, metric: object, budget_s: object) -> None:
+    if threads is not None:
+        checks.positive_int("threads", threads)
+    if metric is not None and not callable(metric):
+        raise ArgumentError(f"metric is {metric!r}; pass a function that takes a model.")
+    check_budget(budget_s)
+
+
+def _reported(bench: Bench, candidates: tuple[Candidate, ...]) -> Report:
+    return Report(
+        model=type(bench.model).__name__,
+        parameters=sum(p.numel() for p in bench.model.parameters()),
+        inputs=tuple(one.describe() for one in bench.input_sets),
+        limits=bench.limits,
+        reference_metric=bench.reference_metric,
+        verdict=decide(candidates, bench.model, by_name=bench.modules is not None),
+        candidates=candidates,
+        notes=tuple(tables.notes(bench, candidates)),
+        machine=machine(),
+    )
+
+
+def _ways(backends: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(backends, str) or not isinstance(backends, Iterable):
+        backends = (backends,)
+    ways = tuple(dict.fromkeys(checks.one_of("backends", name, WAYS) for name in backends))
+    if not ways:
+        raise ArgumentError(f"backends is empty; pass some of {', '.join(map(repr, WAYS))}.")
+    return ways
+
+
+def _listed(modules: object) -> tuple[Any, ...] | None:
+    if modules is None:
+        return None
+    if isinstance(modules, str) or not isinstance(modules, Iterable):
+        raise ArgumentError(f"modules is {modules!r}; pass a list of types or names of modules.")
+    return tuple(modules)
+
+
+def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
+    """Examine every way; what one of them cannot do is an error only if none can."""
+    candidates, refused = [], []
+    for way in ways:
+        try:
+            candidates.append(bench.examine(way))
+        except (NothingQuantizedError, ArgumentError) as error:
+            candidates.append(Candidate(way, str(error), None, None, (), None))
+            refused.append(error)
+    if len(refused) == len(ways):
+        raise refused[-1]
+    return tuple(candidates)

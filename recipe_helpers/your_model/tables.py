@@ -1,0 +1,87 @@
+"""Your own model: the tables of a report, and what else its reader should know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..common.tables import Table, in_threads
+from .candidates import Candidate
+from .measurement import Bench
+
+WAITING = 1.5  # how much slower several threads may make the float model before we say so
+
+
+def notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[str]:
+    """Several input sets, threads that wait for each other, weights that are no longer tied."""
+    if len(bench.input_sets) > 1:
+        yield (
+            f"Outputs were compared on {len(bench.input_sets)} sets of inputs, times were taken "
+            "on the first."
+        )
+    yield from _contention(candidates)
+    converted = {
+        done.name
+        for candidate in candidates
+        if candidate.best is not None
+        for done in candidate.best.conversion.converted
+    }
+    holders: dict[int, list[str]] = {}
+    for name, parameter in bench.model.named_parameters(remove_duplicate=False):
+        holders.setdefault(id(parameter), []).append(name)
+    for names in holders.values():
+        owners = {name.rpartition(".")[0] for name in names}
+        if len({bench.model.get_submodule(o) for o in owners}) > 1 and owners & converted:
+            yield (
+                f"{' and '.join(names)} are one tensor. Converted modules store integers of their "
+                "own, so that this tie is lost, and with it some of the saving."
+            )
+
+
+def _contention(candidates: tuple[Candidate, ...]) -> Iterator[str]:
+    """Threads that wait for each other make any comparison of times a poor one."""
+    for candidate in candidates:
+        several, *single = candidate.best.latencies if candidate.best else (None,)
+        if not single:
+            continue
+        slowdown = several.reference.median_us / single[0].reference.median_us
+        if slowdown > WAITING:
+            yield (
+                f"The float model was {slowdown:.1f} times slower on {in_threads(several.threads)} "
+                "than on 1: threads that wait for each other, or other work on this machine. "
+                "Look at the times on 1 thread, or measure again with threads=1."
+            )
+            return
+
+
+def rows(candidate: Candidate) -> Iterator[tuple[str, ...]]:
+    """A candidate's rows in the table of all: the failure, the whole, the mended one."""
+    if candidate.failure is not None:
+        yield candidate.name, "", "", "", f"fails: {candidate.failure}"
+    left = f"{candidate.name}, {len(candidate.left_float)} left FP32"
+    for name, found in ((candidate.name, candidate.whole), (left, candidate.partly)):
+        if found is not None:
+            broken = ", ".join(dict.fromkeys(promise.name for promise in found.broken))
+            yield (
+                name,
+                f"{found.size.ratio:.2f}",
+                str(found.latencies[0].speedup),
+                f"{found.relative:.2%}",
+                f"not {broken}" if broken else "within the limits",
+            )
+
+
+def tables(candidate: Candidate) -> list[Table]:
+    """A candidate's own tables: promises, modules, bytes, times, outputs, sensitivity."""
+    found, made = candidate.best, []
+    if found is not None:
+        promises = [(p.name, p.state, p.sentence) for p in found.promises]
+        made.append(Table(("promise", "", "measured"), promises))
+        made += [found.conversion.table(), found.size.table(), found.modules.table()]
+        made += [latency.table() for latency in found.latencies]
+        for index, outputs in enumerate(found.outputs, 1):
+            table = outputs.table()
+            name = "outputs" if len(found.outputs) == 1 else f"outputs, input set {index}"
+            made.append(Table(table.headers, table.rows, name, table.note))
+    if candidate.sensitivity is not None and candidate.sensitivity.modules:
+        made.append(candidate.sensitivity.table())
+    return made

@@ -1,0 +1,188 @@
+"""What nbval cannot see: which cells it may ignore and why, clean outputs, claims, alt texts."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from recipe_helpers.recipe.claims import CLAIMS
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
+KNOWN_TAGS = re.compile(r"nbval-ignore-output|raises-exception|summary|claim-C\d+")
+MACHINE_PATH = re.compile(r"(/(tmp|root|work|home|Users)/|[A-Z]:\\)")
+
+# Every cell whose output nbval does not compare, by the last line of its code, with the reason.
+# Whatever such a cell measures is asserted in the unit tests of the helper that it calls.
+MACHINE, TIMES, BOTH = "describes the machine", "times", "holds findings that depend on times"
+TRAINED = "trained weights differ in their last digits between processors"
+ENGINE = "errors differ in their last digits between quantized engines"
+PYTHON = "the reference text varies with the version of Python"
+TIES = "which numbers are met on a tie depends on the last digits of floats"
+IGNORED = {
+    "dynamic_quantization": {
+        "rh.machine()": MACHINE,
+        "%timeit -n 200 demo.model(demo.inputs, demo.hidden)": TIMES,
+        "%timeit -n 200 quantized(demo.inputs, demo.hidden)": TIMES,
+        "latency": TIMES,
+        "rh.plots.latency(latency)": TIMES,
+        'ledger.judge("C16", latency, operators)': TIMES,
+        "latency_sweep": TIMES,
+        "rh.plots.latency_sweep(latency_sweep)": TIMES,
+        'ledger.judge("C17", latency_sweep)': TIMES,
+        'ledger.judge("C3", latency_sweep)': TIMES,
+        'ledger.judge("C8", latency_sweep)': TIMES,
+        "single": TIMES,
+        "batch": TIMES,
+        'ledger.judge("C14", single, batch)': TIMES,
+        'ledger.judge("C15", single, batch)': TIMES,
+        "ledger": BOTH,
+    },
+    "trained_models": {
+        'print(f"{rh.classification_accuracy(model, digits.test):.2%}")': TRAINED,
+        "found": TRAINED,
+        'print(f"margin of the median test image: {found.typical_margin:.0%}")': TRAINED,
+        "study": TRAINED,
+        "text": PYTHON,
+        "quantized_lm = rh.quantize_dynamic(language_model)": TIMES,
+        "rh.converted_modules(language_model, quantized_lm)": PYTHON,
+        "perplexity": TRAINED,
+        'print(rh.generate_text(model, text, "the value of", words=60), "\\n")': TRAINED,
+        "rh.compare_latency(language_model, quantized_lm, piece)": TIMES,
+        "rh.compare_latency(language_model, quantized_lm, piece[:1, :1])": TIMES,
+        'print(f"{name:12}{rh.classification_accuracy(model, digits.test):.1%}")': TRAINED,
+        "parts": TRAINED,
+        'print(f"{change.percent()} %", options)': TRAINED,
+        'rh.judge("C18", study, perplexity)': TRAINED,
+    },
+    "your_model": {
+        "found": TIMES,
+        'found.candidate("torch.ao").sensitivity': ENGINE,
+        "rh.compare_outputs(model, fixed, power)": ENGINE,
+        "rh.report(model, *inputs)": TIMES,
+    },
+    "under_the_hood": {
+        "rh.compare_by_hand(run)": TIES,
+        'print(f"{equal:.0%} of the engine\'s integers equal the {name} sums")': MACHINE,
+        "rh.fast_path()": TIMES,
+        "gains": TIMES,
+        "plots.gains(gains)": TIMES,
+    },
+}
+
+
+def cells(path):
+    return nbformat.read(path, as_version=4).cells
+
+
+def code_cells(path):
+    return [cell for cell in cells(path) if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def last_line(cell):
+    return cell.source.strip().splitlines()[-1].strip()
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return request.param
+
+
+def test_exactly_the_listed_cells_are_ignored(notebook):
+    ignored = [last_line(c) for c in code_cells(notebook) if "nbval-ignore-output" in tags(c)]
+    assert sorted(ignored) == sorted(IGNORED.get(notebook.stem, {}))
+
+
+def test_the_list_names_no_notebook_that_is_gone():
+    assert set(IGNORED) <= {path.stem for path in NOTEBOOKS}
+
+
+def test_every_tag_is_known(notebook):
+    for cell in cells(notebook):
+        assert all(KNOWN_TAGS.fullmatch(tag) for tag in tags(cell)), tags(cell)
+
+
+def test_no_cell_holds_a_hidden_nbval_comment(notebook):
+    """nbval also obeys comments, which the allow-list would not see."""
+    assert not any(re.search(r"#\s*NBVAL|#\s*PYTEST", cell.source) for cell in code_cells(notebook))
+
+
+def test_committed_from_one_clean_run(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_outputs_are_clean(notebook):
+    assert "widgets" not in nbformat.read(notebook, as_version=4).metadata
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", cell.source
+            texts = [output.get("text", "")]
+            texts += [t for k, t in output.get("data", {}).items() if k.startswith("text/")]
+            assert not any(MACHINE_PATH.search(text) for text in texts), cell.source
+
+
+def test_every_figure_says_what_it_shows(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                alt = output.metadata["image/png"]["alt"]
+                assert len(alt) > 40, cell.source
+                assert alt != output.data["text/plain"]
+
+
+def test_cells_are_short_enough_to_be_said_aloud(notebook):
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= 12, cell.source
+
+
+def test_links_between_notebooks_lead_somewhere(notebook):
+    for cell in cells(notebook):
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", cell.source):
+                assert (notebook.parent / target).exists(), target
+
+
+def test_the_kernel_is_named_plainly(notebook):
+    assert nbformat.read(notebook, as_version=4).metadata.kernelspec.name == "python3"
+
+
+def test_every_claim_is_judged_once_in_its_own_cell():
+    judged = {}
+    for cell in code_cells(RECIPE):
+        claims = [tag.removeprefix("claim-") for tag in tags(cell) if tag.startswith("claim-")]
+        for claim in claims:
+            assert claim not in judged
+            judged[claim] = cell
+            assert f'ledger.judge("{claim}"' in cell.source
+    assert set(judged) == set(CLAIMS)
+
+
+def test_the_closing_table_shows_every_claim_as_measured():
+    (closing,) = [cell for cell in code_cells(RECIPE) if "summary" in tags(cell)]
+    text = closing.outputs[0].data["text/plain"]
+    assert "not measured" not in text
+    for claim in CLAIMS:
+        assert re.search(rf"^{claim}\s", text, re.MULTILINE)
+
+
+def test_the_one_call_stands_alone():
+    calls = [c for c in code_cells(RECIPE) if "torch.ao.quantization.quantize_dynamic(" in c.source]
+    assert len(calls) == 1
+    assert "".join(calls[0].source.split()) == (
+        "quantized=torch.ao.quantization.quantize_dynamic("
+        "demo.model,{nn.LSTM,nn.Linear},dtype=torch.qint8)"
+    )
+
+
+@pytest.mark.parametrize("figure", ["0.12887", "0.12912", "0.00156", "1.21%"])
+def test_the_published_figures_are_shown(figure):
+    (shown,) = [c for c in code_cells(RECIPE) if c.source.startswith("outputs = ")]
+    assert figure in shown.outputs[0].data["text/plain"]

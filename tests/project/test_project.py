@@ -1,0 +1,164 @@
+"""The project's own files: what they say in two places must agree."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
+SECTIONS = ["model", "quantize", "size", "latency", "accuracy"]
+
+
+def requirement(text):
+    """Name and range of one requirement: `numpy>=1.26` -> ("numpy", ">=1.26")."""
+    name, spec = re.fullmatch(r"([A-Za-z0-9_.-]+)(.*)", text).groups()
+    return name.lower().replace("_", "-"), spec.strip()
+
+
+def tracked():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    return [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+
+
+def test_conda_and_pip_name_the_same_dependencies():
+    readers = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["fast"]]
+    expected = {CONDA_NAMES.get(name, name): spec for name, spec in map(requirement, readers)}
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    listed = [item for item in environment["dependencies"] if isinstance(item, str)]
+    conda = dict(requirement(item) for item in listed)
+    assert conda.pop("python") == PROJECT["requires-python"]
+    assert conda.pop("pip") == ""
+    assert conda == expected
+    assert environment["channels"] == ["conda-forge"]
+
+
+def test_every_dependency_is_pinned():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {requirement(line.split("==")[0])[0] for line in lines if "==" in line}
+    extras = [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
+    for name, _ in map(requirement, [*PROJECT["dependencies"], *extras]):
+        assert name in pinned, name
+
+
+def test_what_is_installed_is_what_is_pinned():
+    """The tests ran against the pinned set, not against whatever was there before."""
+    from importlib.metadata import version
+
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    names = {requirement(text)[0] for text in PROJECT["dependencies"]}
+    checked = [
+        pin for pin in pins if pin.name in names and (not pin.marker or pin.marker.evaluate())
+    ]
+    assert {pin.name for pin in checked} == names
+    for pin in checked:
+        assert pin.specifier.contains(version(pin.name).partition("+")[0]), pin.name
+
+
+# numba's cache on disk checks the file of each compiled function, not those of what it calls: in
+# two files, a change to one would leave stale machine code of the other.
+LONGER = {"recipe_helpers/int8/fast_path/kernels.py"}
+
+
+def test_no_module_and_no_function_is_too_long():
+    import ast
+
+    sources = [path for path in tracked() if path.suffix == ".py"]
+    assert len(sources) > 20
+    for path in sources:
+        text = path.read_text(encoding="utf-8")
+        if path.relative_to(ROOT).as_posix() not in LONGER:
+            assert len(text.splitlines()) <= 365, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                described = len((ast.get_docstring(node) or "").splitlines())
+                lines = node.end_lineno - node.lineno - described
+                assert lines < 60, f"{path}: {node.name}"
+
+
+@pytest.mark.parametrize(
+    ("library", "homes"),
+    [
+        ("matplotlib", {"recipe_helpers/recipe/plots.py"}),
+        ("ipywidgets", {"recipe_helpers/explorer/panel.py"}),
+        ("numba", {"recipe_helpers/int8/fast_path/kernels.py"}),
+    ],
+)
+def test_heavy_libraries_have_one_home(library, homes):
+    found = set()
+    for path in (ROOT / "recipe_helpers").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if re.search(rf"^\s*(import|from) {library}\b", text, re.MULTILINE):
+            found.add(path.relative_to(ROOT).as_posix())
+    assert found == {home for home in homes if (ROOT / home).exists()}
+
+
+def test_nothing_is_unpickled_and_nothing_fetched():
+    for path in (ROOT / "recipe_helpers").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for call in re.findall(r"torch\.load\([^)]*\)", text):
+            assert "weights_only=True" in call, path
+        assert not re.search(r"\b(urllib|requests|urlopen|socket|http)\b\.", text), path
+
+
+def test_the_readme_names_every_notebook_and_command():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"notebooks/{notebook.name}" in readme, notebook.name
+    for command in ("make run", "make test", "make lab"):
+        assert command in readme
+
+
+def test_the_readme_has_a_row_for_every_room():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    mapped = set(re.findall(r"^\| `(\w+)/` \|", readme, re.MULTILINE))
+    rooms = {path.parent.name for path in (ROOT / "recipe_helpers").glob("*/__init__.py")}
+    assert mapped == rooms
+
+
+def test_the_readme_example_prints_what_it_says():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code, output = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", readme, re.DOTALL).groups()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() == output.strip()
+
+
+def test_the_recipe_has_five_sections_in_order():
+    recipe = json.loads((ROOT / "notebooks/dynamic_quantization.ipynb").read_text(encoding="utf-8"))
+    headings = [
+        line
+        for cell in recipe["cells"]
+        if cell["cell_type"] == "markdown"
+        for line in "".join(cell["source"]).splitlines()
+        if line.startswith("#")
+    ]
+    assert headings[0] == "# Dynamic quantization"
+    numbered = [heading for heading in headings if re.match(r"## \d\.", heading)]
+    assert numbered == [
+        "## 1. Set up",
+        "## 2. Quantize",
+        "## 3. Size",
+        "## 4. Latency",
+        "## 5. Accuracy",
+    ]
+    for section in SECTIONS:
+        assert (ROOT / "recipe_helpers" / "recipe" / f"{section}.py").exists()

@@ -1,0 +1,239 @@
+"""Interleaved timings and their statistics, on a clock of our own and on made-up timings."""
+
+import math
+import timeit
+
+import numpy as np
+import pytest
+
+import recipe_helpers as rh
+from recipe_helpers.recipe import timing
+from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing
+
+
+class Clock:
+    """A clock that runs only when a call takes time; it writes down who was called."""
+
+    def __init__(self, monkeypatch):
+        self.now_s = 0.0
+        self.log = []
+        for function in (timeit.timeit, timeit.repeat):
+            changed = [
+                self.read if value is timeit.default_timer else value
+                for value in function.__defaults__
+            ]
+            monkeypatch.setattr(function, "__defaults__", tuple(changed))
+
+    def read(self):
+        return self.now_s
+
+    def call(self, name, cost_us, cold_us=0.0):
+        """A callable that takes so long, and longer where another one ran just before."""
+
+        def run():
+            if not self.log or self.log[-1] != name:
+                self.now_s += cold_us * 1e-6
+            self.log.append(name)
+            self.now_s += (cost_us(self.now_s) if callable(cost_us) else cost_us) * 1e-6
+
+        return run
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock(monkeypatch)
+
+
+def test_quartiles_and_median_by_hand():
+    found = Timing((5.0, 1.0, 100.0, 2.0, 4.0))
+    assert found.median_us == 4
+    assert found.quartiles_us == (2, 5)
+    assert str(found) == "4 µs (2 µs to 5 µs)"
+
+
+def test_every_callable_runs_once_a_round_in_an_order_drawn_anew(clock, untouched):
+    calls = [clock.call(name, cost) for name, cost in (("a", 1000), ("b", 250), ("c", 500))]
+    with untouched():
+        found = timing.interleave(calls, 0.5)
+    number = 8  # of the quickest, 250 µs, to fill a block of two milliseconds
+    rounds = int(0.5 / ((number + 1) * 1750e-6))
+    assert [len(t.times_us) for t in found] == [rounds] * 3
+    for times, cost in zip(found, (1000, 250, 500), strict=True):
+        assert times.times_us == pytest.approx([cost] * rounds)
+    block = number + 1
+    blocks = clock.log[9:]
+    assert len(blocks) == rounds * 3 * block
+    starts = range(0, len(blocks), block)
+    assert all(len(set(blocks[start : start + block])) == 1 for start in starts)
+    names = [blocks[start] for start in starts]
+    orders = ["".join(names[i : i + 3]) for i in range(0, len(names), 3)]
+    assert {"".join(sorted(order)) for order in orders} == {"abc"}
+    assert len(set(orders)) == 6
+    assert clock.now_s < 0.5 + 9 * 1750e-6
+
+
+def test_a_warm_call_before_each_block_is_not_timed(clock):
+    calls = [clock.call("a", 400, cold_us=7000), clock.call("b", 1000, cold_us=9000)]
+    first, second = timing.interleave(calls, 0.3)
+    assert first.times_us == pytest.approx([400] * len(first.times_us))
+    assert second.times_us == pytest.approx([1000] * len(second.times_us))
+
+
+def test_one_callable_may_be_named_twice(clock):
+    shared = clock.call("a", lambda now_s: 1000 + 1000 * now_s)  # the machine slows down
+    first, other, control = timing.interleave([shared, clock.call("b", 500), shared], 1.0)
+    assert len(first.times_us) == len(control.times_us) == len(other.times_us)
+    assert first.times_us != control.times_us
+    assert first.median_us == pytest.approx(control.median_us, rel=0.03)
+
+
+def test_what_is_slower_than_the_budget_gets_seven_rounds(clock):
+    found = timing.interleave([clock.call("a", 50_000), clock.call("b", 100_000)], 0.01)
+    assert [len(t.times_us) for t in found] == [7, 7]
+    assert clock.log[:3] == ["a"] * 3
+    assert len(clock.log) == 2 * 3 + 7 * 2 * 2  # warm-up, then one warm and one timed call each
+
+
+def test_drift_and_interruptions_leave_the_ratio_alone(clock):
+    def slowing(cost_us):
+        def cost(now_s):
+            stolen = 20_000 if 0.10 < now_s % 0.37 < 0.12 else 0
+            return cost_us * (1 + now_s) + stolen
+
+        return cost
+
+    calls = [clock.call("a", slowing(900)), clock.call("b", slowing(300))]
+    first, second = timing.interleave(calls, 2.0)
+    found = timing.ratio_of_rounds(first.times_us, second.times_us)
+    assert found.median == pytest.approx(3, rel=0.02)
+    assert found.low < 3.03
+    assert found.high > 2.97
+
+
+def bootstrap(statistic, rounds, resamples=4000):
+    """A percentile bootstrap of our own."""
+    draws = np.random.default_rng(5).integers(0, rounds, (resamples, rounds))
+    return np.percentile([statistic(draw) for draw in draws], [2.5, 97.5])
+
+
+def noisy(ratio, seed, *, rounds=80, noise=0.03, drift=0.0, outliers=0.05):
+    """Made-up timings: reference, candidate, and the reference again as a control."""
+    rng = np.random.default_rng(seed)
+    machine = 1 + drift * np.linspace(0, 1, rounds)
+    series = []
+    for true_us in (300.0, 300.0 / ratio, 300.0):
+        times = true_us * machine * rng.lognormal(0, noise, rounds)
+        spoilt = rng.random(rounds) < outliers
+        series.append(np.where(spoilt, times * rng.uniform(2, 20, rounds), times))
+    return series
+
+
+def test_the_ratio_is_of_rounds_and_the_right_way_up(untouched):
+    upper, lower = [2.0, 40.0, 9.0, 8.0, 30.0], [1.0, 10.0, 3.0, 8.0, 5.0]
+    with untouched():
+        found = timing.ratio_of_rounds(upper, lower)
+    assert found.median == 3  # of 2, 4, 3, 1, 6
+    assert timing.ratio_of_rounds(lower, upper).median == pytest.approx(1 / 3)
+    assert str(Ratio(3.0, 1.006, 6)) == "3.00 (95 % interval 1.01 to 6.00)"
+    means = timing.ratio_of_medians(upper, lower)
+    assert means.median == 9 / 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_intervals_are_those_of_a_bootstrap(seed):
+    upper, lower, _ = noisy(1.7, seed)
+    rounds = timing.ratio_of_rounds(upper, lower)
+    expected = bootstrap(lambda i: np.median((upper / lower)[i]), 80)
+    assert [rounds.low, rounds.high] == pytest.approx(expected, abs=0.01)
+    assert rounds.low < rounds.median < rounds.high
+    medians = timing.ratio_of_medians(upper, lower)
+    expected = bootstrap(lambda i: np.median(upper[i]) / np.median(lower[i]), 80)
+    assert [medians.low, medians.high] == pytest.approx(expected, abs=0.01)
+    assert medians.median == np.median(upper) / np.median(lower)
+
+
+def test_equal_timings_give_equal_intervals():
+    upper, lower, _ = noisy(1.7, 0)
+    assert timing.ratio_of_rounds(upper, lower) == timing.ratio_of_rounds(upper, lower)
+
+
+def test_rounds_that_are_all_alike_have_an_interval_without_width(untouched):
+    with untouched():
+        assert timing.ratio_of_rounds([6.0] * 9, [3.0] * 9) == Ratio(2, 2, 2)
+        assert timing.ratio_of_medians([6.0] * 9, [3.0] * 9) == Ratio(2, 2, 2)
+
+
+def test_the_interval_holds_the_true_ratio_nearly_always():
+    held = 0
+    for seed in range(60):
+        upper, lower, _ = noisy(1.3, seed, rounds=40)
+        found = timing.ratio_of_rounds(upper, lower)
+        held += found.low <= 1.3 <= found.high
+    assert 52 <= held <= 60  # 95 % of 60 is 57
+
+
+def verdict(ratio, seed, **noise):
+    first, second, third = noisy(ratio, seed, **noise)
+    speedup = timing.ratio_of_rounds(first, second)
+    return timing.judge(speedup, timing.ratio_of_rounds(first, third)), speedup
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"noise": 0.01},
+        {"noise": 0.05, "outliers": 0.2},
+        {"noise": 0.03, "drift": 1.0, "rounds": 30},
+        {"noise": 0.3, "rounds": 12},
+    ],
+)
+def test_a_pair_without_difference_is_inconclusive(noise):
+    found = [verdict(1.0, seed, **noise)[0] for seed in range(50)]
+    assert found.count(INCONCLUSIVE) >= 49
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.8, 1.25, 3.0])
+def test_a_true_difference_is_found_with_its_direction(ratio):
+    expected = FASTER if ratio > 1 else SLOWER
+    for seed in range(15):
+        found, speedup = verdict(ratio, seed, drift=0.5, outliers=0.1)
+        assert found == expected
+        assert speedup.median == pytest.approx(ratio, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("speedup", "control", "expected"),
+    [
+        ((2, 1.9, 2.1), (1, 0.99, 1.01), FASTER),
+        ((0.5, 0.45, 0.55), (1, 0.99, 1.01), SLOWER),
+        ((1, 0.9, 1.1), (1, 0.99, 1.01), INCONCLUSIVE),
+        ((1.2, 0.99, 1.4), (1, 0.99, 1.01), INCONCLUSIVE),
+        ((0.8, 0.6, 1.01), (1, 0.99, 1.01), INCONCLUSIVE),
+        # The smallest difference that counts is two percent.
+        ((1.015, 1.012, 1.018), (1, 1, 1), INCONCLUSIVE),
+        ((1.03, 1.021, 1.04), (1, 1, 1), FASTER),
+        ((0.985, 0.982, 0.988), (1, 1, 1), INCONCLUSIVE),
+        ((0.97, 0.96, 0.979), (1, 1, 1), SLOWER),
+        # What the control could not exclude, in either direction, does not count.
+        ((1.2, 1.15, 1.25), (1, 0.95, 1.16), INCONCLUSIVE),
+        ((1.2, 1.15, 1.25), (1, 0.86, 1.02), INCONCLUSIVE),
+        ((1.2, 1.17, 1.25), (1, 0.86, 1.16), FASTER),
+        ((0.8, 0.75, 0.87), (1, 0.95, 1.16), INCONCLUSIVE),
+        ((0.8, 0.75, 0.85), (1, 0.95, 1.16), SLOWER),
+    ],
+)
+def test_the_verdict_weighs_interval_and_control(speedup, control, expected):
+    assert timing.judge(Ratio(*speedup), Ratio(*control)) == expected
+
+
+@pytest.mark.parametrize(
+    "budget", [0, 0.0099, -1, math.nan, math.inf, -math.inf, "1", None, True, [1]]
+)
+def test_budgets_that_hold_no_measurement(refuses, budget):
+    with refuses(rh.ArgumentError, f"budget_s is {budget!r}", "at least 0.01 seconds"):
+        timing.check_budget(budget)
+
+
+@pytest.mark.parametrize("budget", [0.01, 1, 3.5])
+def test_budgets_that_do(budget):
+    timing.check_budget(budget)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from recipe_helpers.common.errors import ArgumentError, InputError
+from recipe_helpers.common.intervals import Interval, mean_interval
+from recipe_helpers.common.settings import deprecations_silenced
+from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART
+from recipe_helpers.recipe.ledger import judge
+from recipe_helpers.trained_models.classification import (
+    DigitRun,
+    DigitStudy,
+    classification_accuracy,
+    digit_study,
+    disagreements,
+)
+from recipe_helpers.trained_models.data import Sequences, digits
+from recipe_helpers.trained_models.language_model import PerplexityComparison
+from recipe_helpers.trained_models.training import train_classifier
+
+
+class Says(nn.Module):
+    """A classifier whose logits are given."""
+
+    def __init__(self, logits: list[list[float]]) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        assert inputs.shape[1] == len(self.logits)
+        return self.logits
+
+
+LABELS = Sequences(torch.arange(4 * 2 * 3.0).view(2, 4, 3), torch.tensor([0, 1, 2, 0]))
+FIRST = Says([[5, 0, 0], [0, 1, 0.5], [9, 0, 0], [0, 0, 2]]).eval()  # right, right, wrong, wrong
+SECOND = Says([[5, 0, 0], [0, 0, 1.0], [0, 0, 9], [0, 2, 0]]).eval()  # right, wrong, right, wrong
+
+
+def study(differences: dict[int, list[float]]) -> DigitStudy:
+    return DigitStudy(
+        tuple(
+            DigitRun(width, seed, 0.9, 0.9 + difference, 4000, 1000)
+            for width, found in differences.items()
+            for seed, difference in enumerate(found)
+        )
+    )
+
+
+def test_accuracy_is_the_fraction_named_right() -> None:
+    assert classification_accuracy(FIRST, LABELS) == 0.5
+    assert classification_accuracy(Says([[1, 0, 0]] * 4).eval(), LABELS) == 0.5
+    assert classification_accuracy(Says([[0, 1, 0]] * 4).eval(), LABELS) == 0.25
+
+
+def test_disagreements_are_the_images_named_differently_the_surest_first() -> None:
+    found = disagreements(FIRST, SECOND, LABELS)
+    assert found.labels == (2, 0, 1)
+    assert found.reference == (0, 2, 1)
+    assert found.candidate == (2, 1, 2)
+    assert torch.equal(found.images[0], LABELS.inputs[:, 2])
+    assert found.margins[1] == pytest.approx((math.e**2 - 1) / (math.e**2 + 2))
+    assert found.table().rows == [("3 of 4", "1", "1", "1")]
+    assert len(disagreements(FIRST, FIRST, LABELS)) == 0
+
+
+def test_sequences_that_do_not_fit_are_refused() -> None:
+    model = train_classifier(digits(), 4, epochs=1)
+    with pytest.raises(InputError, match="reference"):
+        disagreements(model, model, LABELS)
+
+
+def test_a_mean_has_students_interval() -> None:
+    found = mean_interval([1.0, 2.0, 3.0])
+    half = 4.302652729911275 / math.sqrt(3)  # the 97.5 % point of Student's t, 2 degrees
+    assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half))
+    assert mean_interval([0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
+    assert Interval(-1e-9, -0.012, 0.02).percent() == "+0.00 (-1.20 to +2.00)"
+    with pytest.raises(ArgumentError, match="at least two"):
+        mean_interval([1.0])
+
+
+def test_a_study_reports_what_was_trained_quantized_and_saved() -> None:
+    found = digit_study([4, 6], [3, 9], epochs=2)
+    assert [(r.hidden_size, r.seed) for r in found.runs] == [(4, 3), (4, 9), (6, 3), (6, 9)]
+    run = found.runs[3]
+    data = digits(9)
+    model = train_classifier(data, 6, 9, epochs=2)
+    with deprecations_silenced():
+        quantized = torch.ao.quantization.quantize_dynamic(model, {nn.LSTM, nn.Linear})
+    for kind, version in (("fp32", model), ("int8", quantized)):
+        with torch.inference_mode():
+            right = version(data.test.inputs).argmax(-1) == data.test.labels
+        assert getattr(run, f"{kind}_accuracy") == pytest.approx(right.double().mean().item())
+        file = io.BytesIO()
+        torch.save(version.state_dict(), file)
+        assert getattr(run, f"{kind}_bytes") == file.getbuffer().nbytes
+    assert run.difference == run.int8_accuracy - run.fp32_accuracy
+
+
+def test_a_quantized_classifier_keeps_its_accuracy() -> None:
+    found = digit_study([16], [0, 1], epochs=10)
+    for run in found.runs:
+        # 599 test images; the differences seen have a standard deviation of 0.2 points. A band
+        # of 2 points is passed by chance never, and left by any real loss.
+        assert run.fp32_accuracy > 0.75
+        assert run.int8_accuracy == pytest.approx(run.fp32_accuracy, abs=0.02)
+
+
+def test_the_interval_over_all_widths_counts_seeds_not_runs() -> None:
+    found = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
+    expected = mean_interval([-0.01, 0.01, 0.02])
+    overall = found.difference()
+    assert (overall.mean, overall.low) == pytest.approx((expected.mean, expected.low))
+    assert found.difference(8).mean == pytest.approx(0.05 / 3)
+    rows = found.table().rows
+    assert [row[0] for row in rows] == ["4", "8", "all"]
+    assert rows[1][3] == found.difference(8).percent()
+    with pytest.raises(ArgumentError, match=r"\[4, 8\]"):
+        found.of(5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seeds", "said"),
+    [
+        ([], [0, 1], "hidden_sizes"),
+        ([8, 4], [0, 1], "rising"),
+        ([4], [0], "two"),
+        ([4], [1, 1], "two"),
+    ],
+)
+def test_a_study_of_too_little_is_refused(sizes: list, seeds: list, said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        digit_study(sizes, seeds)
+
+
+def test_the_claim_of_kept_accuracy_is_judged_from_both_intervals() -> None:
+    kept = study({8: [-0.001, 0.0, 0.001]})
+    lost = study({8: [-0.031, -0.03, -0.029]})
+    same = PerplexityComparison(30.0, 30.03, Interval(0.001, 0.0005, 0.0015), 9000)
+    worse = replace(same, difference_nats=Interval(0.05, 0.04, 0.06))
+    unsure = replace(same, difference_nats=Interval(0.001, -0.1, 0.1))
+    assert judge("C18", kept, same).verdict == HOLDS
+    assert judge("C18", lost, same).verdict == IN_PART
+    assert "digits" in judge("C18", lost, same).reason
+    assert judge("C18", kept, worse).verdict == IN_PART
+    assert judge("C18", kept, unsure).verdict == IN_PART
+    assert "text" in judge("C18", kept, unsure).reason
+    wide = study({8: [-0.03, 0.0, 0.03]})  # no loss on average, but one is not excluded
+    assert judge("C18", wide, same).verdict == IN_PART
+    assert judge("C18", lost, worse).verdict == FAILS
+    assert judge("C18").verdict == ELSEWHERE
+    assert "-3.00" in judge("C18", lost, same).measured
+    assert same.relative.percent() in judge("C18", kept, same).measured

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recipe_helpers.common.errors import ArgumentError
+from recipe_helpers.recipe.model import demonstration
+from recipe_helpers.recipe.quantize import quantize_dynamic
+from recipe_helpers.trained_models import fragility
+from recipe_helpers.trained_models.classification import classification_accuracy
+from recipe_helpers.trained_models.data import Digits, Sequences, digits
+from recipe_helpers.trained_models.fragility import (
+    APART,
+    FP32,
+    PER_CHANNEL,
+    PER_TENSOR,
+    PLAIN,
+    RESCALED,
+    change_unit_of_feature,
+    feature_unit_cliff,
+    loud_passage_cliff,
+    rescale_features,
+    unread_unit_cliff,
+    with_long_memory,
+    with_unread_unit,
+)
+from recipe_helpers.trained_models.training import DigitClassifier, train_classifier
+
+FACTORS = (1, 1024)
+# Two trainings or roundings of one classifier differ by a few of 599 images: 3 points are 18.
+SAME = 0.03
+GUESSING = 0.2  # ten classes; a model that always gives one answer is right for 0.1
+
+
+@pytest.fixture(scope="module")
+def data() -> Digits:
+    return digits()
+
+
+@pytest.fixture(scope="module")
+def model(data: Digits) -> DigitClassifier:
+    return train_classifier(data, 16, epochs=12)
+
+
+def logits(model: DigitClassifier, sequences: Sequences) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(sequences.inputs)
+
+
+def test_an_unread_unit_changes_no_answer(model: DigitClassifier, data: Digits) -> None:
+    plain, loud = with_unread_unit(model), with_unread_unit(model, 1024.0)
+    assert loud.lstm.hidden_size == 17
+    assert torch.allclose(logits(plain, data.test), logits(model, data.test), atol=1e-4)
+    assert torch.equal(logits(plain, data.test), logits(loud, data.test))
+
+
+def test_the_unread_unit_is_loud_and_unread(model: DigitClassifier) -> None:
+    loud = with_unread_unit(model, 64.0)
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+        before = getattr(model.lstm, name).unflatten(0, (4, 16))
+        after = getattr(loud.lstm, name).unflatten(0, (4, 17))
+        columns = before.shape[2] if before.ndim == 3 else None
+        assert torch.equal(after[:, :16, ..., :columns] if columns else after[:, :16], before)
+        if columns:
+            assert torch.equal(after[:, 16, :columns], 64 * before[:, 0])
+    assert not loud.lstm.weight_hh_l0[:, 16].any()
+    assert not loud.head.weight[:, 16].any()
+
+
+def test_a_unit_of_measurement_changes_no_answer(model: DigitClassifier, data: Digits) -> None:
+    changed, sequences = change_unit_of_feature(model, data.test, 3, 1024.0)
+    assert torch.equal(sequences.inputs[..., 3], 1024 * data.test.inputs[..., 3])
+    assert torch.equal(sequences.inputs[..., 4], data.test.inputs[..., 4])
+    assert torch.equal(logits(changed, sequences), logits(model, data.test))
+    assert not torch.equal(logits(model, sequences), logits(model, data.test))
+    with pytest.raises(ArgumentError, match="features 0 to 7"):
+        change_unit_of_feature(model, data.test, 8, 2.0)
+
+
+def test_rescaling_brings_every_feature_near_one(model: DigitClassifier, data: Digits) -> None:
+    changed, sequences = change_unit_of_feature(model, data.test, 3, 2.0**9)
+    better, same = rescale_features(changed, sequences)
+    largest = same.inputs.abs().amax((0, 1))
+    assert bool((largest[largest > 0] >= 0.5).all())
+    assert bool((largest <= 2).all())
+    assert torch.equal(logits(better, same), logits(model, data.test))
+
+
+def test_rescaling_leaves_a_feature_of_zeros(model: DigitClassifier, data: Digits) -> None:
+    inputs = data.test.inputs.clone()
+    inputs[..., 0] = 0
+    better, same = rescale_features(model, Sequences(inputs, data.test.labels))
+    assert bool(torch.isfinite(same.inputs).all())
+    assert torch.equal(better.lstm.weight_ih_l0[:, 0], model.lstm.weight_ih_l0[:, 0])
+
+
+def test_per_channel_weights_survive_the_unread_unit(model: DigitClassifier, data: Digits) -> None:
+    cliff = unread_unit_cliff(model, data.test, FACTORS)
+    right = classification_accuracy(model, data.test)
+    assert cliff.factors == FACTORS
+    assert cliff.fp32_unchanged
+    assert cliff.accuracies[FP32] == pytest.approx((right, right), abs=1e-6)
+    assert cliff.accuracies[PER_TENSOR][0] == pytest.approx(right, abs=SAME)
+    assert cliff.accuracies[PER_TENSOR][1] < GUESSING
+    for version in (PER_CHANNEL, PLAIN):
+        assert cliff.accuracies[version] == pytest.approx((right, right), abs=SAME)
+
+
+def test_only_rescaling_cures_unfortunate_units(model: DigitClassifier, data: Digits) -> None:
+    cliff = feature_unit_cliff(model, data.test, FACTORS)
+    right = classification_accuracy(model, data.test)
+    assert cliff.fp32_unchanged
+    assert cliff.accuracies[PER_TENSOR][1] < GUESSING
+    assert cliff.accuracies[PER_CHANNEL][1] < GUESSING
+    assert cliff.accuracies[RESCALED] == pytest.approx((right, right), abs=SAME)
+
+
+def test_a_loud_passage_changes_the_past_in_int8_alone(
+    model: DigitClassifier, data: Digits
+) -> None:
+    cliff = loud_passage_cliff(model, data.test, FACTORS)
+    right = classification_accuracy(model, data.test)
+    apart = classification_accuracy(quantize_dynamic(model), data.test)
+    assert cliff.fp32_unchanged
+    assert cliff.accuracies[FP32] == pytest.approx((right, right), abs=1e-6)
+    assert cliff.accuracies[APART] == pytest.approx((apart, apart))
+    assert cliff.accuracies[PER_CHANNEL][1] < GUESSING
+    assert cliff.accuracies[PLAIN] == pytest.approx((right, right), abs=SAME)
+
+
+def test_a_changed_float_function_is_reported(model: DigitClassifier, data: Digits) -> None:
+    labels = data.test.labels
+    cliff = fragility._cliff(
+        "factor", (1, 2), lambda factor: {FP32: logits(model, data.test) * factor}, labels
+    )
+    assert not cliff.fp32_unchanged
+    assert "NOT the same" in str(cliff)
+
+
+def test_a_cliff_shows_every_factor_and_version(model: DigitClassifier, data: Digits) -> None:
+    table = unread_unit_cliff(model, data.test, (1, 2)).table()
+    assert tuple(table.headers) == ("factor", FP32, PER_TENSOR, PER_CHANNEL, PLAIN)
+    assert [row[0] for row in table.rows] == ["1", "2"]
+
+
+@pytest.mark.parametrize("factors", [[], [3], [0], [-2], ["2"], [True, 0.3]])
+def test_factors_that_would_round_are_refused(
+    model: DigitClassifier, data: Digits, factors: list
+) -> None:
+    with pytest.raises(ArgumentError, match="power"):
+        unread_unit_cliff(model, data.test, factors)
+
+
+def test_open_forget_gates_make_a_long_memory() -> None:
+    model = demonstration().model
+    changed = with_long_memory(model, bias=6.0)
+    difference = changed.lstm.bias_ih_l0 - model.lstm.bias_ih_l0
+    # PyTorch's order of the gates: input, forget, cell, output.
+    assert difference.tolist() == pytest.approx([0] * 8 + [6] * 8 + [0] * 16)
+    state = (torch.zeros(1, 1, 8), torch.ones(1, 1, 8))
+    with torch.inference_mode():
+        kept = changed(torch.zeros(50, 1, 8), state)[1][1]
+        lost = model(torch.zeros(50, 1, 8), state)[1][1]
+    assert float(kept.abs().mean()) > 10 * float(lost.abs().mean())

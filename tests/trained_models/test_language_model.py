@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from recipe_helpers.common.errors import ArgumentError, InputError, ModelError
+from recipe_helpers.common.intervals import Interval, mean_interval
+from recipe_helpers.recipe.quantize import quantize_dynamic
+from recipe_helpers.trained_models.data import ReferenceText
+from recipe_helpers.trained_models.language_model import (
+    compare_perplexity,
+    generate_text,
+    size_by_part,
+)
+from recipe_helpers.trained_models.training import LanguageModel, tutorial_language_model
+
+TEXT = ReferenceText(torch.zeros(1).long(), torch.zeros(1).long(), ("<unk>", "a", "b", "c"))
+
+
+class Constant(nn.Module):
+    """Gives every word the same logits, and counts its steps in the hidden state."""
+
+    def __init__(self, logits: list[float]) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits)
+        self.steps: list[int] = []
+
+    def forward(self, words: torch.Tensor, hidden: int | None) -> tuple[torch.Tensor, int]:
+        self.steps.append(hidden or 0)
+        return self.logits.expand(*words.shape, -1), (hidden or 0) + len(words)
+
+
+def random_model(seed: int, words: int = 12) -> LanguageModel:
+    torch.manual_seed(seed)
+    return LanguageModel(words, 6, 10).eval()
+
+
+def test_perplexity_is_the_number_of_equally_likely_words() -> None:
+    even = Constant([0.0, 0.0, 0.0, 0.0]).eval()
+    words = torch.randint(4, (1003,))
+    found = compare_perplexity(even, even, words)
+    assert found.reference == pytest.approx(4)
+    assert found.difference_nats == Interval(0, 0, 0)
+    assert found.words == 990  # ten streams of 100 words, of which the first is not foretold
+
+
+def test_the_difference_is_candidate_less_reference_per_word() -> None:
+    words = torch.zeros(1000).long()
+    even, sure = Constant([0.0, 0.0]).eval(), Constant([math.log(3), 0.0]).eval()
+    found = compare_perplexity(sure, even, words)
+    assert (found.reference, found.candidate) == pytest.approx((4 / 3, 2))
+    assert found.difference_nats.mean == pytest.approx(math.log(2 / (4 / 3)))
+    assert found.relative.mean == pytest.approx(0.5)
+    assert "+50.00" in str(found)
+
+
+def test_the_hidden_state_is_carried_from_piece_to_piece() -> None:
+    model = Constant([0.0, 0.0]).eval()
+    compare_perplexity(model, model, torch.zeros(1000).long())
+    assert model.steps == [0, 35, 70] * 2
+
+
+def test_perplexity_agrees_with_one_call_over_the_whole_text() -> None:
+    words = torch.randint(12, (1200,))
+    models = [random_model(1), random_model(2)]
+    found = compare_perplexity(*models, words)
+    streams = words.view(10, 120).t()
+    losses = []
+    for model in models:
+        with torch.inference_mode():
+            logits = model.double()(streams[:-1])[0]
+        losses.append(cross_entropy(logits.flatten(0, 1), streams[1:].flatten(), reduction="none"))
+        model.float()
+    assert found.reference == pytest.approx(losses[0].mean().exp().item(), rel=1e-5)
+    assert found.candidate == pytest.approx(losses[1].mean().exp().item(), rel=1e-5)
+    difference = (losses[1] - losses[0]).view(119, 10)
+    pieces = torch.cat([piece.mean(0) for piece in difference.split(35)])
+    expected = mean_interval(pieces.tolist())
+    assert found.difference_nats.low == pytest.approx(expected.low, abs=1e-6)
+    assert found.difference_nats.high == pytest.approx(expected.high, abs=1e-6)
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    model = random_model(0)
+    with pytest.raises(InputError, match="at least 40"):
+        compare_perplexity(model, model, torch.zeros(39).long())
+    with pytest.raises(InputError, match="reference"):
+        compare_perplexity(model, model, torch.full((100,), 12))
+    with pytest.raises(ModelError, match="candidate is in training mode"):
+        compare_perplexity(model, random_model(1).train(), torch.zeros(100).long())
+
+
+def test_generated_words_follow_the_probabilities_and_leave_out_the_unknown() -> None:
+    model = Constant([9.0, math.log(6), math.log(3), math.log(1)]).eval()
+    words = generate_text(model, TEXT, "a b", words=4000, seed=1).split()
+    assert words[:2] == ["a", "b"]
+    shares = [words[2:].count(word) / 4000 for word in ("<unk>", "a", "b", "c")]
+    # Binomial with 4000 draws: four standard deviations are 3.1 points at most.
+    assert shares == pytest.approx([0, 0.6, 0.3, 0.1], abs=0.032)
+
+
+def test_generation_reads_its_own_words_and_depends_on_the_seed_alone() -> None:
+    model = random_model(3, 4)
+    state = torch.random.get_rng_state()
+    first = generate_text(model, TEXT, "a", words=30, seed=5)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(99)
+    assert generate_text(model, TEXT, "a", words=30, seed=5) == first
+    assert generate_text(model, TEXT, "a", words=30, seed=6) != first
+    with torch.no_grad():  # a model that repeats the word before
+        model.encoder.weight.copy_(nn.functional.pad(torch.eye(4) * 20, (0, 2)))
+        model.rnn = nn.LSTM(6, 6)
+        model.decoder = nn.Linear(6, 4, bias=False)
+        model.decoder.weight.copy_(nn.functional.pad(torch.eye(4), (0, 2)) * 99)
+        for weight in model.rnn.parameters():
+            weight.zero_()
+        model.rnn.weight_ih_l0[12:18] = torch.eye(6)  # the cell reads the word
+        model.rnn.bias_ih_l0[:6] = 20  # in full
+        model.rnn.bias_ih_l0[6:12] = -20  # and forgets the one before
+        model.rnn.bias_ih_l0[18:] = 20
+    assert generate_text(model.eval(), TEXT, "a c", words=3, seed=0) == "a c c c c"
+
+
+@pytest.mark.parametrize(("prompt", "words", "said"), [("a z", 3, "z"), ("a", 0, "words")])
+def test_a_prompt_that_cannot_be_continued_is_refused(prompt: str, words: int, said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        generate_text(random_model(0, 4), TEXT, prompt, words)
+
+
+def test_the_tutorials_model_shrinks_by_part_as_published() -> None:
+    model = tutorial_language_model()
+    found = size_by_part(model, quantize_dynamic(model))
+    encoder, rnn, decoder = found.parts
+    assert (encoder.name, rnn.name, decoder.name) == ("encoder", "rnn", "decoder")
+    assert encoder.reference_bytes == encoder.candidate_bytes == 4 * 33278 * 512
+    assert decoder.reference_bytes == 4 * 33278 * 257
+    # int8 weights and FP32 biases; a scale for the outputs, and a zero point, which go unused
+    assert decoder.candidate_bytes == 33278 * (256 + 4) + 4 + 8
+    assert rnn.reference_bytes == 4 * rnn.parameters
+    assert rnn.reference_bytes / rnn.candidate_bytes == pytest.approx(3.96, abs=0.01)
+    assert found.ratio == pytest.approx(113.945374 / 79.7398, rel=1e-3)  # the published files
+    assert "1.43 to 1" in found.table().note
+
+
+def test_parts_of_different_models_are_not_compared() -> None:
+    with pytest.raises(InputError, match="no encoder"):
+        size_by_part(random_model(0), nn.Sequential(nn.Linear(2, 2)))
+    with pytest.raises(ModelError, match="candidate"):
+        size_by_part(random_model(0), "model")

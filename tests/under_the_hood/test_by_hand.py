@@ -1,0 +1,157 @@
+"""The lines that the reader writes in Under the hood, and the comparison that judges them."""
+
+import ast
+from functools import partial
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from torch import nn
+
+import recipe_helpers as rh
+from recipe_helpers.common.settings import deprecations_silenced, engine_set, threads_set
+from recipe_helpers.under_the_hood.by_hand import TOLERANCE
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "under_the_hood.ipynb"
+THIRTY_LINES = ("quantize_weight", "quantize_activations", "multiply", "linear", "step", "run")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    with threads_set(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """What the reader has defined at the end of section 1, and the source of each function."""
+    names, sources = {"torch": torch, "partial": partial}, {}
+    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+        if cell.cell_type == "code" and cell.source.startswith("def "):
+            for part in ast.parse(cell.source).body:
+                sources[part.name] = ast.unparse(part)
+            exec(compile(cell.source, str(NOTEBOOK), "exec"), names)
+    return names, sources
+
+
+@pytest.fixture(scope="module")
+def run_once(reader):
+    names, _ = reader
+    return partial(names["run"], linear=partial(names["linear"], quantize=names["rounded_once"]))
+
+
+def torch_ao(model, arguments, engine="fbgemm"):
+    from torch.ao.quantization import quantize_dynamic
+
+    with deprecations_silenced(), engine_set(engine), torch.inference_mode():
+        return quantize_dynamic(model, {nn.LSTM}, dtype=torch.qint8)(*arguments)[0]
+
+
+def by_hand(run, demo):
+    with torch.inference_mode():
+        return run(demo.model.lstm, demo.inputs, *(part[0] for part in demo.hidden))
+
+
+def test_the_reader_writes_about_thirty_lines(reader):
+    _, sources = reader
+    lines = sum(len(sources[name].splitlines()) for name in THIRTY_LINES)
+    assert 20 <= lines <= 35
+
+
+def test_the_readers_lines_use_nothing_but_plain_tensors(reader):
+    _, sources = reader
+    for source in sources.values():
+        assert "quantized" not in source
+        assert "qint" not in source
+        assert "rh." not in source
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+@pytest.mark.parametrize("dimension", [8, 80, 256])
+def test_the_readers_lines_give_the_numbers_of_torch_ao(run_once, dimension, batch_size):
+    for seed in (29592, 1, 2):
+        demo = rh.demonstration(dimension=dimension, batch_size=batch_size, seed=seed)
+        theirs = torch_ao(demo.model, demo.arguments)
+        assert (by_hand(run_once, demo) - theirs).abs().max() <= 1e-6
+
+
+def test_the_first_version_gives_the_published_error(reader):
+    demo = rh.demonstration()
+    with torch.inference_mode():
+        exact = demo.model(*demo.arguments)[0]
+    outputs = by_hand(reader[0]["run"], demo)
+    assert (outputs - torch_ao(demo.model, demo.arguments)).abs().max() <= 1e-6
+    assert f"{rh.relative_error(outputs, exact):.2%}" == "1.21%"
+
+
+def test_the_full_range_gives_the_numbers_of_qnnpack(reader):
+    names, _ = reader
+    full = partial(names["linear"], quantize=partial(names["rounded_once"], levels=255))
+    agreement = rh.compare_by_hand(
+        partial(names["run"], linear=full), dimensions=[8, 80], seeds=range(3), engine="qnnpack"
+    )
+    assert agreement.agreeing == agreement.runs == 12
+    demo = rh.demonstration()
+    with torch.inference_mode():
+        exact = demo.model(*demo.arguments)[0]
+    outputs = by_hand(partial(names["run"], linear=full), demo)
+    assert f"{rh.relative_error(outputs, exact):.2%}" == "0.72%"
+
+
+def unquantized(lstm, inputs, hidden, cell):
+    return lstm(inputs, (hidden[None], cell[None]))[0]
+
+
+def test_an_lstm_that_was_not_quantized_does_not_agree():
+    agreement = rh.compare_by_hand(unquantized, dimensions=[8], seeds=range(3))
+    assert (agreement.agreeing, agreement.runs) == (0, 6)
+    assert min(agreement.points[0].differences) > 1e-4
+    assert "0 of 6 runs agree" in str(agreement)
+
+
+def test_every_element_of_every_run_counts(run_once):
+    calls = []
+
+    def off_in_one_element(lstm, inputs, hidden, cell):
+        outputs = run_once(lstm, inputs, hidden, cell)
+        calls.append(inputs.shape)
+        if len(calls) == 3:
+            outputs[7, 0, 3] += 3 * TOLERANCE
+        return outputs
+
+    agreement = rh.compare_by_hand(
+        off_in_one_element, dimensions=[4, 8], batch_sizes=[1, 2], seeds=[5, 6]
+    )
+    assert calls == [(20, batch, width) for width in (4, 8) for batch in (1, 2) for _ in range(2)]
+    assert [point.agreeing for point in agreement.points] == [2, 1, 2, 2]
+    assert [(p.dimension, p.batch_size) for p in agreement.points] == [
+        (4, 1),
+        (4, 2),
+        (8, 1),
+        (8, 2),
+    ]
+    rows = agreement.table().rows
+    assert rows[1] == ("4", "2", "1 of 2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"by_hand": lambda *_: torch.zeros(3)}, r"by_hand returned a .*\(3,\).*\(20, 1, 8\)"),
+        ({"by_hand": lambda *_: None}, "by_hand returned a NoneType"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"dimensions": [8, 4]}, "dimensions is"),
+        ({"batch_sizes": [0]}, r"batch_sizes\[0\] is 0"),
+    ],
+)
+def test_bad_arguments_are_named(changes, message):
+    arguments = {"by_hand": unquantized, "dimensions": [8], "seeds": [1], **changes}
+    with pytest.raises(rh.RecipeError, match=message):
+        rh.compare_by_hand(arguments.pop("by_hand"), **arguments)
+
+
+def test_the_relative_error_is_relative_to_the_expected_outputs():
+    assert rh.relative_error(torch.tensor([1.5, -3.0]), torch.tensor([1.0, -3.0])) == 0.125
+    with pytest.raises(rh.InputError, match=r"\(2,\).*\(2, 1\)"):
+        rh.relative_error(torch.zeros(2), torch.zeros(2, 1))

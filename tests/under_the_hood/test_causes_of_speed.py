@@ -1,0 +1,129 @@
+"""The causes of the gain: the right models are timed, and the ratios are the right way up."""
+
+import copy
+from itertools import pairwise
+
+import pytest
+import torch
+
+import recipe_helpers as rh
+from recipe_helpers.common import settings
+from recipe_helpers.recipe.timing import Timing
+from recipe_helpers.under_the_hood import causes_of_speed
+
+pytest.importorskip("numba", reason="the compiled kernel needs numba")
+
+
+def point(dimension, *times_us):
+    """A point of constant times: torch FP32, native, torch.ao, kernel FP32, bytes, integers."""
+    return causes_of_speed.GainPoint(dimension, *(Timing((time,) * 9) for time in times_us))
+
+
+SMALL, LARGE = point(8, 60, 90, 120, 10, 8, 4), point(512, 600, 400, 150, 200, 50, 40)
+
+
+def test_the_factors_are_the_ratios_that_their_names_say():
+    assert [ratio.median for ratio in SMALL.factors.values()] == [1, 6, 1.25, 2]
+    assert [ratio.median for ratio in LARGE.factors.values()] == [1.5, 2, 4, 1.25]
+    assert list(LARGE.factors) == ["no rearranging", "fusion", "fewer bytes", "integers"]
+    assert (SMALL.over_fp32.median, SMALL.over_torch_ao.median) == (15, 30)
+
+
+@pytest.mark.parametrize("at", [SMALL, LARGE])
+def test_the_factors_multiply_up_to_the_whole_gain(at):
+    product = 1.0
+    for ratio in at.factors.values():
+        product *= ratio.median
+    assert product == pytest.approx(at.over_fp32.median)
+
+
+def test_the_table_and_the_sentence_say_what_was_found():
+    found = causes_of_speed.Gains((SMALL, LARGE), 1)
+    assert found.table().rows == [
+        ("8", "1.00", "6.00", "1.25", "2.00", "15.00", "30.00"),
+        ("512", "1.50", "2.00", "4.00", "1.25", "15.00", "3.75"),
+    ]
+    assert found.sentence == "The largest factor: fusion at width 8; fewer bytes at width 512."
+
+
+def test_each_time_is_that_of_the_model_that_its_name_says(monkeypatch):
+    results, onednn = [], []
+
+    def record(calls, budget_s):
+        assert torch.is_inference_mode_enabled()
+        lstm = calls[0].func
+        original = type(lstm).forward
+
+        def watched(self, *inputs):
+            onednn.append(torch._C._get_mkldnn_enabled())
+            return original(self, *inputs)
+
+        monkeypatch.setattr(type(lstm), "forward", watched)
+        results.extend(call()[0].clone() for call in calls)
+        return tuple(Timing((float(1 + i),) * 7) for i in range(len(calls)))
+
+    monkeypatch.setattr(causes_of_speed, "interleave", record)
+    found = rh.compare_gains([48], threads=1).points[0]
+    fields = ("torch_fp32", "torch_fp32_native", "torch_ao", "fused_fp32", "fused_bytes", "int8")
+    assert [getattr(found, field).median_us for field in fields] == [1, 2, 3, 4, 5, 6]
+
+    assert onednn[0] != onednn[1] or not torch.backends.mkldnn.is_available()
+    assert not onednn[1]
+    assert torch._C._get_mkldnn_enabled() == onednn[0]
+    demo = rh.demonstration(dimension=48)
+    int8 = rh.Int8LSTM.from_float(demo.model.lstm)
+    rounded = copy.deepcopy(demo.model.lstm)
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        values, scale = getattr(int8, name), getattr(int8, f"{name}_scale")
+        getattr(rounded, name).data = values.float() * scale[:, None]
+    with torch.inference_mode():
+        exact, _ = demo.model(*demo.arguments)
+        expected = [
+            exact,
+            exact,
+            rh.quantize_dynamic(demo.model)(*demo.arguments)[0],
+            exact,
+            rounded(*demo.arguments)[0],
+            int8(*demo.arguments)[0],
+        ]
+    for result, wanted in zip(results, expected, strict=True):
+        assert torch.allclose(result, wanted, atol=2e-6)
+    # The four are told apart by this tolerance.
+    different = [expected[i] for i in (0, 2, 4, 5)]
+    assert all(not torch.allclose(a, b, atol=2e-6) for a, b in pairwise(different))
+
+
+def test_nothing_global_is_changed():
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    before = torch._C._get_mkldnn_enabled()
+    found = rh.compare_gains([4, 8], sequence_length=3, threads=1, budget_s=0.01)
+    assert found.dimensions == (4, 8)
+    assert found.threads == 1
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch._C._get_mkldnn_enabled() == before
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_onednn_comes_back_after_an_error():
+    before = torch._C._get_mkldnn_enabled()
+    seen = []
+
+    def fail():
+        with settings.without_onednn():
+            seen.append(torch._C._get_mkldnn_enabled())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert seen == [False]
+    assert torch._C._get_mkldnn_enabled() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"dimensions": [8, 8]}, {"sequence_length": 0}, {"threads": 0}, {"budget_s": 0.001}],
+)
+def test_bad_arguments_are_named(arguments):
+    with pytest.raises(rh.ArgumentError, match=next(iter(arguments))):
+        rh.compare_gains(**arguments)
