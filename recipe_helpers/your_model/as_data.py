@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..recipe.accuracy import TensorComparison
 from ..recipe.latency import LatencyComparison
 from .candidates import Candidate, Measured
-
-if TYPE_CHECKING:
-    from .report import Report
+from .findings import Findings
 
 FORMAT = "recipe_helpers report"
 VERSION = 1
 
 
-def as_dict(report: Report) -> dict[str, Any]:
+def as_dict(report: Findings) -> dict[str, Any]:
     """Dicts, lists, strings, numbers and None; what is infinite or undefined is None.
 
     The keys keep their meaning within one `version`.

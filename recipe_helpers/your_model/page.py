@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 from html import escape
-from typing import TYPE_CHECKING
 
 from ..common.tables import Ready, Table
 from .candidates import Candidate
-
-if TYPE_CHECKING:
-    from .report import Report
+from .findings import Findings
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1f; --paper: #ffffff; --line: #d5d5dc;
@@ -36,7 +33,7 @@ summary { cursor: pointer; font-weight: 600; margin-top: 1rem; }
 """
 
 
-def page(report: Report) -> str:
+def page(report: Findings) -> str:
     """A whole HTML5 document that refers to no other file; readable in light and in dark."""
     title = f"Quantization report: {report.model}"
     return (
@@ -49,12 +46,12 @@ def page(report: Report) -> str:
     )
 
 
-def fragment(report: Report) -> str:
+def fragment(report: Findings) -> str:
     """The same for the output of a notebook cell, in the notebook's own style."""
     return f"<div>{_body(report, 4)}</div>"
 
 
-def _body(report: Report, level: int) -> str:
+def _body(report: Findings, level: int) -> str:
     """Verdict, overview, figure, and the details of each conversion folded away."""
     verdict = report.verdict
     passed = " passed" if report.passed else ""
@@ -84,7 +81,7 @@ def _details(candidate: Candidate, tables: list[Table]) -> str:
     return failure + "\n".join(map(_table, tables))
 
 
-def _figure(report: Report) -> str:
+def _figure(report: Findings) -> str:
     from .plots import plot_report
 
     figure = plot_report(report)
@@ -96,7 +93,7 @@ def _figure(report: Report) -> str:
     )
 
 
-def _limits(report: Report) -> Table:
+def _limits(report: Findings) -> Table:
     names = {
         "max_relative_error": "largest relative error of an output tensor, at most",
         "min_size_ratio": "FP32 bytes / INT8 bytes, at least",

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from ..common.tables import in_threads
 from ..recipe.plots import COLORS, NEUTRAL_COLOR, Axes, RecipeFigure, drawn, new_figure
 from .candidates import Candidate, Measured
-
-if TYPE_CHECKING:
-    from .report import Report
+from .findings import Findings
 
 _SMALLEST, _LARGEST = 1e-6, 1e6  # the errors, in percent, that an axis can show
 _MOST_MODULES = 12
 
 
 @drawn
-def plot_report(report: Report) -> RecipeFigure:
+def plot_report(report: Findings) -> RecipeFigure:
     """Size, time and error of each conversion against the limits, and the error of each module.
 
     Args:
@@ -51,7 +48,7 @@ def plot_report(report: Report) -> RecipeFigure:
     return figure
 
 
-def _shown(report: Report) -> list[tuple[str, Measured]]:
+def _shown(report: Findings) -> list[tuple[str, Measured]]:
     found = []
     for candidate in report.candidates:
         if candidate.whole is not None:
@@ -166,7 +163,7 @@ def _line(axes: Axes, limit: float | None) -> None:
 
 
 def _description(
-    report: Report, shown: list[tuple[str, Measured]], sensitive: list[Candidate]
+    report: Findings, shown: list[tuple[str, Measured]], sensitive: list[Candidate]
 ) -> str:
     parts = [
         f"{label}: {found.size.ratio:.2f} times smaller, FP32 / INT8 time "

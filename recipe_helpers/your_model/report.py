@@ -13,73 +13,27 @@ from torch import nn
 from ..common import checks, settings
 from ..common.errors import ArgumentError, NothingQuantizedError
 from ..common.progress import progress_line
-from ..common.tables import Ready, Shown, Table
+from ..common.tables import Ready
 from ..recipe.latency import BUDGET_S
-from ..recipe.model import Machine, machine
+from ..recipe.model import machine
 from ..recipe.timing import check_budget
 from . import preparation, tables
 from .advice import decide
+from .as_data import as_dict
 from .candidates import WAYS, Candidate
+from .findings import Findings
 from .measurement import Bench
-from .promises import KEEP, MAX_METRIC_DROP, MIN_SIZE_RATIO, MIN_SPEEDUP, Limits, Verdict
+from .page import fragment, page
+from .promises import MAX_METRIC_DROP, MIN_SIZE_RATIO, MIN_SPEEDUP, Limits
 
 
 @dataclass(frozen=True)
-class Report(Shown):
+class Report(Findings):
     """What quantization does to one model on this machine, and what to do about it.
 
-    Attributes:
-        model: the class of the model.
-        parameters: how many numbers it holds as parameters.
-        inputs: shapes and dtypes of each input set.
-        limits: what INT8 had to reach.
-        reference_metric: the caller's metric of the float model, or None.
-        verdict: ship INT8, ship it with some modules left FP32, or keep FP32.
-        candidates: every conversion that was tried.
-        notes: what else the reader should know.
-        machine: where this was measured.
+    It shows itself in a notebook and in a terminal, and writes itself as HTML and as JSON; its
+    attributes are those of `Findings`.
     """
-
-    model: str
-    parameters: int
-    inputs: tuple[str, ...]
-    limits: Limits
-    reference_metric: float | None
-    verdict: Verdict
-    candidates: tuple[Candidate, ...]
-    notes: tuple[str, ...]
-    machine: Machine
-
-    @property
-    def passed(self) -> bool:
-        """Whether a conversion was found that keeps its promises."""
-        return self.verdict.decision != KEEP
-
-    @property
-    def error_limit(self) -> float | None:
-        """The limit of the relative error, or None where the metric alone decides."""
-        return self.limits.error_limit(self.reference_metric)
-
-    def candidate(self, name: str) -> Candidate:
-        """One of the conversions that were tried.
-
-        Raises:
-            ArgumentError: there is none of this name.
-        """
-        names = [candidate.name for candidate in self.candidates]
-        return self.candidates[names.index(checks.one_of("name", name, names))]
-
-    def table(self) -> Table:
-        """One row per conversion."""
-        rows = [row for candidate in self.candidates for row in tables.rows(candidate)]
-        headers = ("conversion", "FP32 / INT8 bytes", "FP32 / INT8 time", "relative error", "")
-        caption = f"{self.model}, {self.parameters:,} parameters, called with {self.inputs[0]}"
-        return Table(headers, rows, caption)
-
-    def details(self) -> Iterator[tuple[Candidate, list[Table]]]:
-        """Each conversion with its tables: modules, bytes, times, outputs, sensitivity."""
-        for candidate in self.candidates:
-            yield candidate, tables.tables(candidate)
 
     def __str__(self) -> str:
         blocks = [str(self.verdict), self.verdict.code, super().__str__(), *self.notes]
@@ -91,20 +45,14 @@ class Report(Shown):
         return "\n\n".join(block for block in blocks if block)
 
     def _repr_html_(self) -> str:
-        from .page import fragment
-
         return fragment(self)
 
     def to_html(self) -> str:
         """The report as one self-contained HTML page, figure included."""
-        from .page import page
-
         return page(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain dicts, lists, strings and numbers; see `report_data`."""
-        from .as_data import as_dict
-
+        """The report as plain dicts, lists, strings and numbers; see `as_data`."""
         return as_dict(self)
 
     def to_json(self) -> str:
@@ -151,7 +99,7 @@ def report(
             many, which the verdict looks at, and with one.
         budget_s: about how long to time each conversion on each number of threads, in seconds.
         max_relative_error: the largest mean |difference| / mean |FP32| allowed in any output
-            tensor of floats; `judgement.MAX_RELATIVE_ERROR` unless given.
+            tensor of floats; `promises.MAX_RELATIVE_ERROR` unless given.
         min_size_ratio: FP32 bytes / INT8 bytes, at least.
         min_speedup: FP32 time / INT8 time, at least; a promise counts as broken only if the
             whole 95 % interval misses it. 0 where the time does not matter.

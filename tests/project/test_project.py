@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -90,23 +88,6 @@ def test_no_module_and_no_function_is_too_long():
                 described = len((ast.get_docstring(node) or "").splitlines())
                 lines = node.end_lineno - node.lineno - described
                 assert lines < 60, f"{path}: {node.name}"
-
-
-@pytest.mark.parametrize(
-    ("library", "homes"),
-    [
-        ("matplotlib", {"recipe_helpers/recipe/plots.py"}),
-        ("ipywidgets", {"recipe_helpers/explorer/panel.py"}),
-        ("numba", {"recipe_helpers/int8/fast_path/kernels.py"}),
-    ],
-)
-def test_heavy_libraries_have_one_home(library, homes):
-    found = set()
-    for path in (ROOT / "recipe_helpers").rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        if re.search(rf"^\s*(import|from) {library}\b", text, re.MULTILINE):
-            found.add(path.relative_to(ROOT).as_posix())
-    assert found == {home for home in homes if (ROOT / home).exists()}
 
 
 def test_nothing_is_unpickled_and_nothing_fetched():
