@@ -25,9 +25,10 @@ lab: .venv/ready ## open the notebooks in JupyterLab
 test: lint ## lint, unit tests, and every notebook re-run by nbval
 	$(PYTEST) $(NBVAL) $(NOTEBOOKS) tests
 
-lint: .venv/ready ## ruff: style and format, notebooks included
+lint: .venv/ready ## style, format (notebooks included) and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 unit: .venv/ready ## the unit tests
 	$(PYTEST) tests
@@ -45,4 +46,4 @@ execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	touch $@
 
 clean: ## remove what make made
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

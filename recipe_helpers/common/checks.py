@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
 
+Choice = TypeVar("Choice", str, float)
 
-def positive_int(name: str, value: object, most: int | None = None) -> int:
+
+def positive_int(name: str, value: Any, most: int | None = None) -> int:
     """`value` as an int if it is a whole number from 1 to `most`; ArgumentError otherwise."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < 1 or (most is not None and value > most):
@@ -57,14 +59,15 @@ def numbers(name: str, value: object) -> torch.Tensor:
 
 def seed(name: str, value: object) -> int:
     """`value` if PyTorch's generator takes it as a seed; ArgumentError otherwise."""
-    if not -(2**63) <= whole_number(name, value) < 2**64:
+    number = whole_number(name, value)
+    if not -(2**63) <= number < 2**64:
         raise ArgumentError(f"{name} is {value!r}; pass a whole number of at most 64 bits.")
-    return value
+    return number
 
 
 def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Module]]:
     """`values` as a set if each is a type of modules; ArgumentError otherwise."""
-    kinds = tuple(values) if isinstance(values, Iterable) else (values,)
+    kinds: tuple[Any, ...] = tuple(values) if isinstance(values, Iterable) else (values,)
     if not isinstance(values, Iterable) or not all(
         isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds
     ):
@@ -72,7 +75,7 @@ def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Modul
     return frozenset(kinds)
 
 
-def one_of(name: str, value: object, choices: Iterable[str]) -> str:
+def one_of(name: str, value: Choice, choices: Iterable[Choice]) -> Choice:
     """`value` if it is one of `choices`; ArgumentError naming them all otherwise."""
     known = tuple(choices)
     if value not in known:

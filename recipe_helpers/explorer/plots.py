@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..recipe.plots import (
     FP32_COLOR,
@@ -24,7 +25,7 @@ _SWEPT: tuple[tuple[str, str, Callable[[Exploration], float]], ...] = (
     ("latency", "FP32 time / INT8 time", lambda e: e.latency.speedup.median),
     ("outputs", "relative difference (%)", lambda e: 100 * e.accuracy.relative),
 )
-_STAR = {"color": FP32_COLOR, "markersize": 13, "clip_on": False, "zorder": 5}
+_STAR: dict[str, Any] = {"color": FP32_COLOR, "markersize": 13, "clip_on": False, "zorder": 5}
 _TIMES = ((1e6, "s"), (1e3, "ms"), (1, "µs"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection
+from typing import Any
 
 from torch import nn
 
@@ -13,7 +14,7 @@ from .arithmetic import DEFAULT, Scheme, as_scheme
 from .linear import Int8Linear, obstacle
 from .lstm import Int8LSTM
 
-_COUNTERPARTS = {nn.LSTM: Int8LSTM, nn.Linear: Int8Linear}
+_COUNTERPARTS: dict[type[nn.Module], Any] = {nn.LSTM: Int8LSTM, nn.Linear: Int8Linear}
 # Their fast paths hand the float weights of their children to one fused operator.
 _READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 

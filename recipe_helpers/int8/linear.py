@@ -48,9 +48,8 @@ class Int8Module(nn.Module):
         scales = rows if self.scheme.weights == "channel" else 1
         return Int8Weight(torch.zeros(rows, columns, dtype=torch.int8), torch.ones(scales))
 
-    def _weight(self, name: str) -> Int8Weight | None:
-        values = getattr(self, name, None)
-        return None if values is None else Int8Weight(values, getattr(self, f"{name}_scale"))
+    def _weight(self, name: str) -> Int8Weight:
+        return Int8Weight(getattr(self, name), getattr(self, f"{name}_scale"))
 
     def _fast(self) -> ModuleType | None:
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
@@ -72,6 +71,8 @@ class Int8Linear(Int8Module):
     State: `weight` int8 (out, in), `weight_scale` float32 (out,), `bias` float32 (out,) or None.
     Scales, NaN and infinity, dtypes and errors are as in `Int8LSTM`.
     """
+
+    bias: Tensor | None
 
     def __init__(
         self,
@@ -134,7 +135,7 @@ def require_plain(name: str, module: nn.Module, kind: type[nn.Module]) -> None:
         raise ModelError(f"{name}, a {type(module).__name__}, has to stay in float: {reason}.")
 
 
-def obstacle(module: nn.LSTM | nn.Linear) -> str | None:
+def obstacle(module: nn.Module) -> str | None:
     """What stands against converting this module, in a few words; None if nothing does."""
     kind = nn.LSTM if isinstance(module, nn.LSTM) else nn.Linear
     if isinstance(module, NonDynamicallyQuantizableLinear):

@@ -150,7 +150,7 @@ class Int8LSTM(Int8Module):
         hx: State | None,
     ) -> tuple[Tensor | PackedSequence, State]:
         packed = isinstance(input, PackedSequence)
-        steps = self._checked(input.data if packed else input, packed)
+        steps = self._checked(input.data if isinstance(input, PackedSequence) else input, packed)
         batched = packed or steps.dim() == 3
         if packed:
             data, batch_sizes = steps, input.batch_sizes.tolist()
@@ -191,7 +191,7 @@ class Int8LSTM(Int8Module):
                 self._weight(f"weight_hh{suffix}"),
                 getattr(self, f"bias_ih{suffix}", None),
                 getattr(self, f"bias_hh{suffix}", None),
-                self._weight(f"weight_hr{suffix}"),
+                self._weight(f"weight_hr{suffix}") if self.proj_size else None,
             )
             reverse = suffix.endswith("_reverse")
             state = hidden[index], cell[index]
@@ -202,7 +202,8 @@ class Int8LSTM(Int8Module):
             outputs.append(output)
             if reverse or not self.bidirectional:
                 data, outputs = torch.cat(outputs, dim=1), []
-        return data, tuple(torch.stack(part) for part in zip(*finals, strict=True))
+        final_hidden, final_cell = zip(*finals, strict=True)
+        return data, (torch.stack(final_hidden), torch.stack(final_cell))
 
     def _checked(self, steps: Tensor, packed: bool) -> Tensor:
         """The input if its shape and dtype fit."""

@@ -100,7 +100,7 @@ def step_costs(
         price_us = float(np.median(step_us))
         costs.append(Cost(float(np.median(times[side])) - short * price_us, price_us))
     speedup = ratio_of_medians(steps_us[0], steps_us[1])
-    return StepCosts(dimension, batch_size, *costs, step_speedup=speedup, threads=used)
+    return StepCosts(dimension, batch_size, costs[0], costs[1], speedup, used)
 
 
 def _two_lengths(lengths: tuple[int, int]) -> tuple[int, int]:

@@ -183,7 +183,7 @@ def _vector_instructions() -> str:
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return used
     # Absent before PyTorch 2.9 or so; then nothing is said about VNNI.
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     if not found:
         return used
     vnni = any(found.get(name) for name in ("avx_vnni", "avx512_vnni"))

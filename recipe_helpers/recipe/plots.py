@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -32,7 +32,7 @@ PLAIN_COLOR = "#009E73"
 NEUTRAL_COLOR = "#666666"
 COLORS = (FP32_COLOR, INT8_COLOR, PLAIN_COLOR, "#CC79A7", "#E69F00", "#56B4E9")
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
@@ -48,7 +48,9 @@ STYLE = {
     "lines.markersize": 5,
 }
 # Setting the backend, even to what it was, would import pyplot.
-_DEFAULTS = {key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"}
+_DEFAULTS: dict[Any, Any] = {
+    key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"
+}
 _DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
 
 _RATIO_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
@@ -101,7 +103,7 @@ def new_figure(
     rows: int = 1,
     width: float = 7.0,
     height: float = 3.4,
-    layout: str | None = "constrained",
+    layout: Literal["constrained", "compressed", "tight"] | None = "constrained",
 ) -> tuple[RecipeFigure, Any]:
     """An empty figure of so many panels, and its Axes (one, or an array of them).
 
@@ -252,8 +254,13 @@ def latency_sweep(sweep: LatencySweep) -> RecipeFigure:
         medians - [c.speedup.low for c in compared],
         [c.speedup.high for c in compared] - medians,
     ]
-    marks = {"fmt": "o-", "color": NEUTRAL_COLOR, "capsize": 3, "label": "median, 95 % interval"}
-    ratio.errorbar(sweep.dimensions, medians, yerr=reach, **marks)
+    style: dict[str, Any] = {
+        "fmt": "o-",
+        "color": NEUTRAL_COLOR,
+        "capsize": 3,
+        "label": "median, 95 % interval",
+    }
+    ratio.errorbar(sweep.dimensions, medians, yerr=reach, **style)
     ratio.axhline(1, color="black", linewidth=1, linestyle="--", label="equal")
     ratio.set(title="above 1 INT8 is faster", yscale="log", ylabel="FP32 time / INT8 time")
     ticks = [tick for tick in _RATIO_TICKS if min(medians) / 2 < tick < max(medians) * 2]

@@ -13,6 +13,7 @@ import timeit
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Ratio:
         return f"{self.median:.2f} (95 % interval {self.low:.2f} to {self.high:.2f})"
 
 
-def check_budget(budget_s: object) -> None:
+def check_budget(budget_s: Any) -> None:
     """ArgumentError unless the budget is a number of seconds that can hold a measurement."""
     number = isinstance(budget_s, int | float) and not isinstance(budget_s, bool)
     if not number or not _SMALLEST_BUDGET_S <= budget_s < math.inf:

@@ -56,8 +56,8 @@ class Disagreements(Shown):
         """Who is right where the two differ."""
         fp32 = sum(a == b for a, b in zip(self.reference, self.labels, strict=True))
         int8 = sum(a == b for a, b in zip(self.candidate, self.labels, strict=True))
-        row = (f"{len(self)} of {self.sequences}", f"{fp32}", f"{int8}")
-        row += (f"{len(self) - fp32 - int8}",)
+        counts = (fp32, int8, len(self) - fp32 - int8)
+        row = (f"{len(self)} of {self.sequences}", *map(str, counts))
         return Table(("answers differ", "FP32 is right", "INT8 is right", "neither"), [row])
 
 

@@ -167,10 +167,11 @@ def corpus(
     known = [word for word, count in counts.most_common() if count >= least_count]
     vocabulary = (UNKNOWN, *known)
     number = {word: position for position, word in enumerate(vocabulary)}
-    return ReferenceText(
-        *(torch.tensor([number.get(word, 0) for word in part]) for part in (train, held_out)),
-        vocabulary,
-    )
+
+    def numbered(part: list[str]) -> torch.Tensor:
+        return torch.tensor([number.get(word, 0) for word in part])
+
+    return ReferenceText(numbered(train), numbered(held_out), vocabulary)
 
 
 def _distinct_paragraphs(documents: dict[str, str]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from .classification import DigitStudy, Disagreements
 from .fragility import APART, FP32, PER_CHANNEL, PER_TENSOR, PLAIN, RESCALED, Cliff
 from .rounded_parts import error_by_position
 
-_LOOKS = {
+_LOOKS: dict[str, dict[str, Any]] = {
     FP32: {"color": FP32_COLOR, "marker": "o", "markersize": 8, "alpha": 0.6},
     PER_TENSOR: {"color": INT8_COLOR, "marker": "s", "markersize": 7},
     PER_CHANNEL: {"color": COLORS[3], "marker": "D"},

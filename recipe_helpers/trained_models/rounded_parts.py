@@ -80,12 +80,12 @@ def fake_quantized(
     with torch.inference_mode():
         for layer in range(lstm.num_layers):
             w_ih, w_hh, b_ih, b_hh = lstm.all_weights[layer]
-            w_hh = weight(w_hh)
+            recurrent = weight(w_hh)
             projected = outer(output) @ weight(w_ih).T + b_ih + b_hh  # (steps, batch, 4 hidden)
             h = c = inputs.new_zeros(inputs.shape[1], lstm.hidden_size)
             states = []
             for step in projected:
-                i, f, g, o = (step + inner(h) @ w_hh.T).chunk(4, dim=-1)
+                i, f, g, o = (step + inner(h) @ recurrent.T).chunk(4, dim=-1)
                 c = f.sigmoid() * c + i.sigmoid() * g.tanh()
                 h = o.sigmoid() * c.tanh()
                 states.append(h)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -24,7 +24,9 @@ class FusedFloatLSTM(Int8LSTM):
     weights: str = "float32"
 
     @classmethod
-    def from_float(cls, lstm: nn.LSTM, *, weights: str = "float32") -> FusedFloatLSTM:
+    def from_float(  # type: ignore[override]  # no scheme: activations stay floats
+        cls, lstm: nn.LSTM, *, weights: str = "float32"
+    ) -> FusedFloatLSTM:
         """Take over an `nn.LSTM`, its weights as they are, or quantized as those of `Int8LSTM`.
 
         Args:
@@ -39,7 +41,7 @@ class FusedFloatLSTM(Int8LSTM):
         one_of("weights", weights, ("float32", "int8"))
         if calls.compiled() is None:
             raise EngineError(f"FusedFloatLSTM has no kernel: {calls.fast_path().reason}")
-        made = super().from_float(lstm)
+        made = cast(FusedFloatLSTM, super().from_float(lstm))
         made.weights = weights
         for name in [name for name in made._buffers if name.endswith("_scale")]:
             if weights == "float32":

@@ -52,7 +52,7 @@ def draw_case(kind: str, seed: int) -> Case:
         inputs = torch.randn(STEPS, BATCH_SIZE, WIDTH)
         if kind == "uneven":
             for weight in (lstm.weight_ih_l0, lstm.weight_hh_l0):
-                weight *= _ROW_SIZE * torch.exp(_ROW_SPREAD * torch.randn(len(weight), 1))
+                weight *= _ROW_SIZE * torch.exp(_ROW_SPREAD * torch.randn(4 * WIDTH, 1))
             inputs *= torch.exp(_LOUDNESS_SPREAD * torch.randn(STEPS, BATCH_SIZE, 1))
     return Case(lstm, inputs)
 

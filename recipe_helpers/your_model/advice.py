@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from torch import nn
 
@@ -24,27 +25,21 @@ def decide(candidates: Sequence[Candidate], model: nn.Module, *, by_name: bool =
         model: the float model, for the names and types in the line of code.
         by_name: whether that line has to name the modules even where none is left FP32.
     """
-    for decision, pick in ((SHIP, _whole), (SHIP_PARTLY, _partly)):
-        sound = [c for c in candidates if (found := pick(c)) is not None and not found.broken]
+    for decision, pick in ((SHIP, attrgetter("whole")), (SHIP_PARTLY, attrgetter("partly"))):
+        tried = ((candidate, pick(candidate)) for candidate in candidates)
+        sound = [(one, found) for one, found in tried if found is not None and not found.broken]
         if sound:
-            chosen = _best(sound, pick)
+            chosen, found = _best(sound)
             exact = by_name or decision == SHIP_PARTLY
-            return _shipped(decision, chosen, pick(chosen), _code(chosen, pick, model, exact))
+            return _shipped(decision, chosen, found, _code(chosen.name, found, model, exact))
     return _kept_float(candidates)
 
 
-def _whole(candidate: Candidate) -> Measured | None:
-    return candidate.whole
-
-
-def _partly(candidate: Candidate) -> Measured | None:
-    return candidate.partly
-
-
-def _best(sound: Iterable[Candidate], pick: Callable[[Candidate], Measured]) -> Candidate:
-    best, *others = sorted(sound, key=lambda candidate: pick(candidate).relative)
+def _best(sound: Iterable[tuple[Candidate, Measured]]) -> tuple[Candidate, Measured]:
+    """The least error wins, unless another is faster by more than both intervals allow for."""
+    best, *others = sorted(sound, key=lambda pair: pair[1].relative)
     for other in others:
-        if pick(other).latencies[0].speedup.low > pick(best).latencies[0].speedup.high:
+        if other[1].latencies[0].speedup.low > best[1].latencies[0].speedup.high:
             best = other
     return best
 
@@ -86,15 +81,13 @@ def _kept_float(candidates: Sequence[Candidate]) -> Verdict:
     return Verdict(KEEP, nearest.name, nearest.left_float, broken, reason, "")
 
 
-def _code(
-    chosen: Candidate, pick: Callable[[Candidate], Measured], model: nn.Module, exact: bool
-) -> str:
+def _code(way: str, found: Measured, model: nn.Module, exact: bool) -> str:
     """The call that makes this very model; `exact` names the modules rather than their types."""
-    arguments = [f'{name}="{value}"' for name, value in WAYS[chosen.name].items()]
-    names = [done.name for done in pick(chosen).conversion.converted]
+    arguments = [f'{name}="{value}"' for name, value in WAYS[way].items()]
+    names = [done.name for done in found.conversion.converted]
     kinds = {type(model.get_submodule(name)) for name in names}
     types = ", ".join(sorted(f"torch.nn.{kind.__name__}" for kind in kinds))
-    torch_ao = chosen.name != "plain"  # the plain backend needs to be told nothing
+    torch_ao = way != "plain"  # the plain backend needs to be told nothing
     if exact and len(names) > _MOST_NAMES and torch_ao:
         every = model.named_modules(remove_duplicate=False)
         left = sorted(n for n, m in every if n and type(m) in kinds and n not in names)

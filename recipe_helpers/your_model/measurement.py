@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -31,6 +31,7 @@ from .preparation import InputSet, Recorded, steady_outputs
 from .promises import (
     OPEN,
     Limits,
+    Promise,
     judge_error,
     judge_latency,
     judge_metric,
@@ -160,10 +161,16 @@ class Bench:
             raise ArgumentError(f"metric returned {value}; pass a function that returns a number.")
         return value
 
+    def _judged_metric(self, metric: float | None) -> Promise:
+        """The promise about the caller's metric, where there is one."""
+        return judge_metric(cast(float, self.reference_metric), cast(float, metric), self.limits)
+
     def _convert(self, way: str, names: Iterable[str] | None = None) -> nn.Module:
         if way.startswith("torch.ao") and not torch_ao_available():
             raise ConversionError("this PyTorch has no working torch.ao.quantization.")
-        chosen = names if names is not None else self.modules
+        chosen: Iterable[type[nn.Module] | str] | None = names
+        if chosen is None:
+            chosen = self.modules
         if chosen is None:
             chosen = TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES
         return quantize_dynamic(self.model, modules=chosen, **WAYS[way])
@@ -189,7 +196,7 @@ class Bench:
         if self.error_limit is not None:
             promises.append(judge_error(relative, place, self.error_limit))
         if metric is not None:
-            promises.append(judge_metric(self.reference_metric, metric, self.limits))
+            promises.append(self._judged_metric(metric))
         return Measured(
             conversion=conversion,
             size=size,
@@ -280,7 +287,7 @@ class Bench:
         error = self.error(model)
         misses = [] if self.error_limit is None else [error - self.error_limit]
         if self.metric is not None:
-            promise = judge_metric(self.reference_metric, self._metric_of(model), self.limits)
+            promise = self._judged_metric(self._metric_of(model))
             misses.append(promise.measured - promise.limit)
         return max(misses)
 

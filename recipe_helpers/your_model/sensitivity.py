@@ -115,7 +115,8 @@ def measure_sensitivity(
         return sum(p.numel() for p in model.get_submodule(name).parameters())
 
     largest = sorted(names, key=parameters, reverse=True)[:MOST_MODULES]
-    measured, until = [], time.monotonic() + LONGEST_S
+    measured: list[ModuleError] = []
+    until = time.monotonic() + LONGEST_S
     for name in largest:
         if measured and time.monotonic() > until:
             break

@@ -168,8 +168,8 @@ def run_layers(
     h = data.new_empty(len(suffixes), batch, outputs)
     c = data.new_empty(len(suffixes), batch, hidden)
     if state is not None:
-        state = tuple(part.contiguous() for part in state)
-        h0, c0 = (part.data_ptr() for part in state)
+        state = state[0].contiguous(), state[1].contiguous()
+        h0, c0 = state[0].data_ptr(), state[1].data_ptr()
     h1, c1 = h.data_ptr(), c.data_ptr()
     directions = 2 if suffixes[-1].endswith("_reverse") else 1
     allowed = torch.get_num_threads()
@@ -184,7 +184,7 @@ def run_layers(
         plan = spare.pop() if spare else _Plan(*key)
         at_h, at_c = 4 * index * batch * outputs, 4 * index * batch * hidden
         _ADDRESSES.pack_into(
-            plan.task, 0, x.data_ptr(), data.data_ptr() + 4 * reverse * outputs,
+            plan.task.data, 0, x.data_ptr(), data.data_ptr() + 4 * reverse * outputs,
             h0 + at_h if state else 0, c0 + at_c if state else 0, h1 + at_h, c1 + at_c, *addresses,
         )  # fmt: skip
         if plan.threads == 1:
