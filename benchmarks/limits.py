@@ -63,14 +63,14 @@ def repeat(work: Callable[[], None], calls: int) -> None:
 
 def one_product() -> Callable[[], None]:
     """A call of the product kernel on buffers of its own."""
-    from recipe_helpers.int8.fast_path import kernels
+    from recipe_helpers.int8.fast_path import kernels, tiles
 
     weights = torch.ones(_WIDTH, dtype=torch.int8)
     activations = torch.ones(_COLUMNS, _WIDTH, dtype=torch.int16)
     out = torch.zeros(_COLUMNS, _ROWS, dtype=torch.int32)
     arguments = (
-        kernels.INTEGER, weights.data_ptr(), 0, _ROWS, activations.data_ptr(), 2 * _WIDTH,
-        _COLUMNS, _WIDTH, _WIDTH - kernels.LANES, out.data_ptr(), 4 * _ROWS,
+        tiles.INTEGER, weights.data_ptr(), 0, _ROWS, activations.data_ptr(), 2 * _WIDTH,
+        _COLUMNS, _WIDTH, _WIDTH - tiles.LANES, out.data_ptr(), 4 * _ROWS,
     )  # fmt: skip
     function = kernels.product.ctypes
 

@@ -14,7 +14,7 @@ from .common.settings import silence_deprecations
 from .explorer.measurement import Choice, measure_choice
 from .explorer.panel import explore, explore_static
 from .int8.arithmetic import Scheme, quantize_activations
-from .int8.fast_path.calls import FastPathWarning, fast_path
+from .int8.fast_path.ready import FastPathWarning, fast_path
 from .int8.linear import Int8Linear
 from .int8.lstm import Int8LSTM
 from .int8.saving import load_int8, save_int8

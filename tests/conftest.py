@@ -144,10 +144,10 @@ def same_tanh(monkeypatch):
 @pytest.fixture
 def eager_threads(monkeypatch):
     """Share even the smallest layer among threads."""
-    from recipe_helpers.int8.fast_path import calls
+    from recipe_helpers.int8.fast_path import plans
 
-    monkeypatch.setattr(calls, "_WORTH_A_THREAD", 0)
-    monkeypatch.setattr(calls, "_WORTH_A_SHARE", 1)
-    calls._spare_plans.cache_clear()
+    monkeypatch.setattr(plans, "_WORTH_A_THREAD", 0)
+    monkeypatch.setattr(plans, "_WORTH_A_SHARE", 1)
+    plans.spare_plans.cache_clear()
     yield
-    calls._spare_plans.cache_clear()
+    plans.spare_plans.cache_clear()

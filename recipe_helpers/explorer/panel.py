@@ -177,7 +177,7 @@ class Explorer(widgets.VBox):
                 self._show(choice)
                 if self.tabs.selected_index == _SWEEP_TAB:
                     self._advance_sweep(choice)
-        except Exception as error:  # whatever it is, it belongs into the panel
+        except Exception as error:  # noqa: BLE001  (whatever it is, it belongs into the panel)
             if booking == self._booking:
                 self._fail(choice, error)
 

@@ -21,9 +21,9 @@ from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme
 @functools.cache
 def _kernels() -> ModuleType | None:
     """The fast path, or None where it cannot be had, which it says once."""
-    from .fast_path import calls
+    from .fast_path import calls, ready
 
-    return calls if calls.compiled() else None
+    return calls if ready.compiled() else None
 
 
 @functools.cache

@@ -4,7 +4,7 @@ They need no quantized dtype, no engine and nothing of torch.ao; their state is 
 tensors. The arithmetic is in `arithmetic.py`, in about as many lines as it takes to explain.
 
 One call of `integers.run_layer` runs one layer in one direction. That is the seam where a faster
-implementation takes over (`kernels.run_layer`, `kernels.run_linear`: the same arguments).
+implementation takes over (`fast_path/calls.py`).
 """
 
 from __future__ import annotations

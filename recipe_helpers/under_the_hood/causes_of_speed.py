@@ -2,7 +2,7 @@
 
 Six LSTMs of the same weights are timed in one set of interleaved rounds: PyTorch's FP32 as it is,
 and without oneDNN, which rearranges the weights at every call; torch.ao's INT8; and one compiled
-kernel (`kernels.py`) three times: with float32 weights, with int8 weights that are multiplied as
+kernel (`fast_path`) three times: with float32 weights, with int8 weights that are multiplied as
 floats, and with integer arithmetic, which is `Int8LSTM`. From one to the next only one thing
 changes, so that the ratios of their times tell the causes apart, and the product of the ratios is
 the whole gain over PyTorch's FP32.

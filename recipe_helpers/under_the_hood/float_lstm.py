@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..common.checks import describe, one_of
 from ..common.errors import EngineError, InputError
 from ..int8.arithmetic import State
-from ..int8.fast_path import calls
+from ..int8.fast_path import calls, ready
 from ..int8.lstm import Int8LSTM
 
 
@@ -39,8 +39,8 @@ class FusedFloatLSTM(Int8LSTM):
             EngineError: There is no compiled code on this machine.
         """
         one_of("weights", weights, ("float32", "int8"))
-        if calls.compiled() is None:
-            raise EngineError(f"FusedFloatLSTM has no kernel: {calls.fast_path().reason}")
+        if ready.compiled() is None:
+            raise EngineError(f"FusedFloatLSTM has no kernel: {ready.fast_path().reason}")
         made = cast(FusedFloatLSTM, super().from_float(lstm))
         made.weights = weights
         for name in [name for name in made._buffers if name.endswith("_scale")]:

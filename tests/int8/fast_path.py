@@ -1,6 +1,10 @@
 """What the tests of the fast path share: pairs of modules, and the kernel's tanh in PyTorch."""
 
 import copy
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import torch
@@ -8,7 +12,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recipe_helpers.int8 import arithmetic
-from recipe_helpers.int8.fast_path import kernels
+from recipe_helpers.int8.fast_path import rows
 from recipe_helpers.int8.lstm import Int8LSTM
 
 ROOT = Path(__file__).parents[2]
@@ -16,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 
 def rational_tanh(x):
     """The kernel's tanh, one float32 operation of PyTorch after the other."""
-    x = x.clamp(-kernels._CLAMP.item(), kernels._CLAMP.item())
+    x = x.clamp(-rows._CLAMP.item(), rows._CLAMP.item())
     square = x * x
-    p, q = (torch.full_like(x, c[0].item()) for c in (kernels._P, kernels._Q))
-    for coefficient in kernels._P[1:]:
+    p, q = (torch.full_like(x, c[0].item()) for c in (rows._P, rows._Q))
+    for coefficient in rows._P[1:]:
         p = p * square + coefficient.item()
-    for coefficient in kernels._Q[1:]:
+    for coefficient in rows._Q[1:]:
         q = q * square + coefficient.item()
     return x * p / q
 
@@ -58,3 +62,15 @@ def assert_fast_path_ran(monkeypatch, call):
     with monkeypatch.context() as patch:
         patch.setattr(arithmetic, "run_layer", refuse)
         return call()
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )

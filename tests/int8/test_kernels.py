@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from recipe_helpers.common.errors import InputError
 from recipe_helpers.common.settings import threads_set
 from recipe_helpers.int8 import arithmetic
-from recipe_helpers.int8.fast_path import calls, kernels
+from recipe_helpers.int8.fast_path import plans, rows
 from recipe_helpers.int8.linear import Int8Linear
 from recipe_helpers.under_the_hood.float_lstm import FusedFloatLSTM
 
@@ -100,14 +100,14 @@ def test_wide_layers(width, same_tanh, monkeypatch):
 def test_widened_recurrent_weights(batch, sizes, options, same_tanh, monkeypatch):
     """Few rows and enough steps: int16 copies of W_hh, made or not, give the reference's bits."""
     fast, plain = int8_pair(*sizes, bidirectional=True, **options)
-    data, decisions, original = random(6, batch, sizes[0]), [], calls._widened
+    data, decisions, original = random(6, batch, sizes[0]), [], plans._widened
 
     def watched(*arguments):
         decisions.append(original(*arguments))
         return decisions[-1]
 
-    monkeypatch.setattr(calls, "_widened", watched)
-    calls._spare_plans.cache_clear()
+    monkeypatch.setattr(plans, "_widened", watched)
+    plans.spare_plans.cache_clear()
     with threads_set(1):
         assert_same_bits(fast(data), plain(data))
         assert_same_bits(fast(data[:3]), plain(data[:3]))
@@ -155,12 +155,12 @@ def test_tanh_is_accurate_far_below_a_quantization_step():
     x = np.concatenate([np.linspace(-12, 12, 200_001), np.geomspace(1e-30, 1e-2, 1001)])
     x = x.astype(np.float32)
     y = x.copy()
-    kernels.tanh(y.ctypes.data, len(y))
+    rows.tanh(y.ctypes.data, len(y))
     exact = np.tanh(x.astype(np.float64))
     assert np.abs(y - exact).max() < 4e-7
     assert (np.abs(y - exact) / np.maximum(np.abs(exact), 1e-31))[x != 0].max() < 1e-6
     special = np.array([np.nan, np.inf, -np.inf, 0.0], np.float32)
-    kernels.tanh(special.ctypes.data, 4)
+    rows.tanh(special.ctypes.data, 4)
     assert np.isnan(special[0])
     assert special[1:].tolist() == pytest.approx([1, -1, 0], abs=4e-7)
 

@@ -1,12 +1,9 @@
-"""The manners of the fast path: buffers, threads, new weights, life without numba."""
+"""The manners of the fast path: buffers, threads, new weights."""
 
 import copy
 import io
-import os
 import pickle
-import subprocess
 import sys
-import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -14,14 +11,14 @@ import pytest
 import torch
 
 from recipe_helpers.common.settings import threads_set
-from recipe_helpers.int8.fast_path import calls, kernels
+from recipe_helpers.int8.fast_path import calls, plans, task
 
 from .fast_path import (
-    ROOT,
     assert_same_bits,
     flat,
     int8_pair,
     random,
+    run_python,
 )
 
 # --- buffers -------------------------------------------------------------------------------------
@@ -29,7 +26,7 @@ from .fast_path import (
 
 def test_nothing_is_written_between_the_working_buffers(monkeypatch, eager_threads):
     """Gaps between all working buffers keep their bytes, at odd sizes and on several threads."""
-    plans, gap = [], 512
+    made, gap = [], 512
 
     def spread(sizes):
         ends = [0]
@@ -40,20 +37,20 @@ def test_nothing_is_written_between_the_working_buffers(monkeypatch, eager_threa
     def watched(self, *arguments):
         original(self, *arguments)
         self.room[:] = 0x5A
-        plans.append(self)
+        made.append(self)
 
-    original = calls._Plan.__init__
-    monkeypatch.setattr(calls, "_ends", spread)
-    monkeypatch.setattr(calls._Plan, "__init__", watched)
+    original = plans.Plan.__init__
+    monkeypatch.setattr(plans, "ends_of", spread)
+    monkeypatch.setattr(plans.Plan, "__init__", watched)
     for threads in (1, 2):
         for sizes, options in [((1, 1), {}), ((3, 17), {"proj_size": 5}), ((33, 31), {})]:
             fast, _ = int8_pair(*sizes, bidirectional=True, **options)
             with threads_set(threads):
                 fast(random(9, 3, sizes[0]))
-    assert len(plans) == 12
-    for plan in plans:
+    assert len(made) == 12
+    for plan in made:
         base = plan.room.ctypes.data
-        starts = plan.task[kernels.Task._fields.index("padded_ih_at") :].tolist()
+        starts = plan.task[task.Task._fields.index("padded_ih_at") :].tolist()
         for after in [*starts[1:], starts[0] + spread_end(plan, starts, gap)]:
             end = after - base
             assert (plan.room[end - gap : end] == 0x5A).all()
@@ -61,7 +58,7 @@ def test_nothing_is_written_between_the_working_buffers(monkeypatch, eager_threa
 
 def spread_end(plan, starts, gap):
     """Where the last gap ends, counted from the first buffer: after the counters and claims."""
-    return starts[-1] - starts[0] + -(-8 * (kernels.SYNC + plan.blocks) // 64) * 64 + gap
+    return starts[-1] - starts[0] + -(-8 * (task.SYNC + plan.blocks) // 64) * 64 + gap
 
 
 GUARDED = """
@@ -107,18 +104,6 @@ GUARDED = """
     import os
     os._exit(0)
 """
-
-
-def run_python(code):
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pages are protected by mprotect")
@@ -241,64 +226,3 @@ def test_no_gradient_flows_and_inference_mode_works():
     assert [x.requires_grad for x in (output, hidden, cell)] == [False] * 3
     with torch.inference_mode():
         assert torch.equal(fast(data.detach(), state)[0], output)
-
-
-# --- with and without numba ----------------------------------------------------------------------
-
-WITHOUT = """
-    import sys, warnings
-    {damage}
-    import torch, recipe_helpers as rh
-    from recipe_helpers.int8.lstm import Int8LSTM
-    from recipe_helpers.int8 import arithmetic
-    torch.manual_seed(0)
-    lstm = Int8LSTM.from_float(torch.nn.LSTM(4, 5).eval())
-    calls = []
-    original = arithmetic.run_layer
-    arithmetic.run_layer = lambda *given: calls.append(1) or original(*given)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for _ in range(3):
-            lstm(torch.randn(3, 1, 4))
-    assert len(calls) == 3
-    for warning in caught:
-        print(warning.category.__name__, warning.message)
-"""
-
-
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        ("sys.modules['numba'] = None", 'pip install "recipe-helpers[fast]"'),
-        (
-            "import numba; numba.njit = lambda *a, **k: 1 / 0",
-            "numba cannot compile here (ZeroDivisionError",
-        ),
-    ],
-    ids=["no numba", "numba cannot compile"],
-)
-def test_the_reference_takes_over_and_says_so_once(damage, sentence):
-    done = run_python(WITHOUT.format(damage=damage))
-    assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    assert line.startswith("FastPathWarning ")
-    assert sentence in line
-
-
-def test_numba_is_imported_when_it_is_needed_and_compiled_code_is_found_again():
-    done = run_python(
-        """
-        import sys, warnings
-        warnings.simplefilter("error")
-        import torch, recipe_helpers as rh
-        from recipe_helpers.int8.lstm import Int8LSTM
-        lstm = Int8LSTM.from_float(torch.nn.LSTM(4, 5).eval())
-        print("numba" in sys.modules)
-        lstm(torch.randn(3, 1, 4))
-        from recipe_helpers.int8.fast_path import calls
-        from recipe_helpers.int8.fast_path import kernels
-        print("numba" in sys.modules, calls.fast_path().available)
-        print(sum(kernels.run.stats.cache_hits.values()))
-        """
-    )
-    assert (done.stdout.split(), done.stderr) == (["False", "True", "True", "1"], "")

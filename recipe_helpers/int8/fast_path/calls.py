@@ -1,101 +1,28 @@
-"""The Python side of the fast path: buffers, threads, and the way back where there is none.
+"""The Python side of the fast path: addresses in, threads, and the way back where there is none.
 
 `run_layers` and `run_linear` do what `run_layer` and `run_linear` in `arithmetic.py` do, in equal
-integers; `kernels.py` holds the compiled code.
+integers, with the compiled code of `kernels`.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import struct
-import time
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ...common.tables import Shown, Table
 from .. import arithmetic
 from ..arithmetic import DEFAULT, Int8Weight, Scheme, State
+from .plans import ARITHMETIC, CHUNK_ROWS, LANES, Plan, ends_of, padded_depth, spare_plans
+from .ready import compiled
 
-# Below this many multiply-adds in a layer, and in one step, a second thread costs more than it
-# brings: handing the work over takes some 20 µs, and meeting after each step 1 µs.
-_WORTH_A_THREAD = 4_000_000
-_WORTH_A_SHARE = 60_000
-_BLOCKS_PER_THREAD = 4
-_CHUNK_ROWS = 64  # rows of input that one pass over W_ih serves
-_LANES, _COLUMNS = 16, 4  # as in kernels.py
-# W_hh is widened to int16 where the copy, of two bytes a weight, stays in a core's second cache
-# beside the rest, and where the steps repay it.
-_WIDENED_WEIGHTS = 1 << 17
-_WIDENED_STEPS = 4
-_KEPT_BYTES = 1 << 20  # working buffers up to this size are kept for the next call
 _ADDRESSES = struct.Struct("@14q")  # the part of a Task that differs from call to call
-ARITHMETIC = ("float", "weights", "integer")  # the kinds of kernels.py
-
-
-class FastPathWarning(UserWarning):
-    """The compiled fast path is not to be had; the reference in plain torch runs instead."""
-
-
-@dataclass(frozen=True)
-class FastPath(Shown):
-    """Whether `rh.Int8LSTM` runs compiled code, and what getting it ready has cost.
-
-    Attributes:
-        available: Whether it does.
-        reason: Why not, and what to do about it; empty if it does.
-        ready_s: Seconds spent on importing numba and on compiling, or on loading what an earlier
-            process has compiled.
-    """
-
-    available: bool
-    reason: str
-    ready_s: float
-
-    def table(self) -> Table:
-        """One row."""
-        state = "compiled" if self.available else "reference in plain torch"
-        row = [state, f"{self.ready_s:.1f} s"]
-        return Table(["Int8LSTM runs", "made ready in"], [row], note=self.reason)
-
-
-@functools.cache
-def fast_path() -> FastPath:
-    """Make the fast path ready, if it is not yet, and say how that went."""
-    start = time.perf_counter()
-    try:
-        from . import kernels  # noqa: F401
-
-        reason = ""
-    except ImportError as error:
-        reason = (
-            f"{error}: the plain reference runs, more slowly; for the compiled fast path "
-            'call pip install "recipe-helpers[fast]".'
-        )
-    except Exception as error:  # whatever a compiler can meet on a machine we have not seen
-        reason = f"numba cannot compile here ({type(error).__name__}: {error}); the reference runs."
-    return FastPath(not reason, reason, time.perf_counter() - start)
-
-
-@functools.cache
-def compiled() -> ModuleType | None:
-    """The compiled code, or None after having said once, in a FastPathWarning, why not."""
-    state = fast_path()
-    if not state.available:
-        warnings.warn(state.reason, FastPathWarning, stacklevel=2)
-        return None
-    from . import kernels
-
-    return kernels
 
 
 def _plain(*tensors: Tensor) -> bool:
@@ -180,8 +107,8 @@ def run_layers(
             data = x.new_empty(*x.shape[:-1], directions * outputs)
         addresses, keep = _addresses(tensors, suffix)
         key = (kind, most, batch_sizes, x.shape[-1], hidden, outputs, reverse, directions, allowed)
-        spare = _spare_plans(key)
-        plan = spare.pop() if spare else _Plan(*key)
+        spare = spare_plans(key)
+        plan = spare.pop() if spare else Plan(*key)
         at_h, at_c = 4 * index * batch * outputs, 4 * index * batch * hidden
         _ADDRESSES.pack_into(
             plan.task.data, 0, x.data_ptr(), data.data_ptr() + 4 * reverse * outputs,
@@ -195,48 +122,6 @@ def run_layers(
         else:
             _share(kernels, plan, (x, data, h, c, state, keep))
     return data, (h, c)
-
-
-class _Plan:
-    """The part of a `Task` that follows from the sizes, and its working buffers.
-
-    One call at a time uses a plan, and gives it back; helpers may come late, hence a plan for
-    several threads serves once.
-    """
-
-    def __init__(
-        self, kind: int, most: int, batch_sizes: tuple[int, ...], inputs: int, hidden: int,
-        outputs: int, reverse: int, directions: int, allowed: int,
-    ) -> None:  # fmt: skip
-        kernels = compiled()
-        self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
-        steps, batch = len(batch_sizes), batch_sizes[0]
-        chunk = min(steps, max(1, _CHUNK_ROWS // batch))
-        work = 4 * hidden * (inputs + outputs) * int(self.first[-1])
-        self.threads = _threads(allowed, work, work // steps)
-        self.blocks = (
-            1 if self.threads == 1 else min(self.threads * _BLOCKS_PER_THREAD, -(-hidden // 4))
-        )
-        widened = self.threads == 1 and _widened(kind, steps, batch, 4 * hidden * outputs)
-        rows = chunk * batch
-        ends = _ends(_sizes(kind, inputs, outputs, hidden, rows, batch, self.blocks, widened))
-        self.room = torch.empty(ends[-1] + 64, dtype=torch.int8, device="cpu").numpy()
-        start = -(-self.room.ctypes.data // 64) * 64
-        self.task = np.array(
-            [0] * 14 + [
-                kind, most, steps, batch, inputs, hidden, outputs, outputs != hidden, reverse,
-                chunk, self.blocks, widened, directions * outputs, kernels.product.address,
-                self.first.ctypes.data, *(start + end for end in ends[:-1]),
-            ], np.int64,
-        )  # fmt: skip
-        self.task_at = self.task.ctypes.data
-        self.small = ends[-1] < _KEPT_BYTES
-
-
-@functools.lru_cache(maxsize=64)
-def _spare_plans(key: tuple[Any, ...]) -> list[_Plan]:
-    """Plans for these sizes that no call is using; popping and appending are atomic."""
-    return []
 
 
 @functools.cache
@@ -275,8 +160,8 @@ def run_linear(
     data, values = data.contiguous(), weight.values.contiguous()
     bias = None if bias is None else bias.contiguous()
     y = data.new_empty(rows, outputs)
-    depth, held = _depth(inputs), min(rows, _CHUNK_ROWS)
-    ends = _ends((outputs * _LANES * (inputs < _LANES), 2 * held * depth, 4 * held))
+    depth, held = padded_depth(inputs), min(rows, CHUNK_ROWS)
+    ends = ends_of((outputs * LANES * (inputs < LANES), 2 * held * depth, 4 * held))
     room = data.new_empty(ends[-1], dtype=torch.int8)
     start = room.data_ptr()
     kernels.linear(
@@ -285,53 +170,6 @@ def run_linear(
         y.data_ptr(), *[start + end for end in ends[:-1]],
     )  # fmt: skip
     return y
-
-
-def _depth(width: int) -> int:
-    return -(-width // _LANES) * _LANES
-
-
-def _sizes(
-    kind: int, inputs: int, outputs: int, hidden: int, rows: int, batch: int, blocks: int,
-    widened: bool,
-) -> tuple[int, ...]:  # fmt: skip
-    """Bytes of the working buffers in the order of `Task`; `rows` of input share a product."""
-    row = _LANES * (4 if ARITHMETIC[kind] == "float" else 1)
-    element = 2 if ARITHMETIC[kind] == "integer" else 4
-    projected = outputs != hidden
-    return (
-        4 * hidden * row * (inputs < _LANES),
-        8 * hidden * max(outputs, _LANES) if widened else 4 * hidden * row * (outputs < _LANES),
-        outputs * row * (projected and hidden < _LANES),
-        rows * _depth(inputs) * element,
-        4 * rows,
-        batch * _depth(outputs) * element,
-        4 * batch,
-        batch * _depth(hidden) * element * projected,
-        4 * batch * projected,
-        4 * batch * hidden * projected,
-        16 * rows * hidden,
-        16 * batch * hidden,
-        8 * (16 + blocks),
-    )
-
-
-def _widened(kind: int, steps: int, batch: int, weights: int) -> bool:
-    """Whether one thread widens a W_hh of so many weights first."""
-    few = batch < _COLUMNS  # more rows of activations share the sign extension
-    fits = weights <= _WIDENED_WEIGHTS and steps >= _WIDENED_STEPS
-    return ARITHMETIC[kind] == "integer" and few and fits
-
-
-def _ends(sizes: Iterable[int]) -> tuple[int, ...]:
-    """Where parts of these sizes begin if each lies on cache lines of its own."""
-    return tuple(itertools.accumulate((-(-size // 64) * 64 for size in sizes), initial=0))
-
-
-def _threads(allowed: int, work: int, work_per_step: int) -> int:
-    if allowed == 1 or work < _WORTH_A_THREAD:
-        return 1
-    return max(1, min(allowed, work_per_step // _WORTH_A_SHARE))
 
 
 @functools.cache
@@ -346,7 +184,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
-def _share(kernels: ModuleType, plan: _Plan, keep: tuple[Any, ...]) -> None:
+def _share(kernels: ModuleType, plan: Plan, keep: tuple[Any, ...]) -> None:
     """Run a layer here and on helpers, each beginning with its own share of the blocks.
 
     A helper that comes late finds the layer done; it holds the buffers until then.
@@ -361,5 +199,5 @@ def _share(kernels: ModuleType, plan: _Plan, keep: tuple[Any, ...]) -> None:
     kernels.run(plan.task_at, 0, own)
 
 
-def _help(run: Any, plan: _Plan, start: int, own: int, keep: tuple[Any, ...]) -> None:
+def _help(run: Any, plan: Plan, start: int, own: int, keep: tuple[Any, ...]) -> None:
     run(plan.task_at, start, own)

@@ -1,0 +1,164 @@
+"""What happens to a row of numbers: quantize it, rescale its sums, put it through tanh.
+
+The arithmetic is that of `arithmetic.py`, operation by operation, so that equal floats give equal
+integers. A quantized row has the layout that the tiles read:
+
+    width 35:   [0 ........ 15][16 ....... 31][0 0 ... 0 32 33 34]
+                 whole vectors                 zeros, then the rest
+
+The last vector of weights begins LANES before the end of its row and so overlaps the one before:
+the zeros cancel what it reads twice, and nothing is read beyond the end.
+"""
+
+# The types of compiled functions stand in their decorators, where numba reads them.
+# ruff: noqa: ANN001, ANN201, ANN202
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba import types
+
+from .compiling import INT64, compiled, inner
+from .intrinsics import at_address, bits_of, from_bits
+from .tiles import INTEGER, LANES, WEIGHT_ONLY
+
+# tanh(x) ≈ x · P(x²) / Q(x²), the rational approximation that Eigen and XLA use; beyond CLAMP it
+# is 1 in float32. The error is at most 4e-7, a hundredth of a step of 16-bit quantization.
+_CLAMP = np.float32(7.90531110763549805)
+
+
+_P = tuple(map(np.float32, (
+    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
+    1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03,
+)))  # fmt: skip
+
+
+_Q = tuple(map(np.float32, (
+    1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03,
+)))  # fmt: skip
+
+
+_P0, _P1, _P2, _P3, _P4, _P5, _P6 = _P
+
+
+_Q0, _Q1, _Q2, _Q3 = _Q
+
+
+HALF, ONE, _ZERO, _NAN = map(np.float32, (0.5, 1, 0, np.nan))
+
+
+_SMALLEST = np.finfo(np.float32).tiny
+
+
+_INFINITY_BITS = np.int32(0x7F800000)
+
+
+_WITHOUT_SIGN = np.int32(0x7FFFFFFF)
+
+
+@compiled(types.void(INT64, INT64))
+def tanh(at, count):
+    """Tanh in place; NaN stays NaN since it passes both comparisons."""
+    values = numba.carray(at_address(at), count, np.float32)
+    for j in range(count):
+        x = values[j]
+        x = _CLAMP if x > _CLAMP else x
+        x = -_CLAMP if x < -_CLAMP else x
+        square = x * x
+        p = ((((((_P0 * square + _P1) * square + _P2) * square + _P3) * square + _P4)
+              * square + _P5) * square + _P6)  # fmt: skip
+        q = ((_Q0 * square + _Q1) * square + _Q2) * square + _Q3
+        values[j] = x * p / q
+
+
+@inner(types.float32(INT64, INT64, INT64, INT64, INT64))
+def _quantize_row(kind, most, row_at, width, out_at):
+    """Quantize one row into the layout that the tiles read; returns its scale (1 for floats)."""
+    row = numba.carray(at_address(row_at), width, np.float32)
+    rest = width % LANES
+    gap = LANES - rest if rest else 0  # zeros that stand before the last, overlapping vector
+    body = width - rest
+    if kind != INTEGER:
+        plain = numba.carray(at_address(out_at), width + gap, np.float32)
+        for k in range(body):
+            plain[k] = row[k]
+        for k in range(body, body + gap):
+            plain[k] = _ZERO
+        for k in range(body, width):
+            plain[k + gap] = row[k]
+        return ONE
+    out = numba.carray(at_address(out_at), width + gap, np.int16)
+    peak_bits = np.int32(0)
+    for k in range(width):
+        peak_bits = max(peak_bits, bits_of(row[k]) & _WITHOUT_SIGN)
+    if peak_bits >= _INFINITY_BITS:  # NaN or infinity
+        for k in range(width + gap):
+            out[k] = 0
+        return _NAN
+    scale = max(from_bits(peak_bits) / np.float32(most), _SMALLEST)
+    inverse = ONE / scale
+    for k in range(body):
+        out[k] = np.int16(np.rint(row[k] * inverse))
+    for k in range(body, body + gap):
+        out[k] = 0
+    for k in range(body, width):
+        out[k + gap] = np.int16(np.rint(row[k] * inverse))
+    return scale
+
+
+@inner(types.void(INT64, INT64, INT64, INT64, INT64, types.float32))
+def rescale(kind, sums_at, count, scale_at, bias_at, x_scale):
+    """Turn sums into float32 in place: sum · (s_x · s_w) + bias, rounded once."""
+    scale = numba.carray(at_address(scale_at), count, np.float32)
+    bias = numba.carray(at_address(bias_at), count, np.float32)
+    floats = numba.carray(at_address(sums_at), count, np.float32)
+    if kind == INTEGER:
+        integers = numba.carray(at_address(sums_at), count, np.int32)
+        if bias_at:
+            for j in range(count):
+                exact = np.float64(integers[j]) * np.float64(x_scale * scale[j])
+                floats[j] = np.float32(exact + np.float64(bias[j]))
+        else:
+            for j in range(count):
+                exact = np.float64(integers[j]) * np.float64(x_scale * scale[j])
+                floats[j] = np.float32(exact)
+        return
+    if kind == WEIGHT_ONLY:
+        for j in range(count):
+            floats[j] *= scale[j]
+    if bias_at:
+        for j in range(count):
+            floats[j] += bias[j]
+
+
+@inner(types.void(INT64, INT64, INT64))
+def copy_floats(from_at, to_at, count):
+    """Copy float32 values."""
+    source = numba.carray(at_address(from_at), count, np.float32)
+    out = numba.carray(at_address(to_at), count, np.float32)
+    for j in range(count):
+        out[j] = source[j]
+
+
+@inner(types.void(INT64, INT64))
+def clear_floats(at, count):
+    """Set float32 values to zero."""
+    values = numba.carray(at_address(at), count, np.float32)
+    for j in range(count):
+        values[j] = _ZERO
+
+
+@inner(INT64(INT64))
+def padded_depth(width):
+    """A row length rounded up to LANES."""
+    return (width + LANES - 1) // LANES * LANES
+
+
+@inner(types.void(*[INT64] * 7))
+def quantize_rows(kind, most, x_at, width, rows, q_at, s_at):
+    """Quantize rows of `width` floats; their scales go to `s_at`."""
+    scale = numba.carray(at_address(s_at), rows, np.float32)
+    q_step = padded_depth(width) * (2 if kind == INTEGER else 4)
+    for r in range(rows):
+        scale[r] = _quantize_row(kind, most, x_at + 4 * r * width, width, q_at + r * q_step)
