@@ -11,19 +11,23 @@ notebooks themselves, clean for a commit.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
+import signal
 import sys
 import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 from tqdm import tqdm
 
 TEMPLATES = Path(__file__).parent
 TEMPLATE = "recipe_page"
 CELL_TIMEOUT_S = 300
+DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
@@ -32,12 +36,37 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
         notebook,
         timeout=CELL_TIMEOUT_S,
         resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
     )
     code_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     with tqdm(total=code_cells, unit="cell", desc="running") as progress:
         client.on_cell_executed = lambda **_: progress.update()
-        client.execute()
+        asyncio.run(_until_interrupted(client))
+
+
+async def _until_interrupted(client: NotebookClient) -> None:
+    """Run the cells; Ctrl+C shuts the kernel down and raises KeyboardInterrupt.
+
+    The client's own answer to the signal is to kill the kernel and to fail for want of one.
+    """
+    running, loop = asyncio.current_task(), asyncio.get_running_loop()
+    interrupted = asyncio.Event()
+
+    def interrupt() -> None:
+        interrupted.set()
+        running.cancel()
+
+    def listen(**_: object) -> None:
+        with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt by itself
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+
+    client.on_notebook_start = listen
+    try:
+        await client.async_execute()
+    except (asyncio.CancelledError, DeadKernelError):
+        if interrupted.is_set():
+            raise KeyboardInterrupt from None
+        raise
 
 
 def summary(notebook: nbformat.NotebookNode) -> str:
@@ -76,7 +105,7 @@ def report(notebook: nbformat.NotebookNode, name: str, output: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 1 where a cell raised."""
+    """Run from the command line; 1 where a cell raised, 130 after Ctrl+C."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -91,7 +120,10 @@ def main(arguments: list[str] | None = None) -> int:
             execute(notebook, path.parent)
         except CellExecutionError as error:
             print(f"{path}: a cell failed.\n{error}", file=sys.stderr)
-            return 1
+            return FAILED
+        except KeyboardInterrupt:
+            print(f"\n{path}: interrupted; nothing was written.", file=sys.stderr)
+            return INTERRUPTED
         elapsed_s = time.perf_counter() - started
         if chosen.store:
             store(notebook, path)
@@ -100,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
             page = report(notebook, path.stem, chosen.output)
             print(summary(notebook))
             print(f"\nRan in {elapsed_s:.0f} s. Read the whole report: {page}")
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":
