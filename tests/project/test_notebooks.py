@@ -65,6 +65,8 @@ IGNORED = {
     },
     "under_the_hood": {
         "rh.compare_by_hand(run)": TIES,
+        "agreement": TIES,
+        'rh.compare_by_hand(run_full, engine="qnnpack")': TIES,
         'print(f"{equal:.0%} of the engine\'s integers equal the {name} sums")': MACHINE,
         "rh.fast_path()": TIMES,
         "gains": TIMES,
