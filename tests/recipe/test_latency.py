@@ -333,3 +333,26 @@ def test_the_table_of_a_sweep():
     assert table.rows[0][:3] == ("8", "50 µs", "100 µs")
     assert table.rows[0][3].startswith("0.50 (95 %")
     assert [row[4] for row in table.rows] == [SLOWER, SLOWER, INCONCLUSIVE, FASTER, FASTER]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"backend": "plain"}, rh.Int8LSTM),
+        ({"backend": "torch.ao"}, torch.ao.nn.quantized.dynamic.LSTM),
+        ({}, torch.ao.nn.quantized.dynamic.LSTM),
+    ],
+)
+def test_a_sweep_times_the_very_models_it_speaks_of(monkeypatch, options, kind):
+    """The float model first and again as the control, the quantized one in between."""
+    timed = []
+
+    def watch(calls, budget_s):
+        timed.append([(type(call.func.lstm), tuple(call.args[0].shape)) for call in calls])
+        return tuple(Timing((1.0, 2.0, 3.0)) for _ in calls)
+
+    monkeypatch.setattr(latency, "interleave", watch)
+    rh.latency_sweep([8, 16], batch_size=3, **options)
+    for dimension, calls in zip((8, 16), timed, strict=True):
+        shape = (20, 3, dimension)
+        assert calls == [(torch.nn.LSTM, shape), (kind, shape), (torch.nn.LSTM, shape)]

@@ -69,6 +69,14 @@ def test_disagreements_are_the_images_named_differently_the_surest_first() -> No
     assert len(disagreements(FIRST, FIRST, LABELS)) == 0
 
 
+def test_right_answers_are_counted_for_the_model_that_gave_them() -> None:
+    """FP32 is right twice where INT8 is right never: no count can stand for the other."""
+    right = Says([[5.0, 0, 0], [0, 1, 0], [9, 0, 0], [0, 0, 2]]).eval()
+    wrong = Says([[0, 5.0, 0], [0, 0, 1], [9, 0, 0], [0, 2, 0]]).eval()
+    assert disagreements(right, wrong, LABELS).table().rows == [("3 of 4", "2", "0", "1")]
+    assert disagreements(wrong, right, LABELS).table().rows == [("3 of 4", "0", "2", "1")]
+
+
 def test_sequences_that_do_not_fit_are_refused() -> None:
     model = train_classifier(digits(), 4, epochs=1)
     with pytest.raises(InputError, match="reference"):

@@ -155,7 +155,7 @@ def test_the_right_models_are_timed_on_the_callers_threads_and_on_one(model_and_
     assert timed == [(nn.Linear, rh.Int8Linear, 2), (nn.Linear, rh.Int8Linear, 1)]
 
 
-@pytest.mark.parametrize(("slowdown", "told"), [(1.0, 0), (4.0, 1)])
+@pytest.mark.parametrize(("slowdown", "told"), [(1.0, 0), (1.49, 0), (1.51, 1), (4.0, 1)])
 def test_threads_that_wait_for_each_other_are_pointed_out(model_and_inputs, slowdown, told):
     def waiting(*models, threads, **options):
         found = made_up_latency(*models, threads=threads, **options)
@@ -166,7 +166,8 @@ def test_threads_that_wait_for_each_other_are_pointed_out(model_and_inputs, slow
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measurement, "compare_latency", waiting)
         found = rh.report(model, x, threads=2, min_speedup=0)
-    assert sum("4.0 times slower on 2 threads" in note for note in found.notes) == told
+    said = f"{slowdown:.1f} times slower on 2 threads"
+    assert sum(said in note for note in found.notes) == told
 
 
 def test_a_time_that_is_left_open_is_taken_again_for_longer(model_and_inputs):
@@ -305,3 +306,25 @@ def test_arguments_out_of_range_are_named(model_and_inputs, options, name):
     model, x = model_and_inputs
     with pytest.raises(rh.ArgumentError, match=name):
         rh.report(model, x, **options)
+
+
+class Second(nn.Module):
+    """Its first output is a plain copy; its second comes out of the weak decoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.weak = weak()[0]
+
+    def forward(self, x):
+        return x, {"scores": self.weak(x)}
+
+
+def test_every_output_tensor_is_judged_and_not_the_first_alone():
+    _, x = weak()
+    found = quickly(Second().eval(), x, backends=["torch.ao"], max_relative_error=0.02)
+    whole = found.candidate("torch.ao").whole
+    first, second = whole.outputs[0].tensors
+    assert first.relative == 0
+    assert whole.relative == second.relative > 0.02
+    assert second.name in whole.place
+    assert [promise.name for promise in whole.broken] == ["nearly the same output"]
