@@ -139,7 +139,7 @@ def scale_choices(choices: ScaleChoices) -> RecipeFigure:
         columns=len(choices.batches),
     )
     for axes, batch in zip(np.atleast_1d(panels), choices.batches, strict=True):
-        axes.plot(batch.fixed.numbers, color=NEUTRAL_COLOR, label="FP32")
+        axes.plot(batch.fixed.numbers, color=FP32_COLOR, label="FP32")
         axes.plot(batch.fixed.restored, ".", color=INT8_COLOR, label="INT8, fixed scale")
         axes.plot(batch.dynamic.restored, "x", color=PLAIN_COLOR, label="INT8, scale at run time")
         axes.set(title=f"{batch.name} batch", xlabel="position", ylabel="value")

@@ -167,7 +167,7 @@ def test_scale_choices():
     for axes, batch in zip(figure.axes, SCALES.batches, strict=True):
         assert axes.get_title(loc="left") == f"{batch.name} batch"
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("position", "value")
-        check_line(axes, "FP32", position, batch.fixed.numbers, NEUTRAL_COLOR)
+        check_line(axes, "FP32", position, batch.fixed.numbers, FP32_COLOR)
         check_line(axes, "INT8, fixed scale", position, batch.fixed.restored, INT8_COLOR)
         check_line(axes, "INT8, scale at run time", position, batch.dynamic.restored, PLAIN_COLOR)
         assert f"The {batch.name} batch: mean error {batch.fixed.relative:.0%} with the fix" in (
@@ -177,7 +177,7 @@ def test_scale_choices():
     check_legend(
         figure,
         **{
-            "FP32": NEUTRAL_COLOR,
+            "FP32": FP32_COLOR,
             "INT8, fixed scale": INT8_COLOR,
             "INT8, scale at run time": PLAIN_COLOR,
         },
