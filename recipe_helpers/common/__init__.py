@@ -3,5 +3,5 @@
 `errors` and `checks` refuse bad input in one sentence; `settings` changes PyTorch's global
 settings for a while and puts them back; `tables` is how results show themselves, `intervals` how
 surely a mean is known; `progress` says how far a long piece of work is; `files` writes a file as
-a whole or not at all.
+a whole or not at all; `plots` is what all figures have in common.
 """

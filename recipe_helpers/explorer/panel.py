@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import ipywidgets as widgets
 
 from ..common.errors import RecipeError
-from ..recipe.plots import RecipeFigure
+from ..common.plots import RecipeFigure
 from . import page, plots
 from .measurement import Choice, Exploration, engines, measure_choice, recipe_choice, sweep_choices
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..recipe.plots import (
+from ..common.plots import (
     FP32_COLOR,
     INT8_COLOR,
     NEUTRAL_COLOR,
     Axes,
     RecipeFigure,
+    draw_outputs,
     drawn,
     new_figure,
     width_axis,
@@ -44,7 +45,9 @@ def panel(exploration: Exploration) -> RecipeFigure:
     scale = _bars(axes[1], medians, _TIMES, "time of one call")
     _quartiles(axes[1], (latency.reference, latency.candidate), scale)
     axes[1].set_title(f"latency: {latency.speedup.median:.2f} to 1, {latency.verdict}")
-    _diagonal(axes[2], exploration.outputs)
+    before, after = zip(*exploration.outputs, strict=True)
+    draw_outputs(axes[2], before, after, markersize=4, alpha=0.7)
+    axes[2].locator_params(nbins=4)
     axes[2].set_title(f"outputs: {exploration.accuracy.relative:.2%} apart")
     figure.alt = (
         f"Two bar charts and a scatter plot for {exploration.choice}: file size, time of one call "
@@ -120,13 +123,3 @@ def _quartiles(axes: Axes, timings: Sequence[Timing], scale: float) -> None:
     for place, timing in enumerate(timings):
         low, high = timing.quartiles_us
         axes.plot([low / scale, high / scale], [place, place], color="black", linewidth=1.5)
-
-
-def _diagonal(axes: Axes, outputs: Sequence[tuple[float, float]]) -> None:
-    before, after = zip(*outputs, strict=True)
-    low, high = min(before + after), max(before + after)
-    axes.plot([low, high], [low, high], color=NEUTRAL_COLOR, linewidth=1)
-    axes.plot(before, after, ".", color=INT8_COLOR, markersize=4, alpha=0.7)
-    axes.locator_params(nbins=4)
-    axes.set_xlabel("FP32 output")
-    axes.set_ylabel("INT8 output")

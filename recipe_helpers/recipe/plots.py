@@ -1,134 +1,31 @@
-"""Every figure of the recipe: a function takes a result and returns a Figure that shows itself.
-
-Figures are made without pyplot, so nothing global changes and nothing stays open. Each carries a
-description: `figure.alt`, the alternative text of the picture in a notebook and in its HTML export.
-Other modules of figures build on `drawn` and `new_figure`.
-"""
+"""The figures of the recipe: each takes a result and returns a figure that shows itself."""
 
 from __future__ import annotations
 
-import functools
-import io
-from collections.abc import Callable
-from typing import Any, Literal, ParamSpec
-
-import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from ..common.plots import (
+    FP32_COLOR,
+    INT8_COLOR,
+    NEUTRAL_COLOR,
+    PLAIN_COLOR,
+    RecipeFigure,
+    draw_outputs,
+    draw_pair,
+    draw_ratios,
+    drawn,
+    new_figure,
+    plain_ticks,
+    width_axis,
+)
 from .accuracy import PairedOutputs, SeedErrors, StepErrors
 from .inspection import StoredWeight
 from .latency import LatencyComparison, LatencySweep
 from .rounding import ScaleChoices
 from .size import SizeSweep
 
-# Okabe and Ito's palette, which readers with any colour vision can tell apart.
-FP32_COLOR = "#0072B2"
-INT8_COLOR = "#D55E00"
-PLAIN_COLOR = "#009E73"
-NEUTRAL_COLOR = "#666666"
-COLORS = (FP32_COLOR, INT8_COLOR, PLAIN_COLOR, "#CC79A7", "#E69F00", "#56B4E9")
-
-STYLE: dict[Any, Any] = {
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "figure.facecolor": "white",
-    "font.size": 9.5,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-}
-# Setting the backend, even to what it was, would import pyplot.
-_DEFAULTS: dict[Any, Any] = {
-    key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"
-}
-_DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
-
-_RATIO_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
-
-Arguments = ParamSpec("Arguments")
-
-
-class RecipeFigure(Figure):
-    """A figure that knows its alternative text and shows itself in a notebook with it.
-
-    `title` names the figure and is the same on every machine: it is what a strict comparison of
-    notebooks sees. `alt` says what the figure shows and may quote what was measured.
-    """
-
-    title: str
-    alt: str
-
-    def png(self, dpi: float = 2 * _DPI) -> bytes:
-        """The picture, as the bytes of a PNG file."""
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=dpi)
-        return buffer.getvalue()
-
-    def __repr__(self) -> str:
-        return f"<Figure: {self.title}>"
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        width, height = (round(float(inches) * _DPI) for inches in self.get_size_inches())
-        data = {"image/png": self.png(), "text/plain": repr(self)}
-        return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
-
-
-def drawn(
-    draw: Callable[Arguments, RecipeFigure],
-) -> Callable[Arguments, RecipeFigure]:
-    """Decorate a drawing function so that it draws in the recipe's style, whatever the reader's."""
-
-    @functools.wraps(draw)
-    def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> RecipeFigure:
-        with mpl.rc_context({**_DEFAULTS, **STYLE}):
-            return draw(*args, **kwargs)
-
-    return in_style
-
-
-def new_figure(
-    title: str,
-    *,
-    columns: int = 1,
-    rows: int = 1,
-    width: float = 7.0,
-    height: float = 3.4,
-    layout: Literal["constrained", "compressed", "tight"] | None = "constrained",
-) -> tuple[RecipeFigure, Any]:
-    """An empty figure of so many panels, and its Axes (one, or an array of them).
-
-    Args:
-        title: what the figure is, without measured numbers.
-        columns: panels side by side.
-        rows: rows of panels.
-        width: in inches.
-        height: in inches.
-        layout: Matplotlib's layout engine; None leaves the places to the caller, and is drawn
-            in half the time.
-    """
-    figure = RecipeFigure(figsize=(width, height), dpi=_DPI, layout=layout)
-    FigureCanvasAgg(figure)
-    figure.title = figure.alt = title
-    return figure, figure.subplots(rows, columns)
-
-
-def width_axis(axes: Axes, dimensions: tuple[int, ...]) -> None:
-    """Make the x axis a logarithmic one of LSTM widths, labelled at the widths measured."""
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(dimensions, [str(dimension) for dimension in dimensions])
-    axes.minorticks_off()
-    axes.tick_params(axis="x", labelrotation=60)
-    axes.set_xlabel("width of the LSTM (units)")
+_RATIO_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 @drawn
@@ -186,12 +83,13 @@ def size_sweep(sweep: SizeSweep) -> RecipeFigure:
     """Bytes against parameters, and the ratio against width."""
     figure, (lines, ratio) = new_figure("state-dict size against parameters and width", columns=2)
     parameters = np.array([point.parameters for point in sweep.points])
-    sides = (
-        ("FP32", [p.comparison.reference_bytes for p in sweep.points], FP32_COLOR, "o-"),
-        ("INT8", [p.comparison.candidate_bytes for p in sweep.points], INT8_COLOR, "s-"),
+    compared = [point.comparison for point in sweep.points]
+    draw_pair(
+        lines,
+        parameters / 1e6,
+        [comparison.reference_bytes / 1e6 for comparison in compared],
+        [comparison.candidate_bytes / 1e6 for comparison in compared],
     )
-    for label, sizes, color, marks in sides:
-        lines.plot(parameters / 1e6, np.array(sizes) / 1e6, marks, color=color, label=label)
     lines.set(title="two straight lines", xlabel="parameters (millions)", ylabel="state dict (MB)")
     lines.legend()
     ratio.plot(sweep.dimensions, sweep.ratios, "o-", color=NEUTRAL_COLOR)
@@ -240,32 +138,21 @@ def latency_sweep(sweep: LatencySweep) -> RecipeFigure:
     """Times against width, and their ratio with its interval and the crossover."""
     figure, (times, ratio) = new_figure("latency against width, with the crossover", columns=2)
     compared = [point.comparison for point in sweep.points]
-    sides = (
-        ("FP32", [c.reference.median_us for c in compared], FP32_COLOR, "o-"),
-        ("INT8", [c.candidate.median_us for c in compared], INT8_COLOR, "s-"),
+    draw_pair(
+        times,
+        sweep.dimensions,
+        [comparison.reference.median_us / 1e3 for comparison in compared],
+        [comparison.candidate.median_us / 1e3 for comparison in compared],
     )
-    for label, medians_us, color, marks in sides:
-        times.plot(sweep.dimensions, np.array(medians_us) / 1e3, marks, color=color, label=label)
     times.set(title="time of one call", yscale="log", ylabel="median time (ms)")
     times.yaxis.set_major_formatter("{x:g}")
     times.legend()
-    medians = np.array([c.speedup.median for c in compared])
-    reach = [
-        medians - [c.speedup.low for c in compared],
-        [c.speedup.high for c in compared] - medians,
-    ]
-    style: dict[str, Any] = {
-        "fmt": "o-",
-        "color": NEUTRAL_COLOR,
-        "capsize": 3,
-        "label": "median, 95 % interval",
-    }
-    ratio.errorbar(sweep.dimensions, medians, yerr=reach, **style)
+    speedups = [comparison.speedup for comparison in compared]
+    style = {"fmt": "o-", "color": NEUTRAL_COLOR, "label": "median, 95 % interval"}
+    draw_ratios(ratio, sweep.dimensions, speedups, **style)
     ratio.axhline(1, color="black", linewidth=1, linestyle="--", label="equal")
-    ratio.set(title="above 1 INT8 is faster", yscale="log", ylabel="FP32 time / INT8 time")
-    ticks = [tick for tick in _RATIO_TICKS if min(medians) / 2 < tick < max(medians) * 2]
-    ratio.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    ratio.minorticks_off()
+    ratio.set(title="above 1 INT8 is faster", ylabel="FP32 time / INT8 time")
+    plain_ticks(ratio, _RATIO_TICKS)
     for axes in (times, ratio):
         width_axis(axes, sweep.dimensions)
         if sweep.crossover is not None:
@@ -279,19 +166,16 @@ def latency_sweep(sweep: LatencySweep) -> RecipeFigure:
 def accuracy(pair: PairedOutputs, steps: StepErrors) -> RecipeFigure:
     """INT8 against FP32 element by element, and the error along the time steps."""
     figure, (scatter, along) = new_figure("INT8 against FP32, and error per time step", columns=2)
-    x, y = pair.reference.flatten(), pair.candidate.flatten()
-    ends = [float(x.min()), float(x.max())]
-    scatter.plot(ends, ends, color=NEUTRAL_COLOR, linewidth=1, label="equal")
-    scatter.plot(x, y, ".", color=INT8_COLOR, label="one output element")
-    scatter.set(title="every output element", xlabel="FP32 output", ylabel="INT8 output")
+    draw_outputs(scatter, pair.reference.flatten().tolist(), pair.candidate.flatten().tolist())
+    scatter.set_title("every output element")
     scatter.legend()
-    along.plot(np.arange(1, len(steps.relatives) + 1), np.array(steps.relatives) * 100, "o-")
-    along.lines[0].set_color(INT8_COLOR)
+    percent = np.array(steps.relatives) * 100
+    along.plot(np.arange(1, len(percent) + 1), percent, "o-", color=INT8_COLOR)
     along.set(title="error along the sequence", xlabel="time step", ylabel="relative error (%)")
     along.set_ylim(bottom=0)
     figure.alt = (
-        f"Left: {x.numel()} INT8 outputs against FP32, close to the diagonal. Right: the relative "
-        f"error is {steps.first_half:.2%} over the first half of the steps and "
+        f"Left: {pair.reference.numel()} INT8 outputs against FP32, close to the diagonal. Right: "
+        f"the relative error is {steps.first_half:.2%} over the first half of the steps and "
         f"{steps.second_half:.2%} over the second."
     )
     return figure

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..recipe.accuracy import StepErrors
-from ..recipe.plots import (
+from ..common.plots import (
     COLORS,
     FP32_COLOR,
     INT8_COLOR,
@@ -18,6 +17,7 @@ from ..recipe.plots import (
     drawn,
     new_figure,
 )
+from ..recipe.accuracy import StepErrors
 from .classification import DigitStudy, Disagreements
 from .fragility import APART, FP32, PER_CHANNEL, PER_TENSOR, PLAIN, RESCALED, Cliff
 from .rounded_parts import error_by_position

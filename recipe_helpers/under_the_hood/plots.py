@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..recipe.plots import (
+from ..common.plots import (
     COLORS,
     FP32_COLOR,
     INT8_COLOR,
@@ -15,16 +15,18 @@ from ..recipe.plots import (
     PLAIN_COLOR,
     Axes,
     RecipeFigure,
+    draw_ratios,
     drawn,
     new_figure,
+    plain_ticks,
     width_axis,
 )
-from .causes_of_speed import CAUSES as GAINS_FROM
-from .causes_of_speed import Gains
+from .causes_of_speed import CAUSES as GAINS_FROM, Gains
 from .saturation import INT16_MAX, INT16_MIN, pair_sums
 from .schemes import CASES, ChoiceErrors
 
 _SHOWN_PAIRS = 4000
+_FACTOR_TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50)
 _PERCENT_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 _TIMES = (
     ("torch FP32", "torch_fp32", FP32_COLOR, "o-"),
@@ -81,10 +83,7 @@ def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
         axes.sharey(panels[0])
         _draw_options(axes, question)
     panels[0].set(yscale="log", ylabel="relative error (%)")
-    low, high = panels[0].get_ylim()
-    ticks = [tick for tick in _PERCENT_TICKS if low <= tick <= high]
-    panels[0].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    panels[0].minorticks_off()
+    plain_ticks(panels[0], _PERCENT_TICKS)
     for axes in panels[1:]:
         axes.tick_params(axis="y", labelleft=False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -129,18 +128,10 @@ def gains(found: Gains) -> RecipeFigure:
     times.yaxis.set_major_formatter("{x:g}")
     for cause, (color, mark) in zip(GAINS_FROM, _CAUSE_MARKS, strict=True):
         ratios = [point.factors[cause] for point in found.points]
-        medians = np.array([ratio.median for ratio in ratios])
-        reach = [medians - [r.low for r in ratios], [r.high for r in ratios] - medians]
-        factors.errorbar(
-            found.dimensions, medians, yerr=reach, fmt=mark, color=color, capsize=3, label=cause
-        )
+        draw_ratios(factors, found.dimensions, ratios, fmt=mark, color=color, label=cause)
     factors.axhline(1, color="black", linewidth=1, linestyle="--")
-    factors.set(title="what the gain over FP32 is made of", yscale="log")
-    factors.set_ylabel("times as fast")
-    low, high = factors.get_ylim()
-    ticks = [tick for tick in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= tick <= high]
-    factors.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    factors.minorticks_off()
+    factors.set(title="what the gain over FP32 is made of", ylabel="times as fast")
+    plain_ticks(factors, _FACTOR_TICKS)
     for axes in (times, factors):
         width_axis(axes, found.dimensions)
         axes.legend()

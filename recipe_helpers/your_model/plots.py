@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ..common.plots import COLORS, NEUTRAL_COLOR, Axes, RecipeFigure, drawn, new_figure
 from ..common.tables import in_threads
-from ..recipe.plots import COLORS, NEUTRAL_COLOR, Axes, RecipeFigure, drawn, new_figure
 from .candidates import Candidate, Measured
 from .findings import Findings
 

@@ -16,14 +16,13 @@ from matplotlib.colors import same_color, to_rgba
 from matplotlib.container import ErrorbarContainer
 
 import recipe_helpers as rh
+from recipe_helpers.common.plots import COLORS, FP32_COLOR, INT8_COLOR, PLAIN_COLOR
 from recipe_helpers.explorer import plots as explorer
 from recipe_helpers.explorer.measurement import Choice, measure_choice
 from recipe_helpers.recipe import plots as recipe
 from recipe_helpers.recipe.accuracy import StepErrors
-from recipe_helpers.recipe.plots import COLORS, FP32_COLOR, INT8_COLOR, PLAIN_COLOR
 from recipe_helpers.recipe.timing import Timing
-from recipe_helpers.trained_models import fragility
-from recipe_helpers.trained_models import plots as trained_models
+from recipe_helpers.trained_models import fragility, plots as trained_models
 from recipe_helpers.trained_models.classification import disagreements
 from recipe_helpers.trained_models.fragility import Cliff
 from recipe_helpers.under_the_hood import plots as under_the_hood

@@ -76,7 +76,8 @@ def test_no_module_and_no_function_is_too_long():
     assert len(sources) > 20
     for path in sources:
         text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 365, path
+        most = 300 if path.is_relative_to(ROOT / "recipe_helpers") else 365
+        assert len(text.splitlines()) <= most, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 described = len((ast.get_docstring(node) or "").splitlines())

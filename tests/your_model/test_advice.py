@@ -1,8 +1,7 @@
 """Which conversion the report recommends, and which it calls the nearest."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import nn
 
 from recipe_helpers.your_model.advice import decide

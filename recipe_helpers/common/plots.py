@@ -1,0 +1,168 @@
+"""What all figures have in common: their colours, their style, and how they show themselves.
+
+Figures are made without pyplot, so nothing global changes and nothing stays open. Each carries a
+description: `figure.alt`, the alternative text of the picture in a notebook and in its HTML export.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, ParamSpec, Protocol
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which readers with any colour vision can tell apart.
+FP32_COLOR = "#0072B2"
+INT8_COLOR = "#D55E00"
+PLAIN_COLOR = "#009E73"
+NEUTRAL_COLOR = "#666666"
+COLORS = (FP32_COLOR, INT8_COLOR, PLAIN_COLOR, "#CC79A7", "#E69F00", "#56B4E9")
+
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "figure.facecolor": "white",
+    "font.size": 9.5,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+}
+# Setting the backend, even to what it was, would import pyplot.
+_DEFAULTS: dict[Any, Any] = {
+    key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"
+}
+_DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
+
+
+Arguments = ParamSpec("Arguments")
+
+
+class Interval(Protocol):
+    """A median and its interval, as `recipe.timing.Ratio` has them."""
+
+    @property
+    def median(self) -> float:
+        """The value in the middle."""
+
+    @property
+    def low(self) -> float:
+        """The lower end."""
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+
+
+class RecipeFigure(Figure):
+    """A figure that knows its alternative text and shows itself in a notebook with it.
+
+    `title` names the figure and is the same on every machine: it is what a strict comparison of
+    notebooks sees. `alt` says what the figure shows and may quote what was measured.
+    """
+
+    title: str
+    alt: str
+
+    def png(self, dpi: float = 2 * _DPI) -> bytes:
+        """The picture, as the bytes of a PNG file."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=dpi)
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        return f"<Figure: {self.title}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        width, height = (round(float(inches) * _DPI) for inches in self.get_size_inches())
+        data = {"image/png": self.png(), "text/plain": repr(self)}
+        return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
+
+
+def drawn(
+    draw: Callable[Arguments, RecipeFigure],
+) -> Callable[Arguments, RecipeFigure]:
+    """Decorate a drawing function so that it draws in the recipe's style, whatever the reader's."""
+
+    @functools.wraps(draw)
+    def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> RecipeFigure:
+        with mpl.rc_context({**_DEFAULTS, **STYLE}):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def new_figure(
+    title: str,
+    *,
+    columns: int = 1,
+    rows: int = 1,
+    width: float = 7.0,
+    height: float = 3.4,
+    layout: Literal["constrained", "compressed", "tight"] | None = "constrained",
+) -> tuple[RecipeFigure, Any]:
+    """An empty figure of so many panels, and its Axes (one, or an array of them).
+
+    Args:
+        title: what the figure is, without measured numbers.
+        columns: panels side by side.
+        rows: rows of panels.
+        width: in inches.
+        height: in inches.
+        layout: Matplotlib's layout engine; None leaves the places to the caller, and is drawn
+            in half the time.
+    """
+    figure = RecipeFigure(figsize=(width, height), dpi=_DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    figure.title = figure.alt = title
+    return figure, figure.subplots(rows, columns)
+
+
+def width_axis(axes: Axes, dimensions: tuple[int, ...]) -> None:
+    """Make the x axis a logarithmic one of LSTM widths, labelled at the widths measured."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(dimensions, [str(dimension) for dimension in dimensions])
+    axes.minorticks_off()
+    axes.tick_params(axis="x", labelrotation=60)
+    axes.set_xlabel("width of the LSTM (units)")
+
+
+def draw_pair(axes: Axes, x: Any, fp32: Any, int8: Any) -> None:
+    """The same quantity of both models against `x`, each in its own colour and with its mark."""
+    axes.plot(x, fp32, "o-", color=FP32_COLOR, label="FP32")
+    axes.plot(x, int8, "s-", color=INT8_COLOR, label="INT8")
+
+
+def draw_ratios(axes: Axes, x: Any, ratios: Sequence[Interval], **style: Any) -> None:
+    """Medians with their 95 % intervals on a logarithmic axis, and a line where both are equal."""
+    medians = [ratio.median for ratio in ratios]
+    below = [ratio.median - ratio.low for ratio in ratios]
+    above = [ratio.high - ratio.median for ratio in ratios]
+    axes.errorbar(x, medians, yerr=[below, above], capsize=3, **style)
+    axes.set_yscale("log")
+
+
+def draw_outputs(axes: Axes, before: Any, after: Any, **style: Any) -> None:
+    """INT8 outputs against FP32 ones, and the diagonal on which nothing has changed."""
+    ends = [min(*before, *after), max(*before, *after)]
+    axes.plot(ends, ends, color=NEUTRAL_COLOR, linewidth=1, label="equal")
+    axes.plot(before, after, ".", color=INT8_COLOR, label="one output element", **style)
+    axes.set(xlabel="FP32 output", ylabel="INT8 output")
+
+
+def plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
+    """Those of these ticks that lie within the y axis, as plain numbers."""
+    low, high = axes.get_ylim()
+    within = [tick for tick in ticks if low <= tick <= high]
+    axes.set_yticks(within, [f"{tick:g}" for tick in within])
+    axes.minorticks_off()
