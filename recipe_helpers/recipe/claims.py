@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..common.tables import Shown, Table
 
-HOLDS, IN_PART, FAILS, ELSEWHERE, OPEN = "holds", "in part", "fails", "elsewhere", "not measured"
+HOLDS, IN_PART, FAILS = "holds", "in part", "fails"
+INCONCLUSIVE, ELSEWHERE, OPEN = "inconclusive", "elsewhere", "not measured"
 
 CLAIMS = {
     "C1": "quantizing is scaling and rounding",
@@ -36,7 +37,7 @@ class Finding(Shown):
 
     claim: str  # "C1" ... "C18"
     measured: str
-    verdict: str  # HOLDS, IN_PART, FAILS, ELSEWHERE or OPEN
+    verdict: str  # HOLDS, IN_PART, FAILS, INCONCLUSIVE, ELSEWHERE or OPEN
     reason: str = ""  # said where the claim does not simply hold
 
     def row(self) -> tuple[str, ...]:

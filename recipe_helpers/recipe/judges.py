@@ -11,14 +11,14 @@ import torch
 from ..common.intervals import Interval
 from ..common.tables import in_bytes
 from .accuracy import OutputComparison
-from .claims import ELSEWHERE, FAILS, HOLDS, IN_PART, Finding
+from .claims import ELSEWHERE, FAILS, HOLDS, IN_PART, INCONCLUSIVE, Finding
 from .costs import StepCosts
 from .inspection import Conversion, StoredWeight
 from .latency import LatencyComparison, LatencySweep
 from .operators import OperatorCounts
 from .rounding import ActivationStep, Rounding, ScaleChoices
 from .size import SizeComparison, SizeSweep
-from .timing import FASTER, INCONCLUSIVE
+from .timing import FASTER
 
 BALLPARK = 0.05  # mean |difference| / mean |output| that still counts as "the same ballpark"
 NOTICEABLE_LOSS = 0.01  # one point of accuracy, or one percent of perplexity
@@ -182,16 +182,18 @@ def fewer_bytes(single: StepCosts, batch: StepCosts) -> Finding:
     measured = _gains(single, batch)
     if single.step_speedup.low > max(1.0, batch.step_speedup.high):
         return Finding("C14", measured, HOLDS)
-    if single.step_speedup.median > max(1.0, batch.step_speedup.median):
-        return Finding("C14", measured, IN_PART, "the gain is within the noise")
-    return Finding("C14", measured, FAILS, "no more is gained where fewer bytes should matter")
+    if single.step_speedup.high < max(1.0, batch.step_speedup.low):
+        return Finding("C14", measured, FAILS, "no more is gained where fewer bytes should matter")
+    return Finding("C14", measured, INCONCLUSIVE, "the intervals overlap")
 
 
 @judges("C15")
 def faster_arithmetic(single: StepCosts, batch: StepCosts) -> Finding:
     """A gain that is left where weights are reused and arithmetic is what takes the time."""
-    holds = batch.step_speedup.low > 1
-    return _holds("C15", holds, _gains(single, batch), "no gain is left once weights are reused")
+    measured, left = _gains(single, batch), batch.step_speedup
+    if left.low <= 1 <= left.high:
+        return Finding("C15", measured, INCONCLUSIVE, "the interval holds 1, no gain at all")
+    return _holds("C15", left.low > 1, measured, "no gain is left once weights are reused")
 
 
 @judges("C16")
@@ -203,7 +205,7 @@ def simple_network_faster(latency: LatencyComparison, operators: OperatorCounts)
         f"{operators.reference_total}, and at this width operators are the cost"
     )
     if latency.verdict == INCONCLUSIVE:
-        return Finding("C16", measured, FAILS, "no difference beyond the noise")
+        return Finding("C16", measured, INCONCLUSIVE, "no difference beyond the noise")
     return _holds("C16", latency.verdict == FASTER, measured, reason)
 
 

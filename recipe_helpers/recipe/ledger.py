@@ -6,7 +6,7 @@ from typing import Any
 
 from ..common.errors import ArgumentError
 from ..common.tables import Shown, Table
-from .claims import CLAIMS, ELSEWHERE, FAILS, HEADERS, HOLDS, IN_PART, OPEN, Finding
+from .claims import CLAIMS, ELSEWHERE, FAILS, HEADERS, HOLDS, IN_PART, INCONCLUSIVE, OPEN, Finding
 from .judges import JUDGES
 
 
@@ -44,6 +44,6 @@ class Ledger(Shown):
     def table(self) -> Table:
         """All claims in their order."""
         rows = [self.findings.get(claim, Finding(claim, "", OPEN)).row() for claim in CLAIMS]
-        verdicts = (HOLDS, IN_PART, FAILS, ELSEWHERE)
+        verdicts = (HOLDS, IN_PART, FAILS, INCONCLUSIVE, ELSEWHERE)
         note = ", ".join(f"{self.count(v)} {v}" for v in verdicts if self.count(v))
         return Table(HEADERS, rows, "The claims ledger", f"Of {len(CLAIMS)} claims: {note}.")

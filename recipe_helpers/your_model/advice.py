@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
+from typing import cast
 
 from torch import nn
 
 from ..recipe.quantize import MODULES
+from ..recipe.timing import SLOWER
 from .candidates import WAYS, Candidate, Measured
-from .promises import BROKEN, CLOSE, KEEP, OPEN, SHIP, SHIP_PARTLY, Verdict
+from .promises import BROKEN, CLOSE, GAIN, KEEP, OPEN, QUICKER, SHIP, SHIP_PARTLY, SMALLER, Verdict
 
+_MUCH = 1 / 3  # of the bytes: with so much in FP32 no conversion reaches 2 to 1
 _MOST_NAMES = 8  # in a line of code that somebody copies
 
 
@@ -47,7 +50,7 @@ def _best(sound: Iterable[tuple[Candidate, Measured]]) -> tuple[Candidate, Measu
 def _shipped(decision: str, chosen: Candidate, found: Measured, code: str) -> Verdict:
     left = () if decision == SHIP else chosen.left_float
     but = f", with {_listed(left)} left FP32," if left else ""
-    what = "; ".join(promise.sentence for promise in found.promises)
+    what = "; ".join(promise.sentence for promise in found.promises if promise.sentence)
     unsure = [p.name for p in found.promises if p.state == OPEN]
     more = f" Whether it is {_listed(unsure)} could not be settled." if unsure else ""
     if chosen.failure:
@@ -66,19 +69,47 @@ def _kept_float(candidates: Sequence[Candidate]) -> Verdict:
         reasons = "; ".join(f'"{c.name}": {(c.failure or "").rstrip(".")}' for c in candidates)
         return Verdict(KEEP, None, (), (), f"No conversion works: {reasons}.", "")
     nearest = min(measured, key=lambda c: (len(c.best.broken), c.best.relative))
-    found = nearest.best
+    found = cast(Measured, nearest.best)
     broken = tuple(promise.name for promise in found.broken)
     which = f'The nearest conversion, "{nearest.name}",' if len(candidates) > 1 else "INT8"
     but = f" (with {_listed(nearest.left_float)} left FP32)" if nearest.partly else ""
     numbers = "; ".join(p.sentence for p in found.promises if p.state == BROKEN)
-    rest = "; ".join(p.sentence for p in found.promises if p.state != BROKEN)
+    rest = "; ".join(p.sentence for p in found.promises if p.state != BROKEN and p.sentence)
     reason = f"{which}{but} is not {' and not '.join(dict.fromkeys(broken))}: {numbers}."
     if CLOSE in broken and nearest.partly is None and nearest.sensitivity.worst is not None:
         worst = nearest.sensitivity.worst
         reason += f" The most sensitive module is {worst.name or 'the model itself'}."
     if rest:
         reason += f" Otherwise: {rest}."
+    if GAIN in broken or QUICKER in broken or SMALLER in broken:
+        reason += "".join(f" {sentence}" for sentence in _in_the_way(nearest, found))
     return Verdict(KEEP, nearest.name, nearest.left_float, broken, reason, "")
+
+
+def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[str]:
+    """Why there is so little to gain, and what would change it."""
+    sizes = found.modules
+    stay = [module for module in sizes.modules if not module.converted]
+    stay_bytes = sum(module.float_bytes for module in stay) + sizes.others_bytes
+    all_bytes = sizes.others_bytes + sum(module.float_bytes for module in sizes.modules)
+    if stay and stay_bytes > _MUCH * all_bytes:
+        largest = max(stay, key=lambda module: module.float_bytes)
+        reasons = {one.name: one.reason for one in found.conversion.left_alone}
+        yield (
+            f"What stands in the way: {stay_bytes / all_bytes:.0%} of the bytes stay FP32, most of "
+            f"them in {largest.name or 'the model itself'} ({largest.kind}; "
+            f"{reasons.get(largest.name, 'it is not converted')})."
+        )
+    if candidate.left_float and found is candidate.partly:
+        yield (
+            "What would change it: a conversion that is closer to FP32 in "
+            f"{_listed(candidate.left_float)}, or a larger max_relative_error if the task allows."
+        )
+    elif found.latencies[0].verdict == SLOWER:
+        yield (
+            "What would change it: wider layers or more sequences per call, for in a small call "
+            "INT8 pays more for its overhead than it saves."
+        )
 
 
 def _code(way: str, found: Measured, model: nn.Module, exact: bool) -> str:

@@ -17,7 +17,14 @@ from ..common.files import write_atomically
 from ..recipe.latency import BUDGET_S
 from ..recipe.model import DIMENSION, LAYERS, SEQUENCE_LENGTH, demonstration
 from .candidates import WAYS
-from .promises import MAX_METRIC_DROP, MAX_RELATIVE_ERROR, MIN_SIZE_RATIO, MIN_SPEEDUP
+from .promises import (
+    MAX_METRIC_DROP,
+    MAX_RELATIVE_ERROR,
+    MIN_SIZE_RATIO,
+    MIN_SPEEDUP,
+    WORTH_SIZE_RATIO,
+    WORTH_SPEEDUP,
+)
 from .report import Report, report
 
 WITHIN, OUTSIDE, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -154,6 +161,8 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
         ("--min-size-ratio", MIN_SIZE_RATIO, "FP32 bytes / INT8 bytes, at least"),
         ("--min-speedup", MIN_SPEEDUP, "FP32 time / INT8 time, at least; 0: speed is no matter"),
         ("--max-metric-drop", MAX_METRIC_DROP, "how much the metric may fall, as a share"),
+        ("--worth-size-ratio", WORTH_SIZE_RATIO, "a gain is at least so many times smaller"),
+        ("--worth-speedup", WORTH_SPEEDUP, "or at least so many times faster beyond doubt"),
     ):
         limits.add_argument(
             name, type=float, default=value, metavar="X", help=f"{text} (default: %(default)g)"
@@ -187,6 +196,8 @@ def _judged(options: argparse.Namespace, model: nn.Module, sets: list[Any], metr
         min_size_ratio=options.min_size_ratio,
         min_speedup=options.min_speedup,
         max_metric_drop=options.max_metric_drop,
+        worth_size_ratio=options.worth_size_ratio,
+        worth_speedup=options.worth_speedup,
     )
 
 

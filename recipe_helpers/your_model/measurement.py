@@ -33,6 +33,7 @@ from .promises import (
     Limits,
     Promise,
     judge_error,
+    judge_gain,
     judge_latency,
     judge_metric,
     judge_size,
@@ -192,7 +193,11 @@ class Bench:
         if self.metric is not None:
             self.advance(f"{way}: metric")
             metric = self._metric_of(quantized)
-        promises = [judge_size(size.ratio, self.limits), judge_latency(latencies[0], self.limits)]
+        promises = [
+            judge_size(size.ratio, self.limits),
+            judge_latency(latencies[0], self.limits),
+            judge_gain(size.ratio, latencies[0], self.limits),
+        ]
         if self.error_limit is not None:
             promises.append(judge_error(relative, place, self.error_limit))
         if metric is not None:

@@ -99,6 +99,8 @@ def _limits(report: Findings) -> Table:
         "min_size_ratio": "FP32 bytes / INT8 bytes, at least",
         "min_speedup": "FP32 time / INT8 time, at least",
         "max_metric_drop": "drop of the metric, at most",
+        "worth_size_ratio": "a gain worth having: FP32 bytes / INT8 bytes, at least",
+        "worth_speedup": "or FP32 time / INT8 time, at least",
     }
     metric = report.reference_metric
     promises = {
@@ -106,6 +108,8 @@ def _limits(report: Findings) -> Table:
         "min_size_ratio": report.limits.min_size_ratio,
         "min_speedup": report.limits.min_speedup,
         "max_metric_drop": None if metric is None else report.limits.max_metric_drop,
+        "worth_size_ratio": report.limits.worth_size_ratio,
+        "worth_speedup": report.limits.worth_speedup,
     }
     rows = [(names[key], f"{value:g}") for key, value in promises.items() if value is not None]
     return Table(("what INT8 had to reach", "limit"), rows)

@@ -14,8 +14,12 @@ MAX_RELATIVE_ERROR = 0.05
 MIN_SIZE_RATIO = 1.0
 MIN_SPEEDUP = 1.0
 MAX_METRIC_DROP = 0.01
+# A gain that pays for another format to test, to ship and to keep: either of the two.
+WORTH_SIZE_RATIO = 1.5
+WORTH_SPEEDUP = 1.1
 
 SMALLER, QUICKER, CLOSE = "smaller", "faster", "nearly the same output"
+GAIN = "a gain worth having"
 KEPT, BROKEN, OPEN, NOT_ASKED = "kept", "broken", "open", "not asked for"
 
 SHIP = "ship INT8"
@@ -33,12 +37,18 @@ class Limits:
         min_size_ratio: FP32 bytes / INT8 bytes, at least.
         min_speedup: FP32 time / INT8 time, at least; 0 where the time does not matter.
         max_metric_drop: by how much the metric may fall, as a share of the FP32 model's.
+        worth_size_ratio: a gain worth having is at least this FP32 bytes / INT8 bytes,
+        worth_speedup: or at least this FP32 time / INT8 time, over the whole 95 % interval. A
+            caller who asks for more than 1 of `min_size_ratio` or `min_speedup` has said what is
+            worth having; a limit of 0 says that this side of the gain does not matter.
     """
 
     max_relative_error: float | None = None
     min_size_ratio: float = MIN_SIZE_RATIO
     min_speedup: float = MIN_SPEEDUP
     max_metric_drop: float = MAX_METRIC_DROP
+    worth_size_ratio: float = WORTH_SIZE_RATIO
+    worth_speedup: float = WORTH_SPEEDUP
 
     def error_limit(self, metric: object) -> float | None:
         """The limit of the relative error; None where the metric, if there is one, decides."""
@@ -82,12 +92,7 @@ def judge_size(ratio: float, limits: Limits) -> Promise:
 def judge_latency(latency: LatencyComparison, limits: Limits) -> Promise:
     """Is it faster? Open where the limit lies within the noise of the measurement."""
     limit, speedup = limits.min_speedup, latency.speedup
-    if limit == 0:
-        state = NOT_ASKED
-    else:
-        scaled = Ratio(*(value / limit for value in (speedup.median, speedup.low, speedup.high)))
-        answer = judge(scaled, latency.control)
-        state = {FASTER: KEPT, SLOWER: BROKEN, INCONCLUSIVE: OPEN}[answer]
+    state = NOT_ASKED if limit == 0 else _against(limit, latency)
     threads = in_threads(latency.threads)
     if latency.verdict == INCONCLUSIVE:
         found = f"not told apart from FP32 in time on {threads} (FP32 / INT8: {speedup})"
@@ -97,6 +102,37 @@ def judge_latency(latency: LatencyComparison, limits: Limits) -> Promise:
     if limit != 1 and state in (BROKEN, OPEN):
         found += f", asked for {limit:g}"
     return Promise(QUICKER, state, speedup.median, limit, found)
+
+
+def _against(limit: float, latency: LatencyComparison) -> str:
+    """Whether the speed-up is above a limit, below it, or not told apart from it."""
+    speedup = latency.speedup
+    scaled = Ratio(*(value / limit for value in (speedup.median, speedup.low, speedup.high)))
+    return {FASTER: KEPT, SLOWER: BROKEN, INCONCLUSIVE: OPEN}[judge(scaled, latency.control)]
+
+
+def judge_gain(ratio: float, latency: LatencyComparison, limits: Limits) -> Promise:
+    """Is it worth the trouble? Much smaller or clearly faster; one of the two is enough.
+
+    Not asked for where the caller has named a gain, or where one of the two got worse, which its
+    own promise says already.
+    """
+    wanted = []  # what would be a gain, and whether it is one
+    if limits.min_size_ratio > 0:
+        times = limits.worth_size_ratio
+        wanted.append((f"{times:g} times smaller", ratio >= times))
+    if limits.min_speedup > 0:
+        times = limits.worth_speedup
+        wanted.append((f"{times:g} times faster", times == 0 or _against(times, latency) == KEPT))
+    named = max(limits.min_size_ratio, limits.min_speedup) > 1
+    worse = BROKEN in (judge_size(ratio, limits).state, judge_latency(latency, limits).state)
+    if named or worse or not wanted:
+        return Promise(GAIN, NOT_ASKED, ratio, limits.worth_size_ratio, "")
+    if any(reached for _, reached in wanted):
+        return Promise(GAIN, KEPT, ratio, limits.worth_size_ratio, "")
+    missed = " nor ".join(what for what, _ in wanted)
+    said = f"neither {missed} beyond doubt" if len(wanted) > 1 else f"not {missed} beyond doubt"
+    return Promise(GAIN, BROKEN, ratio, limits.worth_size_ratio, said)
 
 
 def judge_error(relative: float, place: str, limit: float) -> Promise:

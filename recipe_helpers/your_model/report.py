@@ -24,7 +24,14 @@ from .candidates import WAYS, Candidate
 from .findings import Findings
 from .measurement import Bench
 from .page import fragment, page
-from .promises import MAX_METRIC_DROP, MIN_SIZE_RATIO, MIN_SPEEDUP, Limits
+from .promises import (
+    MAX_METRIC_DROP,
+    MIN_SIZE_RATIO,
+    MIN_SPEEDUP,
+    WORTH_SIZE_RATIO,
+    WORTH_SPEEDUP,
+    Limits,
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ def report(
     min_size_ratio: float = MIN_SIZE_RATIO,
     min_speedup: float = MIN_SPEEDUP,
     max_metric_drop: float = MAX_METRIC_DROP,
+    worth_size_ratio: float = WORTH_SIZE_RATIO,
+    worth_speedup: float = WORTH_SPEEDUP,
     progress: bool | None = None,
 ) -> Report:
     """Quantize a model in several ways, measure each, and say whether to ship it in INT8.
@@ -104,6 +113,9 @@ def report(
         min_speedup: FP32 time / INT8 time, at least; a promise counts as broken only if the
             whole 95 % interval misses it. 0 where the time does not matter.
         max_metric_drop: how much the metric may fall, as a share of the FP32 model's.
+        worth_size_ratio: INT8 is recommended only for a gain: at least so many times smaller,
+        worth_speedup: or at least so many times faster over the whole interval. Not asked of a
+            caller who set `min_size_ratio` or `min_speedup` above 1, and so named a gain.
         progress: False shows none; else it is shown where stdout is a notebook or a terminal.
 
     Raises:
@@ -115,7 +127,14 @@ def report(
         ArgumentError: another argument is out of range, or the metric fails.
     """
     ways = _ways(backends)
-    limits = Limits(max_relative_error, min_size_ratio, min_speedup, max_metric_drop)
+    limits = Limits(
+        max_relative_error,
+        min_size_ratio,
+        min_speedup,
+        max_metric_drop,
+        worth_size_ratio,
+        worth_speedup,
+    )
     _check(threads, metric, budget_s)
     with _undisturbed(threads, progress) as (used, advance):
         bench = Bench(

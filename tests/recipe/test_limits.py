@@ -60,9 +60,16 @@ def test_a_claim_turns_at_its_limit(limit, claim, good, bad, verdict):
 def test_batch_against_single_turns_where_the_intervals_do():
     at_batch = costs(1.5, 1.2, 2.0, 16)
     assert rh.judge("C14", costs(3, 2.01, 3.5), at_batch).verdict == HOLDS
-    assert rh.judge("C14", costs(3, 1.99, 3.5), at_batch).verdict != HOLDS
+    assert rh.judge("C14", costs(3, 1.99, 3.5), at_batch).verdict == INCONCLUSIVE
+    assert rh.judge("C14", costs(1.1, 1.0, 1.21), at_batch).verdict == INCONCLUSIVE
+    assert rh.judge("C14", costs(1.1, 1.0, 1.19), at_batch).verdict == FAILS
+    slower = costs(0.5, 0.4, 0.6, 16)
+    assert rh.judge("C14", costs(0.9, 0.8, 0.99), slower).verdict == FAILS
+    assert rh.judge("C14", costs(1.1, 1.01, 1.2), slower).verdict == HOLDS
     assert rh.judge("C15", at_batch, costs(1.2, 1.01, 1.5, 16)).verdict == HOLDS
-    assert rh.judge("C15", at_batch, costs(1.2, 0.99, 1.5, 16)).verdict != HOLDS
+    assert rh.judge("C15", at_batch, costs(1.2, 0.99, 1.5, 16)).verdict == INCONCLUSIVE
+    assert rh.judge("C15", at_batch, costs(0.9, 0.8, 1.01, 16)).verdict == INCONCLUSIVE
+    assert rh.judge("C15", at_batch, costs(0.9, 0.8, 0.99, 16)).verdict == FAILS
 
 
 EXACT = Ratio(1, 1, 1)

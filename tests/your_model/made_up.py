@@ -13,6 +13,7 @@ from recipe_helpers.your_model.findings import Findings
 from recipe_helpers.your_model.promises import (
     Limits,
     judge_error,
+    judge_gain,
     judge_latency,
     judge_size,
 )
@@ -45,7 +46,11 @@ def measured(relative, low, high, size_ratio=3.0, limits=None, names=("lstm",), 
         made.latencies[0], speedup=speedup, control=control, verdict=judge(speedup, control)
     )
     converted = tuple(Converted(name, "LSTM", "Int8LSTM") for name in names)
-    promises = [judge_size(size_ratio, limits), judge_latency(latency, limits)]
+    promises = [
+        judge_size(size_ratio, limits),
+        judge_latency(latency, limits),
+        judge_gain(size_ratio, latency, limits),
+    ]
     promises.append(judge_error(relative, "output", limits.error_limit(None)))
     return replace(
         made,

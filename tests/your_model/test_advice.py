@@ -1,11 +1,15 @@
 """Which conversion the report recommends, and which it calls the nearest."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, strategies as st
 from torch import nn
 
+from recipe_helpers.recipe.inspection import LeftAlone
 from recipe_helpers.your_model.advice import decide
-from recipe_helpers.your_model.promises import KEEP, SHIP, SHIP_PARTLY
+from recipe_helpers.your_model.module_bytes import ModuleSize
+from recipe_helpers.your_model.promises import KEEP, SHIP, SHIP_PARTLY, Limits
 
 from .made_up import candidate, measured
 
@@ -72,3 +76,62 @@ def test_a_whole_conversion_comes_before_one_with_exceptions(order):
     assert decide(made, MODEL).candidate == "torch.ao"
     alone = decide([mended], MODEL)
     assert (alone.decision, alone.left_float) == (SHIP_PARTLY, names)
+
+
+# --- made-up measurements, and what an expert would say of them -----------------------------------
+# error, the speed-up's interval, FP32 bytes / INT8 bytes, limits that the caller set -> the advice
+TABLE = [
+    ("much smaller, as fast", 0.01, (0.95, 1.05), 3.8, {}, SHIP),
+    ("much smaller and faster", 0.01, (1.8, 2.2), 3.8, {}, SHIP),
+    ("a little smaller, clearly faster", 0.01, (1.15, 1.3), 1.2, {}, SHIP),
+    ("just small enough", 0.01, (0.95, 1.05), 1.5, {}, SHIP),
+    ("not quite small enough", 0.01, (0.95, 1.05), 1.49, {}, KEEP),
+    ("1.04 times smaller, not told apart in time", 0.01, (0.98, 1.03), 1.04, {}, KEEP),
+    ("a little faster, but within the noise of 1.1", 0.01, (1.03, 1.3), 1.04, {}, KEEP),
+    ("much smaller but slower", 0.01, (0.4, 0.5), 3.8, {}, KEEP),
+    ("much smaller but slower, where time does not matter", 0.01, (0.4, 0.5), 3.8,
+     {"min_speedup": 0}, SHIP),
+    ("a little smaller, where time does not matter", 0.01, (0.4, 0.5), 1.2, {"min_speedup": 0},
+     KEEP),
+    ("faster and larger", 0.01, (1.8, 2.2), 0.9, {}, KEEP),
+    ("faster and larger, where size does not matter", 0.01, (1.8, 2.2), 0.9,
+     {"min_size_ratio": 0}, SHIP),
+    ("as fast, where size does not matter", 0.01, (0.98, 1.03), 3.8, {"min_size_ratio": 0}, KEEP),
+    ("the gain that was asked for", 0.01, (0.95, 1.05), 1.25, {"min_size_ratio": 1.2}, SHIP),
+    ("less than was asked for", 0.01, (1.8, 2.2), 2.9, {"min_size_ratio": 3}, KEEP),
+    ("much smaller, but the output is ruined", 0.4, (1.8, 2.2), 3.8, {}, KEEP),
+    ("another idea of a gain", 0.01, (0.95, 1.05), 1.25, {"worth_size_ratio": 1.2}, SHIP),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "relative", "speed", "size", "given", "advice"), TABLE)
+def test_the_advice_is_that_of_an_expert(case, relative, speed, size, given, advice):
+    found = measured(relative, *speed, size_ratio=size, limits=Limits(**given))
+    verdict = decide([candidate("plain", found)], MODEL)
+    assert verdict.decision == advice, case
+    assert bool(verdict.code) == (advice == SHIP)
+    assert ".." not in verdict.reason
+    assert "; ;" not in verdict.reason
+
+
+def test_a_mended_model_without_a_gain_is_kept_fp32_and_what_is_in_the_way_is_said():
+    """Most of the bytes had to stay FP32: what is left to convert is not worth it."""
+    ruined = measured(0.9, 1.5, 1.7, 3.5)
+    mended = measured(0.01, 0.98, 1.03, 1.04)
+    sizes = replace(
+        mended.modules,
+        modules=(
+            ModuleSize("lstm", "LSTM", 950, 950, False),
+            ModuleSize("head", "Linear", 50, 14, True),
+        ),
+        others_bytes=0,
+    )
+    left = LeftAlone("lstm", "LSTM", 237, "left FP32: alone it costs a relative error of 90.00%")
+    mended = replace(
+        mended, modules=sizes, conversion=replace(mended.conversion, left_alone=(left,))
+    )
+    verdict = decide([candidate("plain", ruined, mended, left=("lstm",))], MODEL)
+    assert verdict.decision == KEEP
+    assert "neither 1.5 times smaller nor 1.1 times faster beyond doubt" in verdict.reason
+    assert "95% of the bytes stay FP32, most of them in lstm (LSTM; left FP32" in verdict.reason
+    assert "closer to FP32 in lstm, or a larger max_relative_error" in verdict.reason
