@@ -32,11 +32,10 @@ from .promises import (
     OPEN,
     Limits,
     Promise,
+    judge_costs,
     judge_error,
-    judge_gain,
     judge_latency,
     judge_metric,
-    judge_size,
 )
 from .sensitivity import Sensitivity, leave_out, measure_sensitivity, with_parts
 
@@ -169,12 +168,11 @@ class Bench:
     def _convert(self, way: str, names: Iterable[str] | None = None) -> nn.Module:
         if way.startswith("torch.ao") and not torch_ao_available():
             raise ConversionError("this PyTorch has no working torch.ao.quantization.")
-        chosen: Iterable[type[nn.Module] | str] | None = names
-        if chosen is None:
-            chosen = self.modules
-        if chosen is None:
-            chosen = TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES
-        return quantize_dynamic(self.model, modules=chosen, **WAYS[way])
+        every = TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES
+        chosen = self.modules if names is None else tuple(names)
+        return quantize_dynamic(
+            self.model, modules=every if chosen is None else chosen, **WAYS[way]
+        )
 
     def _measured(self, way: str, quantized: nn.Module) -> Measured:
         conversion = converted_modules(self.model, quantized)
@@ -193,11 +191,7 @@ class Bench:
         if self.metric is not None:
             self.advance(f"{way}: metric")
             metric = self._metric_of(quantized)
-        promises = [
-            judge_size(size.ratio, self.limits),
-            judge_latency(latencies[0], self.limits),
-            judge_gain(size.ratio, latencies[0], self.limits),
-        ]
+        promises = judge_costs(size.ratio, latencies[0], self.limits)
         if self.error_limit is not None:
             promises.append(judge_error(relative, place, self.error_limit))
         if metric is not None:

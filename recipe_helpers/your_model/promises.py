@@ -135,6 +135,15 @@ def judge_gain(ratio: float, latency: LatencyComparison, limits: Limits) -> Prom
     return Promise(GAIN, BROKEN, ratio, limits.worth_size_ratio, said)
 
 
+def judge_costs(ratio: float, latency: LatencyComparison, limits: Limits) -> list[Promise]:
+    """All promises about what a model costs: its size, its time, and whether that is a gain."""
+    return [
+        judge_size(ratio, limits),
+        judge_latency(latency, limits),
+        judge_gain(ratio, latency, limits),
+    ]
+
+
 def judge_error(relative: float, place: str, limit: float) -> Promise:
     """Is the output nearly the same? `relative` is the largest error, found at `place`."""
     state = KEPT if relative <= limit else BROKEN  # NaN is broken

@@ -10,13 +10,7 @@ from recipe_helpers.recipe.inspection import Converted
 from recipe_helpers.recipe.timing import Ratio, judge
 from recipe_helpers.your_model.candidates import Candidate, Measured
 from recipe_helpers.your_model.findings import Findings
-from recipe_helpers.your_model.promises import (
-    Limits,
-    judge_error,
-    judge_gain,
-    judge_latency,
-    judge_size,
-)
+from recipe_helpers.your_model.promises import Limits, judge_costs, judge_error
 
 
 def filled(kind, numbers):
@@ -46,11 +40,7 @@ def measured(relative, low, high, size_ratio=3.0, limits=None, names=("lstm",), 
         made.latencies[0], speedup=speedup, control=control, verdict=judge(speedup, control)
     )
     converted = tuple(Converted(name, "LSTM", "Int8LSTM") for name in names)
-    promises = [
-        judge_size(size_ratio, limits),
-        judge_latency(latency, limits),
-        judge_gain(size_ratio, latency, limits),
-    ]
+    promises = judge_costs(size_ratio, latency, limits)
     promises.append(judge_error(relative, "output", limits.error_limit(None)))
     return replace(
         made,
