@@ -58,9 +58,10 @@ def pareto(study: DigitStudy) -> RecipeFigure:
         said.append(f"{kind.upper()} from {sizes[0]:.1f} to {sizes[-1]:.1f} kB")
     axes.set(xscale="log", xlabel="state dict (kB)", ylabel="test accuracy")
     axes.set_title("numbers are widths; bars are one standard deviation over the seeds")
-    ticks = (2, 5, 10, 20, 50, 100)
+    ticks = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_xlim(3, 120)
+    kilobytes = [size / 1e3 for run in study.runs for size in (run.fp32_bytes, run.int8_bytes)]
+    axes.set_xlim(min(3, min(kilobytes) / 1.3), max(120, max(kilobytes) * 1.3))
     axes.minorticks_off()
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(loc="lower right", title="up and to the left is better")

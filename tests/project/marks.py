@@ -1,0 +1,95 @@
+"""What an Axes shows, as plain numbers with their looks: the tests find a series by its numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.container import BarContainer, ErrorbarContainer
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One series: its points, the ends of its error bars, and how it is drawn."""
+
+    x: tuple
+    y: tuple
+    color: str  # or one for each point, joined
+    marker: str
+    full: bool
+    ends: tuple  # (low, high) of each error bar
+
+    def has(self, x, y):
+        same = len(x) == len(self.x)
+        return same and np.allclose(self.x, x) and np.allclose(self.y, y, rtol=1e-6, atol=1e-12)
+
+
+def of_line(line, ends=()):
+    marker = str(line.get_marker())
+    color, face = to_hex(line.get_color()), to_hex(line.get_markerfacecolor())
+    x, y = (tuple(np.asarray(values, dtype=float)) for values in line.get_data(orig=False))
+    shown = "" if marker in ("None", "none", "", " ") else marker
+    return Mark(x, y, color, shown, face == color, ends)
+
+
+def of_errorbar(container):
+    data, _, bars = container.lines
+    spread = 1 if container.has_yerr else 0
+    ends = tuple(tuple(segment[:, spread]) for bar in bars for segment in bar.get_segments())
+    assert {to_hex(color) for bar in bars for color in bar.get_color()} == {
+        to_hex(data.get_color())
+    }
+    return of_line(data, ends)
+
+
+def of_points(collection):
+    colors = {to_hex(color) for color in collection.get_facecolor()}
+    x, y = (tuple(column) for column in np.asarray(collection.get_offsets(), dtype=float).T)
+    return Mark(x, y, " ".join(sorted(colors)), "scattered", True, ())
+
+
+def of_bars(container):
+    """Horizontal bars: their lengths, and the rows they lie in."""
+    lengths = tuple(bar.get_width() for bar in container)
+    rows = tuple(bar.get_y() + bar.get_height() / 2 for bar in container)
+    colors = " ".join(to_hex(bar.get_facecolor()) for bar in container)
+    return Mark(lengths, rows, colors, "bar", True, ())
+
+
+def marks(axes):
+    """Every line, row of points, error bar and horizontal bar that an Axes shows."""
+    errorbars = [c for c in axes.containers if isinstance(c, ErrorbarContainer)]
+    bars = [c for c in axes.containers if isinstance(c, BarContainer)]
+    within = {id(line) for c in errorbars for line in (c.lines[0], *c.lines[1])}
+    return [
+        *map(of_errorbar, errorbars),
+        *map(of_bars, bars),
+        *(of_line(line) for line in axes.get_lines() if id(line) not in within),
+        *(of_points(c) for c in axes.collections if isinstance(c, PathCollection)),
+    ]
+
+
+def mark(axes, x, y):
+    """The one series with these numbers."""
+    every = marks(axes)
+    found = [one for one in every if one.has(list(x), list(y))]
+    assert len(found) == 1, f"{len(found)} series show {x} against {y}; there are {every}"
+    return found[0]
+
+
+def band(axes):
+    """x -> lowest and highest of what is filled there."""
+    (filled,) = [c for c in axes.collections if hasattr(c, "get_paths") and not hasattr(c, "lines")]
+    found = {}
+    for x, y in filled.get_paths()[0].vertices:
+        found.setdefault(float(x), []).append(float(y))
+    return {x: (min(ys), max(ys)) for x, ys in found.items()}
+
+
+def words(axis):
+    """Where the ticks of an axis stand -> what they say, as far as they lie within the view."""
+    axis.get_majorticklabels()  # brings the texts of the ticks up to date
+    low, high = sorted(axis.get_view_interval())
+    pairs = zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True)
+    said = {at: tick.label1.get_text() for at, tick in pairs if tick.label1.get_visible()}
+    return {at: text for at, text in said.items() if low <= at <= high and text}
