@@ -14,6 +14,7 @@ import torch
 from recipe_helpers.common.plots import COLORS, FP32_COLOR, INT8_COLOR, NEUTRAL_COLOR
 from recipe_helpers.explorer import plots as explorer
 from recipe_helpers.explorer.measurement import Choice, Exploration
+from recipe_helpers.recipe import plots as recipe
 from recipe_helpers.recipe.accuracy import OutputComparison, StepErrors
 from recipe_helpers.recipe.latency import LatencyComparison
 from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison
@@ -75,6 +76,20 @@ def test_no_point_lies_outside_its_axes(draw):
             if one.marker and one.marker != "bar":
                 assert left <= min(one.x) <= max(one.x) <= right
                 assert bottom <= min(one.y) <= max(one.y) <= top
+
+
+LEVELS = (  # figure, which of its Axes, what is equal there or known beforehand
+    (recipe.size_sweep, 1, 4),  # bytes of a float32
+    (recipe.latency, 1, 1),
+    (recipe.latency_sweep, 1, 1),
+    (trained_models.cliff, 0, 0.1),  # one of ten digits
+    (under_the_hood.gains, 1, 1),
+)
+
+
+@pytest.mark.parametrize(("draw", "place", "level"), LEVELS)
+def test_a_level_line_lies_at_its_level(draw, place, level):
+    mark(FIGURES[draw].draw().axes[place], (0, 1), (level, level))
 
 
 # --- the explorer ---------------------------------------------------------------------------------
