@@ -167,6 +167,19 @@ def test_pareto_has_sizes_means_and_spreads_of_each_in_its_colour():
             assert (beside.get_text(), beside.get_color().lower()) == (str(width), color)
 
 
+@pytest.mark.parametrize("factor", [0.1, 1, 40])
+def test_pareto_leaves_no_file_out(factor):
+    runs = (
+        replace(
+            run, fp32_bytes=int(factor * run.fp32_bytes), int8_bytes=int(factor * run.int8_bytes)
+        )
+        for run in STUDY.runs
+    )
+    (axes,) = trained_models.pareto(DigitStudy(tuple(runs))).axes
+    smallest, largest = (factor * 3.5, factor * 30)
+    assert axes.get_xlim()[0] < smallest < largest < axes.get_xlim()[1]
+
+
 def test_differences_stand_above_their_width():
     (axes,) = trained_models.differences(STUDY).axes
     assert list(words(axes.xaxis).values()) == [str(width) for width in RIGHT]
