@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -29,8 +28,17 @@ def _kernels() -> ModuleType | None:
 @functools.cache
 def _usual(scheme: Scheme) -> bool:
     """Whether activations are quantized by the rules that the fast path knows."""
-    rules = replace(scheme, activation_bits=None, weight_candidates=1)
-    return rules == replace(DEFAULT, weight_candidates=1)
+    return (
+        scheme.activations == "row"
+        and scheme.weights == "channel"
+        and scheme.symmetric
+        and (scheme.smallest_scale == DEFAULT.smallest_scale)
+    )
+
+
+def _alike(columns: Tensor | None) -> bool:
+    """Whether the fast path, which knows no scales of columns, may leave them out."""
+    return columns is None or bool((columns == 1).all())
 
 
 class Int8Module(nn.Module):
@@ -43,18 +51,25 @@ class Int8Module(nn.Module):
     def _store(self, name: str, weight: Int8Weight) -> None:
         self.register_buffer(name, weight.values)
         self.register_buffer(f"{name}_scale", weight.scale)
+        self.register_buffer(f"{name}_columns", weight.columns)
 
     def _empty(self, rows: int, columns: int) -> Int8Weight:
         scales = rows if self.scheme.weights == "channel" else 1
-        return Int8Weight(torch.zeros(rows, columns, dtype=torch.int8), torch.ones(scales))
+        values = torch.zeros(rows, columns, dtype=torch.int8)
+        alike = torch.ones(columns) if self.scheme.columns else None
+        return Int8Weight(values, torch.ones(scales), alike)
 
     def _weight(self, name: str) -> Int8Weight:
-        return Int8Weight(getattr(self, name), getattr(self, f"{name}_scale"))
+        buffers = self._buffers  # a module unpickled from version 1.0 has no columns
+        return Int8Weight(buffers[name], buffers[f"{name}_scale"], buffers.get(f"{name}_columns"))
 
     def _fast(self) -> ModuleType | None:
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        usable = self.fast is not False and not traced and _usual(self.scheme)
-        return _kernels() if usable else None
+        if self.fast is False or traced or not _usual(self.scheme):
+            return None
+        buffers = self._buffers.items()
+        alike = all(_alike(value) for name, value in buffers if name.endswith("_columns"))
+        return _kernels() if alike else None
 
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
         # .half() and .double() would spoil the scales, and there is nothing to gain.
