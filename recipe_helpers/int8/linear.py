@@ -60,8 +60,8 @@ class Int8Module(nn.Module):
         return Int8Weight(values, torch.ones(scales), alike)
 
     def _weight(self, name: str) -> Int8Weight:
-        buffers = self._buffers  # a module unpickled from version 1.0 has no columns
-        return Int8Weight(buffers[name], buffers[f"{name}_scale"], buffers.get(f"{name}_columns"))
+        columns = self._buffers.get(f"{name}_columns")  # one pickled by version 1.0 has none
+        return Int8Weight(getattr(self, name), getattr(self, f"{name}_scale"), columns)
 
     def _fast(self) -> ModuleType | None:
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()

@@ -6,7 +6,7 @@ its size first, and the activation that meets it multiplied by the same,
 
     x[k] · W[n, k]  =  (x[k] · c[k]) · (W[n, k] / c[k]),
 
-with `c[k]` the power of two nearest to max |W[:, k]|, relative to the largest of these maxima.
+with `c[k]` a power of two near the size of column k, relative to the largest (`column_scales`).
 Multiplying by a power of two is exact. Where all columns are alike, c is 1 and nothing changes.
 """
 
@@ -19,6 +19,8 @@ from torch import Tensor
 
 from ..common.errors import ModelError
 from .scheme import DEFAULT, SMALLEST_NORMAL, Scheme
+
+_ROUNDS = 4  # of balancing rows and columns; where they have settled, more change nothing
 
 
 class Int8Weight(NamedTuple):
@@ -66,14 +68,28 @@ def quantize_weight(name: str, weight: Tensor, scheme: Scheme = DEFAULT) -> Int8
 def column_scales(weight: Tensor) -> Tensor:
     """For each column of a finite matrix (N, K) its size as a power of two, float32 (K,).
 
+    Rows and columns are balanced in turn: a column's size is the root mean square of its weights,
+    each relative to the largest of its row, and that row is measured again with the columns
+    divided by their sizes. Thus neither an outlying row spoils the columns nor the other way.
+
     The largest column has 1, as have columns of zeros; so the activations never overflow.
     """
-    peak = torch.maximum(weight.amax(dim=0), -weight.amin(dim=0))
-    # frexp rather than a logarithm: the same bits on every machine.
-    mantissa, exponent = torch.frexp(peak / peak.amax().clamp(min=SMALLEST_NORMAL))
-    exponent = exponent - (mantissa < 0.5**0.5).to(exponent.dtype)  # to the nearest power
-    exponent = torch.where(peak > 0, exponent, 0).clamp(min=-126)
-    return torch.ldexp(torch.ones_like(peak), exponent)
+    size = torch.ones(weight.shape[1], dtype=torch.float64)
+    for _ in range(_ROUNDS):
+        squares = torch.zeros_like(size)
+        for block in weight.split(-(-(2**19) // weight.shape[1])):
+            relative = block.double().abs() / size
+            squares += (
+                (relative / relative.amax(dim=1, keepdim=True).clamp(min=1e-300)).square().sum(0)
+            )
+        size = size * torch.where(squares > 0, squares.sqrt(), size.new_ones(()))
+        size = size / size[squares > 0].amax() if bool((squares > 0).any()) else size
+    # The power of two just above; columns within a factor of two of the largest have 1. By frexp
+    # rather than a logarithm: the same bits on every machine.
+    mantissa, exponent = torch.frexp(size)
+    exponent = torch.where(mantissa == 0.5, exponent - 1, exponent)
+    exponent = torch.where(squares > 0, exponent, 0).clamp(-126, 0)
+    return torch.ldexp(torch.ones_like(size), exponent).float()
 
 
 def _quantize_rows(rows: Tensor, scheme: Scheme) -> tuple[Tensor, Tensor]:

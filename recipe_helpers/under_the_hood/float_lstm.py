@@ -12,7 +12,6 @@ from ..int8.arithmetic import Scheme, State
 from ..int8.fast_path import calls, ready
 from ..int8.lstm import Int8LSTM
 
-
 _SCHEME = Scheme(columns=False)  # the kernel's float arithmetic knows no scales of columns
 
 
