@@ -174,7 +174,7 @@ class Bench:
             chosen = self.modules
         if chosen is None:
             chosen = TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES
-        return quantize_dynamic(self.model, modules=chosen, **WAYS[way])
+        return quantize_dynamic(self.model, modules=chosen, **cast(dict[str, Any], WAYS[way]))
 
     def _measured(self, way: str, quantized: nn.Module) -> Measured:
         conversion = converted_modules(self.model, quantized)
