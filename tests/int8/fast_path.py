@@ -15,6 +15,7 @@ from recipe_helpers.int8 import arithmetic
 from recipe_helpers.int8.fast_path import rows
 from recipe_helpers.int8.lstm import Int8LSTM
 
+PLAIN = arithmetic.Scheme(columns=False)
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,7 +35,7 @@ def int8_pair(*sizes, seed=0, **options):
     """An Int8LSTM and the same one without the fast path."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        fast = Int8LSTM.from_float(nn.LSTM(*sizes, **options).eval())
+        fast = Int8LSTM.from_float(nn.LSTM(*sizes, **options).eval(), scheme=PLAIN)
     plain = copy.deepcopy(fast)
     plain.fast = False
     return fast, plain
