@@ -38,11 +38,6 @@ def _usual(scheme: Scheme) -> bool:
     )
 
 
-def _alike(columns: Tensor | None) -> bool:
-    """Whether the fast path, which knows no scales of columns, may leave them out."""
-    return columns is None or bool((columns == 1).all())
-
-
 class Int8Module(nn.Module):
     """What all int8 modules share: buffers that keep their dtype, the choice of the fast path."""
 
@@ -69,9 +64,7 @@ class Int8Module(nn.Module):
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
         if self.fast is False or traced or not _usual(self.scheme):
             return None
-        buffers = self._buffers.items()
-        alike = all(_alike(value) for name, value in buffers if name.endswith("_columns"))
-        return _kernels() if alike else None
+        return _kernels()
 
     def _matrices(self) -> list[str]:
         return [name.removesuffix("_scale") for name in self._buffers if name.endswith("_scale")]

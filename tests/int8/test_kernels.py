@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from recipe_helpers.common.errors import InputError
 from recipe_helpers.common.settings import threads_set
 from recipe_helpers.int8 import arithmetic
-from recipe_helpers.int8.arithmetic import Scheme
 from recipe_helpers.int8.fast_path import plans, rows
 from recipe_helpers.int8.linear import Int8Linear
 from recipe_helpers.under_the_hood.float_lstm import FusedFloatLSTM
@@ -142,7 +141,8 @@ def test_linear(inputs, outputs, bias, monkeypatch):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         linear = nn.Linear(inputs, outputs, bias).eval()
-        fast = Int8Linear.from_float(linear, scheme=Scheme(columns=False))
+        linear.weight.data *= torch.exp(torch.randn(inputs))
+        fast = Int8Linear.from_float(linear)
     plain = copy.deepcopy(fast)
     plain.fast = False
     data = random(3, 67, inputs)
