@@ -74,8 +74,9 @@ def tanh(at, count):
 
 @inner(types.float32(*[INT64] * 6))
 def _quantize_row(kind, most, row_at, width, columns_at, out_at):
-    """Quantize one row, times the scales of the columns if there are any (not 0), into the layout that
-    the tiles read; returns its scale (1 for floats).
+    """Quantize one row into the layout that the tiles read; returns its scale (1 for floats).
+
+    The integers are those of the row times the scales of the columns, where there are any.
     """
     row = numba.carray(at_address(row_at), width, np.float32)
     rest = width % LANES
