@@ -17,6 +17,7 @@ from .explorer.measurement import Choice as Choice, measure_choice as measure_ch
 from .explorer.panel import explore as explore, explore_static as explore_static
 from .int8.arithmetic import Scheme as Scheme, quantize_activations as quantize_activations
 from .int8.fast_path.ready import FastPathWarning as FastPathWarning, fast_path as fast_path
+from .int8.gru import Int8GRU as Int8GRU
 from .int8.linear import Int8Linear as Int8Linear
 from .int8.lstm import Int8LSTM as Int8LSTM
 from .int8.saving import load_int8 as load_int8, save_int8 as save_int8

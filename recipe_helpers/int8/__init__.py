@@ -1,6 +1,8 @@
-"""The library that outlives the tutorial: int8 LSTM and Linear in plain tensors.
+"""The library that outlives the tutorial: int8 LSTM, GRU and Linear in plain tensors.
 
-Read `arithmetic` first, the reference in plain torch; then the modules built on it, `lstm` and
-`linear`; `conversion` puts them into a model, `saving` into a file. `fast_path` runs the same
-integers in compiled code. Nothing here knows of notebooks, figures or widgets.
+Read `arithmetic` first, the reference in plain torch, with `scheme`, `weights` and `activations`
+that it is made of; then the modules built on it, `linear`, `lstm` and `gru`, and what the last two
+share, `recurrent`. `cpu` says what the machine can do; `conversion` puts the modules into a model,
+`saving` into a file. `fast_path` runs the same integers in compiled code. Nothing here knows of
+notebooks, figures or widgets.
 """

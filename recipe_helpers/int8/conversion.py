@@ -1,4 +1,4 @@
-"""Convert the LSTM and Linear modules of a model to int8 in plain tensors."""
+"""Convert the LSTM, GRU and Linear modules of a model to int8 in plain tensors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from torch import nn
 from ..common import checks
 from ..common.errors import ModelError, NothingQuantizedError
 from .arithmetic import DEFAULT, Scheme, as_scheme
+from .gru import Int8GRU
 from .linear import Int8Linear, obstacle
 from .lstm import Int8LSTM
 
-_COUNTERPARTS: dict[type[nn.Module], Any] = {nn.LSTM: Int8LSTM, nn.Linear: Int8Linear}
+_COUNTERPARTS: dict[type[nn.Module], Any] = {
+    nn.LSTM: Int8LSTM,
+    nn.GRU: Int8GRU,
+    nn.Linear: Int8Linear,
+}
 # Their fast paths hand the float weights of their children to one fused operator.
 _READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
@@ -24,7 +29,7 @@ def convert_modules(
     chosen: Collection[type[nn.Module] | str] = tuple(_COUNTERPARTS),
     scheme: Scheme | str = DEFAULT,
 ) -> nn.Module:
-    """Return a copy of `model` in which every `nn.LSTM` and `nn.Linear` is an int8 one.
+    """Return a copy of `model` in which every LSTM, GRU and Linear is an int8 one.
 
     The model itself may be one; subclasses count, unless they override forward. A module used at
     two places stays one module. What is converted is never copied in float: memory holds the
@@ -33,7 +38,7 @@ def convert_modules(
 
     Args:
         model: A float32 model; left as it is.
-        chosen: Which of the two to convert, or the names of single modules.
+        chosen: Which of these types to convert, or the names of single modules.
         scheme: Where the scales come from; a `Scheme` or its name.
 
     Raises:
@@ -65,7 +70,7 @@ def why_left_alone(module: nn.Module) -> str:
     if isinstance(module, tuple(_COUNTERPARTS)):
         return obstacle(module) or "not among the types to convert, or its parent reads its weight"
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-        return "only nn.LSTM and nn.Linear have an int8 version in plain tensors"
+        return "only nn.LSTM, nn.GRU and nn.Linear have an int8 version in plain tensors"
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return "a look-up table, not a matrix product"
     return "parameters of its own, in no layer that can be converted"
@@ -84,5 +89,6 @@ def named_obstacles(model: nn.Module, why: Callable[[str, nn.Module], str]) -> s
 def _refuse(model: nn.Module) -> None:
     listed = named_obstacles(model, lambda _, part: why_left_alone(part))
     raise NothingQuantizedError(
-        f"model has no module to convert: {listed}; pass one that holds an nn.LSTM or nn.Linear."
+        f"model has no module to convert: {listed}; pass one that holds an nn.LSTM, nn.GRU or "
+        "nn.Linear."
     )

@@ -1,8 +1,9 @@
-"""An int8 Linear in plain tensors, and what it has in common with the int8 LSTM."""
+"""An int8 Linear in plain tensors, and what it has in common with the recurrent ones."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from torch.nn.utils import parametrize
 from ..common.checks import describe, positive_int
 from ..common.errors import InputError, ModelError
 from . import arithmetic
-from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme
+from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme, chosen_scheme
 
 
 @functools.cache
@@ -29,12 +30,16 @@ def _kernels() -> ModuleType | None:
 @functools.cache
 def _usual(scheme: Scheme) -> bool:
     """Whether activations are quantized by the rules that the fast path knows."""
-    rules = replace(scheme, activation_bits=None, weight_candidates=1)
-    return rules == replace(DEFAULT, weight_candidates=1)
+    return (
+        scheme.activations == "row"
+        and scheme.weights == "channel"
+        and scheme.symmetric
+        and (scheme.smallest_scale == DEFAULT.smallest_scale)
+    )
 
 
 class Int8Module(nn.Module):
-    """What both modules share: buffers that keep their dtype, and the choice of the fast path."""
+    """What all int8 modules share: buffers that keep their dtype, the choice of the fast path."""
 
     scheme: Scheme
     activation_bits: int
@@ -43,18 +48,46 @@ class Int8Module(nn.Module):
     def _store(self, name: str, weight: Int8Weight) -> None:
         self.register_buffer(name, weight.values)
         self.register_buffer(f"{name}_scale", weight.scale)
+        self.register_buffer(f"{name}_columns", weight.columns)
 
     def _empty(self, rows: int, columns: int) -> Int8Weight:
         scales = rows if self.scheme.weights == "channel" else 1
-        return Int8Weight(torch.zeros(rows, columns, dtype=torch.int8), torch.ones(scales))
+        values = torch.zeros(rows, columns, dtype=torch.int8)
+        alike = torch.ones(columns) if self.scheme.columns else None
+        return Int8Weight(values, torch.ones(scales), alike)
 
     def _weight(self, name: str) -> Int8Weight:
-        return Int8Weight(getattr(self, name), getattr(self, f"{name}_scale"))
+        columns = self._buffers.get(f"{name}_columns")  # one pickled by version 1.0 has none
+        return Int8Weight(getattr(self, name), getattr(self, f"{name}_scale"), columns)
 
     def _fast(self) -> ModuleType | None:
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        usable = self.fast is not False and not traced and _usual(self.scheme)
-        return _kernels() if usable else None
+        if self.fast is False or traced or not _usual(self.scheme):
+            return None
+        return _kernels()
+
+    def _matrices(self) -> list[str]:
+        return [name.removesuffix("_scale") for name in self._buffers if name.endswith("_scale")]
+
+    def follow(self, *, columns: bool, pairs: bool | None = None) -> None:
+        """Make room for weights that were quantized with or without column scales, or in pairs."""
+        for name in self._matrices():
+            if not columns:
+                self._buffers[f"{name}_columns"] = None
+            elif self._buffers.get(f"{name}_columns") is None:
+                scale = getattr(self, f"{name}_scale")
+                self._buffers[f"{name}_columns"] = scale.new_ones(getattr(self, name).shape[1])
+        pairs = self.scheme.pairs if pairs is None else pairs
+        self.scheme = replace(self.scheme, columns=columns, pairs=pairs)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any, **options: Any
+    ) -> None:
+        """Take what the state has of column scales: one from version 1.0 has none of them."""
+        weights = [prefix + name for name in self._matrices()]
+        if weights and all(weight in state_dict for weight in weights):
+            self.follow(columns=all(f"{weight}_columns" in state_dict for weight in weights))
+        super()._load_from_state_dict(state_dict, prefix, *arguments, **options)
 
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
         # .half() and .double() would spoil the scales, and there is nothing to gain.
@@ -68,7 +101,8 @@ class Int8Module(nn.Module):
 class Int8Linear(Int8Module):
     """A drop-in for `nn.Linear` at inference, with int8 weights and dynamic quantization.
 
-    State: `weight` int8 (out, in), `weight_scale` float32 (out,), `bias` float32 (out,) or None.
+    State: `weight` int8 (out, in), `weight_scale` float32 (out,), `weight_columns` float32 (in,),
+    `bias` float32 (out,) or None.
     Scales, NaN and infinity, dtypes and errors are as in `Int8LSTM`.
     """
 
@@ -93,10 +127,16 @@ class Int8Linear(Int8Module):
 
     @classmethod
     def from_float(
-        cls, linear: nn.Linear, *, scheme: Scheme | str = DEFAULT, fast: bool | None = None
+        cls,
+        linear: nn.Linear,
+        *,
+        scheme: Scheme | str = DEFAULT,
+        activation_bits: int | None = None,
+        fast: bool | None = None,
     ) -> Int8Linear:
-        """Convert an `nn.Linear`; errors as in `Int8LSTM.from_float`."""
+        """Convert an `nn.Linear`; arguments and errors as in `Int8LSTM.from_float`."""
         require_plain("linear", linear, nn.Linear)
+        scheme = chosen_scheme(scheme, activation_bits)
         sizes = linear.in_features, linear.out_features, linear.bias is not None
         with torch.device("meta"):
             made = cls(*sizes, scheme=scheme, fast=fast)
@@ -137,7 +177,7 @@ def require_plain(name: str, module: nn.Module, kind: type[nn.Module]) -> None:
 
 def obstacle(module: nn.Module) -> str | None:
     """What stands against converting this module, in a few words; None if nothing does."""
-    kind = nn.LSTM if isinstance(module, nn.LSTM) else nn.Linear
+    kind = next(kind for kind in (nn.LSTM, nn.GRU, nn.Linear) if isinstance(module, kind))
     if isinstance(module, NonDynamicallyQuantizableLinear):
         return "its float weight is read by the nn.MultiheadAttention it belongs to"
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):

@@ -31,6 +31,7 @@ from .linear import Int8Module
 
 FORMAT = "recipe_helpers.int8"
 VERSION = "1"
+_OF_VERSION_1_0 = {"columns": False, "pairs": False}  # what its schemes did not say yet
 
 
 def save_int8(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -43,14 +44,14 @@ def save_int8(model: nn.Module, path: str | os.PathLike[str]) -> None:
         path: the file to write; `.safetensors` is the usual ending.
 
     Raises:
-        ModelError: the model holds no `Int8LSTM` or `Int8Linear`, or something that is no tensor
+        ModelError: the model holds no int8 module, or something that is no tensor
             on a device that has data.
         OSError: the file cannot be written.
     """
     quantized = _quantized(checks.module("model", model))
     if not quantized:
         raise ModelError(
-            "model holds no Int8LSTM or Int8Linear; save what "
+            "model holds no Int8LSTM, Int8GRU or Int8Linear; save what "
             'quantize_dynamic(model, backend="plain") returned.'
         )
     tensors, aliases = _distinct(_state(model))
@@ -80,8 +81,12 @@ def load_int8(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
     """
     checks.module("model", model)
     layout, tensors = _read(path)
-    quantized = layout["modules"]
+    quantized = {
+        name: {**how, "scheme": {**_OF_VERSION_1_0, **how["scheme"]}}
+        for name, how in layout["modules"].items()
+    }
     made = copy.deepcopy(model) if _quantized(model) else _converted(path, model, quantized)
+    _adopt(made, quantized)
     if _quantized(made) != quantized:
         raise SavedModelError(
             f"{os.fspath(path)} holds other int8 modules than model, or int8 modules of another "
@@ -194,6 +199,14 @@ def _converted(
                 "it with the package that saved it."
             ) from error
     return model
+
+
+def _adopt(made: nn.Module, quantized: Mapping[str, Any]) -> None:
+    """Let converted modules follow the file in what concerns weights alone: columns and pairs."""
+    for name, part in made.named_modules():
+        if isinstance(part, Int8Module) and name in quantized:
+            there = quantized[name]["scheme"]
+            part.follow(columns=bool(there["columns"]), pairs=bool(there["pairs"]))
 
 
 def _difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:

@@ -90,13 +90,14 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
 class StoredWeight:
     """A weight matrix as a quantized module stores it: integers, and the scale of each row.
 
-    The float matrix is close to `integers * scales[:, None]`; `scales` has one element where
-    the whole matrix shares it.
+    The float matrix is close to `integers * scales[:, None]`, times `columns` where the columns
+    have scales, too; `scales` has one element where the whole matrix shares it.
     """
 
     name: str
     integers: torch.Tensor  # int8, (out, in)
     scales: torch.Tensor  # float32, (out,) or (1,)
+    columns: torch.Tensor | None = None  # float32, (in,): a scale of each column, if there is one
 
     @property
     def dtype(self) -> torch.dtype:
@@ -105,7 +106,8 @@ class StoredWeight:
 
     def dequantized(self) -> torch.Tensor:
         """The float32 matrix (out, in) that the integers stand for."""
-        return self.integers * self.scales[:, None]
+        rows = self.integers * self.scales[:, None]
+        return rows if self.columns is None else rows * self.columns
 
 
 def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
@@ -120,8 +122,8 @@ def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
     found = []
     for name, part in quantized.named_modules():
         prefix = f"{name}." if name else ""
-        for key, integers, scales in _weights_of(part):
-            found.append(StoredWeight(prefix + key, integers, scales))
+        for key, integers, scales, columns in _weights_of(part):
+            found.append(StoredWeight(prefix + key, integers, scales, columns))
     return tuple(found)
 
 
@@ -130,11 +132,14 @@ def _class_name(module: nn.Module) -> str:
     return module._get_name()
 
 
-def _weights_of(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Name, integers and scales of each int8 matrix of one quantized module, of any backend."""
+def _weights_of(
+    module: nn.Module,
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """Name, integers, scales of rows and of columns of each int8 matrix of a quantized module."""
     for key, buffer in module.named_buffers(recurse=False):
         if buffer.dtype == torch.int8:
-            yield key, buffer, getattr(module, f"{key}_scale").reshape(-1)
+            scales = getattr(module, f"{key}_scale").reshape(-1)
+            yield key, buffer, scales, getattr(module, f"{key}_columns", None)
     if not checks.is_quantized(module):
         return
     if hasattr(module, "get_weight"):  # torch.ao's recurrent modules
@@ -148,4 +153,4 @@ def _weights_of(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Te
             scales = weight.q_per_channel_scales().float()
         else:
             scales = torch.tensor([weight.q_scale()])
-        yield key, weight.int_repr(), scales
+        yield key, weight.int_repr(), scales, None

@@ -13,11 +13,12 @@ from torch import nn
 from ..common import checks, settings
 from ..common.errors import ArgumentError, ConversionError, NothingQuantizedError
 from ..int8 import conversion
+from ..int8.arithmetic import chosen_scheme
 from .model import working_engine
 
 BACKENDS = ("torch.ao", "plain")
 GRANULARITIES = ("per-tensor", "per-channel")
-MODULES = frozenset({nn.LSTM, nn.Linear})
+MODULES = frozenset({nn.LSTM, nn.GRU, nn.Linear})
 TORCH_AO_MODULES = (nn.LSTM, nn.Linear, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 
 
@@ -28,13 +29,14 @@ def quantize_dynamic(
     weights: str | None = None,
     modules: Iterable[type[nn.Module] | str] | None = None,
     engine: str | None = None,
+    activation_bits: int | None = None,
 ) -> nn.Module:
     """Return a dynamically quantized copy of `model`, or raise: never the float model in silence.
 
     With `backend="torch.ao"` this is `torch.ao.quantization.quantize_dynamic(model, modules,
     dtype=torch.qint8)` on an engine that works. With `backend="plain"` the modules become
-    `rh.Int8LSTM` and `rh.Int8Linear`, which need nothing of `torch.ao`. Where `torch.ao` is
-    absent, the default backend says so once and uses "plain".
+    `rh.Int8LSTM`, `rh.Int8GRU` and `rh.Int8Linear`, which need nothing of `torch.ao`. Where
+    `torch.ao` is absent, the default backend says so once and uses "plain".
 
     Args:
         model: an FP32 model in eval mode, on the CPU.
@@ -42,11 +44,13 @@ def quantize_dynamic(
         weights: one scale for a whole weight matrix ("per-tensor", what torch.ao does unless
             told) or one for each of its rows ("per-channel", what "plain" always does). None
             stands for the backend's own.
-        modules: what to convert, `nn.LSTM` and `nn.Linear` unless given: types, matched exactly
-            (torch.ao can also convert `nn.GRU` and the cells), or names of single modules, as
+        modules: what to convert, `nn.LSTM`, `nn.GRU` and `nn.Linear` unless given: types, matched
+            exactly (torch.ao can also convert the cells), or names of single modules, as
             `model.named_modules()` has them.
         engine: torch.ao's engine ("x86", "fbgemm", "qnnpack", "onednn"); None for the current
             one, or one that works.
+        activation_bits: 8 for the plain backend's 8-bit mode, which is faster and less exact; None
+            for as many bits as fit, or what torch.ao does.
 
     Raises:
         NothingQuantizedError: no module was converted.
@@ -55,7 +59,7 @@ def quantize_dynamic(
             NaN or infinity.
         ConversionError: the backend cannot convert one of the modules.
         ArgumentError: an unknown backend, granularity or engine, or `modules` that are neither
-            types nor names of modules.
+            types nor names of modules, or `activation_bits` that the backend does not know.
     """
     checks.one_of("backend", backend, BACKENDS)
     checks.float_model("model", model)
@@ -64,7 +68,12 @@ def quantize_dynamic(
         _say_torch_ao_is_missing()
         backend = "plain"
     if backend == "plain":
-        return _convert_plain(model, weights, chosen, engine)
+        return _convert_plain(model, weights, chosen, engine, activation_bits)
+    if activation_bits is not None:
+        raise ArgumentError(
+            f"activation_bits is {activation_bits!r}, but torch.ao has its own: leave it out, or "
+            'use backend="plain".'
+        )
     checks.one_of("weights", weights or "per-tensor", GRANULARITIES)
     _refuse_what_torch_ao_breaks(model, chosen)
     engine = working_engine(engine)
@@ -196,6 +205,7 @@ def _convert_plain(
     weights: str | None,
     chosen: frozenset[type[nn.Module] | str],
     engine: str | None,
+    activation_bits: int | None,
 ) -> nn.Module:
     """Convert with the plain backend, whose scales are per channel and which has no engines."""
     if engine is not None:
@@ -206,9 +216,9 @@ def _convert_plain(
         if kind not in MODULES:
             raise ArgumentError(
                 f"modules names {name if isinstance(name, str) else f'nn.{name.__name__}'}, but "
-                'backend="plain" converts nn.LSTM and nn.Linear alone: leave it out.'
+                'backend="plain" converts nn.LSTM, nn.GRU and nn.Linear alone: leave it out.'
             )
-    return conversion.convert_modules(model, chosen)
+    return conversion.convert_modules(model, chosen, chosen_scheme("default", activation_bits))
 
 
 @cache

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from ..common.checks import describe, one_of
 from ..common.errors import EngineError, InputError
-from ..int8.arithmetic import State
+from ..int8.arithmetic import Scheme, State
 from ..int8.fast_path import calls, ready
 from ..int8.lstm import Int8LSTM
+
+_SCHEME = Scheme(columns=False)  # the kernel's float arithmetic knows no scales of columns
 
 
 class FusedFloatLSTM(Int8LSTM):
@@ -41,7 +43,7 @@ class FusedFloatLSTM(Int8LSTM):
         one_of("weights", weights, ("float32", "int8"))
         if ready.compiled() is None:
             raise EngineError(f"FusedFloatLSTM has no kernel: {ready.fast_path().reason}")
-        made = cast(FusedFloatLSTM, super().from_float(lstm))
+        made = cast(FusedFloatLSTM, super().from_float(lstm, scheme=_SCHEME))
         made.weights = weights
         for name in [name for name in made._buffers if name.endswith("_scale")]:
             if weights == "float32":

@@ -170,9 +170,8 @@ class Bench:
             raise ConversionError("this PyTorch has no working torch.ao.quantization.")
         every = TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES
         chosen = self.modules if names is None else tuple(names)
-        return quantize_dynamic(
-            self.model, modules=every if chosen is None else chosen, **WAYS[way]
-        )
+        options = cast(dict[str, Any], WAYS[way])
+        return quantize_dynamic(self.model, modules=every if chosen is None else chosen, **options)
 
     def _measured(self, way: str, quantized: nn.Module) -> Measured:
         conversion = converted_modules(self.model, quantized)

@@ -50,7 +50,7 @@ def torch_ao_lstm(lstm):
 @pytest.mark.parametrize("weights", ["channel", "tensor"])
 def test_a_weight_is_off_by_at_most_half_its_scale(weights):
     weight = torch.randn(12, 30) * torch.logspace(-20, 20, 12)[:, None]
-    quantized = arithmetic.quantize_weight("weight", weight, Scheme(weights=weights))
+    quantized = arithmetic.quantize_weight("weight", weight, Scheme(weights=weights, columns=False))
     scale = quantized.scale.double()
     assert quantized.values.dtype == torch.int8
     assert 120 <= quantized.values.abs().max() <= 127
@@ -157,7 +157,7 @@ def test_sums_are_exact_to_the_last_integer(columns):
     bits = arithmetic.most_activation_bits(columns)
     x = torch.stack([torch.ones(columns), -torch.ones(columns), torch.randn(columns)])
     w = torch.stack([torch.ones(columns), torch.randn(columns)])
-    weight = arithmetic.quantize_weight("weight", w, Scheme(weight_candidates=1))
+    weight = arithmetic.quantize_weight("weight", w, Scheme(weight_candidates=1, columns=False))
     values, scale = arithmetic.quantize_activations(x, bits)
     exact = [
         [sum(a * b for a, b in zip(row, column, strict=True)) for column in weight.values.tolist()]
@@ -198,6 +198,7 @@ def test_a_linear_layer_stays_within_the_bound_of_its_scales(rows, exponent, bit
         ({"activation_bits": 3}, "activation_bits is 3.*from 4 to 16"),
         ({"weight_limit": 100.0}, "weight_limit is 100.0"),
         ({"weight_candidates": 0}, "weight_candidates is 0"),
+        ({"pairs": True, "weights": "tensor"}, "pairs is True with weights='tensor'"),
     ],
 )
 def test_unknown_choices_are_refused(choices, message):

@@ -102,8 +102,8 @@ def _parametrized():
         (_parametrized(), "parametrization"),
         (nn.LazyLinear(4), "lazy"),
         (nn.MultiheadAttention(4, 2).out_proj, "read by the nn.MultiheadAttention"),
-        (nn.GRU(4, 4), "only nn.LSTM and nn.Linear"),
-        (nn.LSTMCell(4, 4), "only nn.LSTM and nn.Linear"),
+        (nn.RNN(4, 4), "only nn.LSTM, nn.GRU and nn.Linear"),
+        (nn.LSTMCell(4, 4), "only nn.LSTM, nn.GRU and nn.Linear"),
         (nn.Embedding(4, 4), "look-up table"),
         (nn.LayerNorm(4), "parameters of its own"),
     ],
@@ -117,8 +117,8 @@ def test_what_cannot_be_converted_stays_as_it_is_with_a_reason(module, reason):
 
 
 def test_a_model_without_anything_to_convert_is_refused():
-    with pytest.raises(NothingQuantizedError, match=r"no module to convert: 0 \(GRU; only"):
-        convert_modules(nn.Sequential(nn.GRU(4, 4)))
+    with pytest.raises(NothingQuantizedError, match=r"no module to convert: 0 \(RNN; only"):
+        convert_modules(nn.Sequential(nn.RNN(4, 4)))
     with pytest.raises(NothingQuantizedError, match="it has no parameters"):
         convert_modules(nn.Tanh())
 

@@ -140,7 +140,9 @@ def test_zeros_and_subnormals(same_tanh):
 def test_linear(inputs, outputs, bias, monkeypatch):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        fast = Int8Linear.from_float(nn.Linear(inputs, outputs, bias).eval())
+        linear = nn.Linear(inputs, outputs, bias).eval()
+        linear.weight.data *= torch.exp(torch.randn(inputs))
+        fast = Int8Linear.from_float(linear)
     plain = copy.deepcopy(fast)
     plain.fast = False
     data = random(3, 67, inputs)

@@ -96,9 +96,10 @@ def test_the_state_is_named_as_in_an_lstm(model, int8):
     names = set(int8.state_dict())
     assert set(model.state_dict()) <= names
     scales = names - set(model.state_dict())
-    assert scales == {f"{n}_scale" for n in model.state_dict() if "weight" in n}
+    weights = [n for n in model.state_dict() if "weight" in n]
+    assert scales == {f"{n}_{of}" for n in weights for of in ("scale", "columns")}
     for name, tensor in int8.state_dict().items():
-        integer = "weight" in name and not name.endswith("_scale")
+        integer = "weight" in name and not name.endswith(("_scale", "_columns"))
         assert tensor.dtype == (torch.int8 if integer else torch.float32)
         assert tensor.is_contiguous()
     assert not list(int8.parameters())
@@ -107,8 +108,9 @@ def test_the_state_is_named_as_in_an_lstm(model, int8):
 def test_the_file_is_the_payload_and_little_more():
     width = 256
     int8 = rh.Int8LSTM.from_float(nn.LSTM(width, width))
-    # Two matrices (4 d, d) in int8; two scales and two biases of 4 d float32 each.
-    payload = 8 * width**2 + 4 * 4 * width * 4
+    # Two matrices (4 d, d) in int8; two scales and two biases of 4 d float32 each; a scale for
+    # each of their d columns.
+    payload = 8 * width**2 + 4 * 4 * width * 4 + 2 * width * 4
     assert sum(t.nbytes for t in int8.state_dict().values()) == payload
     assert payload < len(save(int8.state_dict())) <= 1.03 * payload
     assert payload < len(torch_save(int8.state_dict())) <= 1.03 * payload

@@ -22,7 +22,7 @@ class Tagger(nn.Module):
         self.mine = MyLSTM(4, 4)
         self.body = nn.Sequential(nn.LSTM(4, 6, 2), nn.Sequential(nn.Linear(6, 3)))
         self.norm = nn.LayerNorm(6)
-        self.gru = nn.GRU(6, 6)
+        self.gru = nn.GRUCell(6, 6)
         self.relu = nn.ReLU()
 
 
@@ -43,8 +43,14 @@ def test_each_module_is_told_converted_or_why_not(tagger, untouched):
     assert list(left) == ["", "embedding", "mine", "norm", "gru"]
     counts = [x.parameters for x in left.values()]
     assert counts == [5, 40, 4 * 4 * (4 + 4 + 2), 12, 3 * 6 * (6 + 6 + 2)]
-    assert [x.kind for x in left.values()] == ["Tagger", "Embedding", "MyLSTM", "LayerNorm", "GRU"]
-    words = ["of its own", "look-up table", "subclass of nn.LSTM", "nn.LayerNorm", "nn.GRU to mod"]
+    assert [x.kind for x in left.values()] == [
+        "Tagger",
+        "Embedding",
+        "MyLSTM",
+        "LayerNorm",
+        "GRUCell",
+    ]
+    words = ["of its own", "look-up table", "subclass of nn.LSTM", "nn.LayerNorm", "GRUCell to mod"]
     for word, entry in zip(words, left.values(), strict=True):
         assert word in entry.reason
 

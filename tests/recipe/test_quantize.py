@@ -105,7 +105,7 @@ def test_only_the_types_named_are_converted():
     def converted(**options):
         return [checks.is_quantized(part) for part in rh.quantize_dynamic(model, **options)]
 
-    assert converted() == [True, True, False]
+    assert converted() == [True, True, True]
     assert converted(modules=[nn.Linear]) == [False, True, False]
     assert converted(modules={nn.GRU, nn.LSTM}) == [True, False, True]
     assert converted(modules=(nn.GRU,), weights="per-tensor") == [False, False, True]
@@ -160,7 +160,7 @@ class MyLinear(nn.Linear):
         (lambda: nn.Linear(8, 8), ("the model itself", "wrap it in one")),
         (lambda: nn.Sequential(nn.ReLU()), ("it has no parameters",)),
         (lambda: nn.Sequential(nn.Embedding(4, 4)), ("0 (Embedding", "look-up table")),
-        (lambda: nn.Sequential(nn.GRU(4, 4)), ("0 (GRU", "add nn.GRU to modules")),
+        (lambda: nn.Sequential(nn.GRUCell(4, 4)), ("0 (GRUCell", "add nn.GRUCell to mod")),
         (lambda: nn.Sequential(MyLinear(4, 4)), ("0 (MyLinear", "a subclass of nn.Linear")),
         (lambda: nn.Sequential(nn.Conv1d(4, 4, 1)), ("0 (Conv1d", "no dynamic quantization for")),
         (lambda: nn.Sequential(*map(nn.LayerNorm, (2, 3, 4, 5))), ("0 (", "2 (", "; ...")),

@@ -70,8 +70,9 @@ def test_the_answers_lead_from_torch_aos_scheme_to_the_default():
     fine = replace(per_row, activation_bits=12, smallest_scale=DEFAULT.smallest_scale)
     symmetric = replace(fine, symmetric=True, activation_bits=None)
     least_squares = replace(symmetric, weight_candidates=8)
-    assert least_squares == DEFAULT
-    path = (TORCH_AO, per_channel, per_row, fine, symmetric, least_squares)
+    columns = replace(least_squares, columns=True)
+    assert columns == DEFAULT
+    path = (TORCH_AO, per_channel, per_row, fine, symmetric, least_squares, columns)
     found = rh.compare_schemes("path", {str(i): s for i, s in enumerate(path)}, seeds=range(3))
     even, uneven = ([o.median(kind) for o in found.options] for kind in schemes.CASES)
     assert uneven[1] < uneven[0]
@@ -80,6 +81,7 @@ def test_the_answers_lead_from_torch_aos_scheme_to_the_default():
     assert even[3] < even[2] / 2
     assert even[4] == pytest.approx(even[3], rel=0.05)
     assert even[5] < even[4]
+    assert even[6] == pytest.approx(even[5], rel=0.02)
     assert uneven[5] < uneven[4] < 1.5 * even[4]
 
 

@@ -22,7 +22,7 @@ from ..arithmetic import DEFAULT, Int8Weight, Scheme, State
 from .plans import ARITHMETIC, CHUNK_ROWS, LANES, Plan, ends_of, padded_depth, spare_plans
 from .ready import compiled
 
-_ADDRESSES = struct.Struct("@14q")  # the part of a Task that differs from call to call
+_ADDRESSES = struct.Struct("@17q")  # the part of a Task that differs from call to call
 
 
 def _plain(*tensors: Tensor) -> bool:
@@ -130,6 +130,7 @@ def _names(suffix: str) -> tuple[str, ...]:
     return (
         *weights,
         *(f"{name}_scale" for name in weights),
+        *(f"{name}_columns" for name in weights),
         f"bias_ih{suffix}",
         f"bias_hh{suffix}",
     )
@@ -159,6 +160,7 @@ def run_linear(
     (rows, inputs), outputs = data.shape, len(weight.values)
     data, values = data.contiguous(), weight.values.contiguous()
     bias = None if bias is None else bias.contiguous()
+    columns = None if weight.columns is None else weight.columns.contiguous()
     y = data.new_empty(rows, outputs)
     depth, held = padded_depth(inputs), min(rows, CHUNK_ROWS)
     ends = ends_of((outputs * LANES * (inputs < LANES), 2 * held * depth, 4 * held))
@@ -166,7 +168,9 @@ def run_linear(
     start = room.data_ptr()
     kernels.linear(
         kernels.product.address, scheme.largest_integer(bits), data.data_ptr(), rows, inputs,
-        values.data_ptr(), weight.scale.data_ptr(), outputs, 0 if bias is None else bias.data_ptr(),
+        values.data_ptr(), weight.scale.data_ptr(),
+        0 if columns is None else columns.data_ptr(), outputs,
+        0 if bias is None else bias.data_ptr(),
         y.data_ptr(), *[start + end for end in ends[:-1]],
     )  # fmt: skip
     return y

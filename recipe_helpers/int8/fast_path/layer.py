@@ -35,7 +35,7 @@ def _quantize_chunk(t, begin):
     """Quantize the input of the steps from `begin` on that share one product with W_ih."""
     first, rows = chunk_rows(t, begin)
     x_at = t.x_at + 4 * first * t.inputs
-    quantize_rows(t.kind, t.most, x_at, t.inputs, rows, t.q_x_at, t.s_x_at)
+    quantize_rows(t.kind, t.most, x_at, t.inputs, t.c_ih_at, rows, t.q_x_at, t.s_x_at)
 
 
 @inner(types.UniTuple(INT64, 2)(TASK, INT64, INT64))
@@ -136,7 +136,7 @@ def _close(t, step):
     """After a step: project the hidden state where asked for, and quantize it for the next."""
     row, _, rows = step_rows(t, step)
     if t.projected:
-        quantize_rows(t.kind, t.most, t.m_at, t.hidden, rows, t.q_m_at, t.s_m_at)
+        quantize_rows(t.kind, t.most, t.m_at, t.hidden, t.c_hr_at, rows, t.q_m_at, t.s_m_at)
         w_at = t.padded_hr_at if t.hidden < LANES else t.w_hr_at
         block_product(
             t.product_at, t.kind, w_at, t.hidden, t.outputs, 0, t.q_m_at, rows, t.h_at,
@@ -147,7 +147,7 @@ def _close(t, step):
             h_at = t.h_at + 4 * r * t.outputs
             rescale(t.kind, h_at, t.outputs, t.s_hr_at, 0, s_m[r])
             copy_floats(h_at, t.y_at + 4 * (row + r) * t.y_step, t.outputs)
-    quantize_rows(t.kind, t.most, t.h_at, t.outputs, rows, t.q_h_at, t.s_h_at)
+    quantize_rows(t.kind, t.most, t.h_at, t.outputs, t.c_hh_at, rows, t.q_h_at, t.s_h_at)
     if (step + 1) % t.chunk == 0 and step + 1 < t.steps:
         _quantize_chunk(t, step + 1)
 
@@ -174,7 +174,7 @@ def prepare(task_at):
     for i in range(SYNC + t.blocks):
         sync[i] = 0
     _quantize_chunk(t, 0)
-    quantize_rows(t.kind, t.most, t.h_at, t.outputs, t.batch, t.q_h_at, t.s_h_at)
+    quantize_rows(t.kind, t.most, t.h_at, t.outputs, t.c_hh_at, t.batch, t.q_h_at, t.s_h_at)
 
 
 @compiled(types.void(INT64, INT64, INT64))

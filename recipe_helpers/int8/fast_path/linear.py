@@ -16,7 +16,7 @@ from .rows import quantize_rows, rescale
 from .tiles import INTEGER, LANES
 
 
-@compiled(types.void(*[INT64] * 13))
+@compiled(types.void(*[INT64] * 14))
 def linear(
     product_at,
     most,
@@ -25,6 +25,7 @@ def linear(
     inputs,
     w_at,
     s_at,
+    columns_at,
     outputs,
     bias_at,
     y_at,
@@ -39,7 +40,9 @@ def linear(
     s_x = numba.carray(at_address(s_x_at), 64, np.float32)
     for begin in range(0, rows, 64):
         count, out_at = min(64, rows - begin), y_at + 4 * begin * outputs
-        quantize_rows(INTEGER, most, x_at + 4 * begin * inputs, inputs, count, q_at, s_x_at)
+        quantize_rows(
+            INTEGER, most, x_at + 4 * begin * inputs, inputs, columns_at, count, q_at, s_x_at
+        )
         block_product(
             product_at, INTEGER, w_at, inputs, outputs, 0, q_at, count, out_at, 4 * outputs, 0
         )

@@ -53,7 +53,7 @@ class Plan:
         self.room = torch.empty(ends[-1] + 64, dtype=torch.int8, device="cpu").numpy()
         start = -(-self.room.ctypes.data // 64) * 64
         self.task = np.array(
-            [0] * 14 + [
+            [0] * 17 + [
                 kind, most, steps, batch, inputs, hidden, outputs, outputs != hidden, reverse,
                 chunk, self.blocks, widened, directions * outputs, kernels.product.address,
                 self.first.ctypes.data, *(start + end for end in ends[:-1]),

@@ -72,9 +72,12 @@ def tanh(at, count):
         values[j] = x * p / q
 
 
-@inner(types.float32(INT64, INT64, INT64, INT64, INT64))
-def _quantize_row(kind, most, row_at, width, out_at):
-    """Quantize one row into the layout that the tiles read; returns its scale (1 for floats)."""
+@inner(types.float32(*[INT64] * 6))
+def _quantize_row(kind, most, row_at, width, columns_at, out_at):
+    """Quantize one row into the layout that the tiles read; returns its scale (1 for floats).
+
+    The integers are those of the row times the scales of the columns, where there are any.
+    """
     row = numba.carray(at_address(row_at), width, np.float32)
     rest = width % LANES
     gap = LANES - rest if rest else 0  # zeros that stand before the last, overlapping vector
@@ -89,9 +92,12 @@ def _quantize_row(kind, most, row_at, width, out_at):
             plain[k + gap] = row[k]
         return ONE
     out = numba.carray(at_address(out_at), width + gap, np.int16)
+    columns = numba.carray(at_address(columns_at if columns_at else row_at), width, np.float32)
     peak_bits = np.int32(0)
     for k in range(width):
-        peak_bits = max(peak_bits, bits_of(row[k]) & _WITHOUT_SIGN)
+        peak_bits = max(
+            peak_bits, bits_of(row[k] * (columns[k] if columns_at else ONE)) & _WITHOUT_SIGN
+        )
     if peak_bits >= _INFINITY_BITS:  # NaN or infinity
         for k in range(width + gap):
             out[k] = 0
@@ -99,11 +105,11 @@ def _quantize_row(kind, most, row_at, width, out_at):
     scale = max(from_bits(peak_bits) / np.float32(most), _SMALLEST)
     inverse = ONE / scale
     for k in range(body):
-        out[k] = np.int16(np.rint(row[k] * inverse))
+        out[k] = np.int16(np.rint(row[k] * (columns[k] if columns_at else ONE) * inverse))
     for k in range(body, body + gap):
         out[k] = 0
     for k in range(body, width):
-        out[k + gap] = np.int16(np.rint(row[k] * inverse))
+        out[k + gap] = np.int16(np.rint(row[k] * (columns[k] if columns_at else ONE) * inverse))
     return scale
 
 
@@ -155,10 +161,11 @@ def padded_depth(width):
     return (width + LANES - 1) // LANES * LANES
 
 
-@inner(types.void(*[INT64] * 7))
-def quantize_rows(kind, most, x_at, width, rows, q_at, s_at):
+@inner(types.void(*[INT64] * 8))
+def quantize_rows(kind, most, x_at, width, columns_at, rows, q_at, s_at):
     """Quantize rows of `width` floats; their scales go to `s_at`."""
     scale = numba.carray(at_address(s_at), rows, np.float32)
     q_step = padded_depth(width) * (2 if kind == INTEGER else 4)
     for r in range(rows):
-        scale[r] = _quantize_row(kind, most, x_at + 4 * r * width, width, q_at + r * q_step)
+        at, to = x_at + 4 * r * width, q_at + r * q_step
+        scale[r] = _quantize_row(kind, most, at, width, columns_at, to)

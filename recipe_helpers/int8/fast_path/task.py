@@ -37,6 +37,9 @@ class Task(NamedTuple):
     s_ih_at: int
     s_hh_at: int
     s_hr_at: int
+    c_ih_at: int  # float32, a scale for each column of these weights, or 0 if there are none
+    c_hh_at: int
+    c_hr_at: int
     bias_ih_at: int  # float32 (4 hidden), or 0 if there is none
     bias_hh_at: int
     # What follows from the sizes.

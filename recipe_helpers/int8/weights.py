@@ -1,0 +1,133 @@
+"""Quantize a weight matrix, once: a scale for each row, and a power of two for each column.
+
+Rows alone lose the weights of a column that is small throughout, as a feature measured in small
+units makes it: beside its neighbours they are rounded to zero. Hence each column is divided by
+its size first, and the activation that meets it multiplied by the same,
+
+    x[k] · W[n, k]  =  (x[k] · c[k]) · (W[n, k] / c[k]),
+
+with `c[k]` a power of two near the size of column k, relative to the largest (`column_scales`).
+Multiplying by a power of two is exact. Where all columns are alike, c is 1 and nothing changes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..common.errors import ModelError
+from .scheme import DEFAULT, SMALLEST_NORMAL, Scheme
+
+_ROUNDS = 4  # of balancing rows and columns; where they have settled, more change nothing
+
+
+class Int8Weight(NamedTuple):
+    """A quantized weight matrix.
+
+    Attributes:
+        values: int8 (N, K).
+        scale: float32, (N,), or (1,) if the whole matrix shares it.
+        columns: float32 (K,), powers of two, or None where columns have no scales.
+    """
+
+    values: Tensor
+    scale: Tensor
+    columns: Tensor | None = None
+
+
+def quantize_weight(name: str, weight: Tensor, scheme: Scheme = DEFAULT) -> Int8Weight:
+    """Quantize a float32 weight (N, K) to int8 by the rules of a scheme.
+
+    Raises:
+        ModelError: It is not float32, is empty, or holds NaN or infinity.
+    """
+    if weight.dtype != torch.float32:
+        raise ModelError(
+            f"{name} is of {weight.dtype}; quantization starts from torch.float32: call .float()."
+        )
+    if not weight.numel() or not bool(weight.isfinite().all()):
+        fault = "NaN or infinity" if weight.numel() else "no element"
+        raise ModelError(f"{name} has {fault}; such a tensor has no scale: repair it first.")
+    weight = weight.detach()
+    columns = column_scales(weight) if scheme.columns else None
+    if scheme.weights == "tensor":
+        rows = weight if columns is None else weight / columns
+        values, scale = _quantize_rows(rows.reshape(1, -1), scheme)
+        return Int8Weight(values.view(weight.shape), scale, columns)
+    # In blocks of 4 MiB, so that converting a model takes little memory beside it.
+    blocks = [
+        _quantize_rows(block if columns is None else block / columns, scheme)
+        for block in weight.split(-(-(2**20) // weight.shape[1]))
+    ]
+    values, scale = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    return Int8Weight(values, scale, columns)
+
+
+def column_scales(weight: Tensor) -> Tensor:
+    """For each column of a finite matrix (N, K) its size as a power of two, float32 (K,).
+
+    Rows and columns are balanced in turn: a column's size is the root mean square of its weights,
+    each relative to the largest of its row, and that row is measured again with the columns
+    divided by their sizes. Thus neither an outlying row spoils the columns nor the other way.
+
+    The largest column has 1, as have columns of zeros; so the activations never overflow.
+    """
+    size = torch.ones(weight.shape[1], dtype=torch.float64)
+    for _ in range(_ROUNDS):
+        squares = torch.zeros_like(size)
+        for block in weight.split(-(-(2**19) // weight.shape[1])):
+            relative = block.double().abs() / size
+            squares += (
+                (relative / relative.amax(dim=1, keepdim=True).clamp(min=1e-300)).square().sum(0)
+            )
+        size = size * torch.where(squares > 0, squares.sqrt(), size.new_ones(()))
+        size = size / size[squares > 0].amax() if bool((squares > 0).any()) else size
+    # The power of two just above; columns within a factor of two of the largest have 1. By frexp
+    # rather than a logarithm: the same bits on every machine.
+    mantissa, exponent = torch.frexp(size)
+    exponent = torch.where(mantissa == 0.5, exponent - 1, exponent)
+    exponent = torch.where(squares > 0, exponent, 0).clamp(-126, 0)
+    return torch.ldexp(torch.ones_like(size), exponent).float()
+
+
+def _quantize_rows(rows: Tensor, scheme: Scheme) -> tuple[Tensor, Tensor]:
+    peak, limit = rows.abs().amax(dim=1), scheme.weight_limit
+    candidates = scheme.weight_candidates
+    if scheme.pairs:
+        # In units where the largest sum of two neighbours may be 128, and one of them 127.
+        peak, limit = torch.maximum(_largest_pair(rows), peak * (128 / 127)), 128.0
+        candidates = max(candidates, 2)  # rounding may lift 128 to 129, but not 127
+    scale, least = peak, torch.full_like(peak, torch.inf)
+    for lower in range(candidates):
+        candidate = (peak / (limit - lower)).clamp(min=SMALLEST_NORMAL)
+        # In units of the peak, which can neither underflow nor overflow.
+        exact = rows * (1 / candidate)[:, None]
+        integers = exact.round().clamp(-128, 127)
+        error = torch.linalg.vector_norm(exact - integers, dim=1) / (limit - lower)
+        better = error < least
+        if scheme.pairs:
+            better &= _largest_pair(integers) <= 128
+        scale = torch.where(better, candidate, scale)
+        least = torch.where(better, error, least)
+    return (rows * (1 / scale)[:, None]).round().clamp(-128, 127).to(torch.int8), scale
+
+
+def _largest_pair(rows: Tensor) -> Tensor:
+    """The largest |w[2i]| + |w[2i+1]| of each row; an odd one out stands alone."""
+    sizes = rows.abs()
+    sums = sizes[:, ::2].clone()
+    sums[:, : rows.shape[1] // 2] += sizes[:, 1::2]
+    return sums.amax(dim=1)
+
+
+def in_pairs(values: Tensor) -> bool:
+    """Whether int8 weights (N, K) keep |q[n, 2i]| + |q[n, 2i+1]| <= 128 everywhere."""
+    return bool((_largest_pair(values.float()) <= 128).all())
+
+
+def dequantize_weight(weight: Int8Weight) -> Tensor:
+    """The float32 matrix (N, K) that the integers stand for."""
+    rows = weight.values.float() * weight.scale[:, None]
+    return rows if weight.columns is None else rows * weight.columns
