@@ -106,7 +106,9 @@ def test_per_channel_weights_survive_the_unread_unit(model: DigitClassifier, dat
         assert cliff.accuracies[version] == pytest.approx((right, right), abs=SAME)
 
 
-def test_rescaling_or_a_scale_per_column_cures_unfortunate_units(model: DigitClassifier, data: Digits) -> None:
+def test_rescaling_or_scales_of_columns_cure_bad_units(
+    model: DigitClassifier, data: Digits
+) -> None:
     cliff = feature_unit_cliff(model, data.test, FACTORS)
     right = classification_accuracy(model, data.test)
     assert cliff.fp32_unchanged
