@@ -106,12 +106,15 @@ def test_per_channel_weights_survive_the_unread_unit(model: DigitClassifier, dat
         assert cliff.accuracies[version] == pytest.approx((right, right), abs=SAME)
 
 
-def test_only_rescaling_cures_unfortunate_units(model: DigitClassifier, data: Digits) -> None:
+def test_rescaling_or_scales_of_columns_cure_bad_units(
+    model: DigitClassifier, data: Digits
+) -> None:
     cliff = feature_unit_cliff(model, data.test, FACTORS)
     right = classification_accuracy(model, data.test)
     assert cliff.fp32_unchanged
     assert cliff.accuracies[PER_TENSOR][1] < GUESSING
     assert cliff.accuracies[PER_CHANNEL][1] < GUESSING
+    assert cliff.accuracies[PLAIN] == pytest.approx((right, right), abs=SAME)
     assert cliff.accuracies[RESCALED] == pytest.approx((right, right), abs=SAME)
 
 
