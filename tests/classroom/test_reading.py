@@ -32,10 +32,10 @@ BAD = {
     "list": ("[]", "the file is not as a ledger has it (type: object)"),
     "long": (" " * 300_000, "longer than 262,144 bytes"),
     "deep": ("[" * 100_000, "it is nested too deeply"),
-    "digits": (changed(POINT + ("width",), 0).replace('": 0', '": ' + "9" * 5000), "not JSON"),
-    "nan": (changed(POINT + ("fp32_us",), float("nan")), "NaN, which is no number"),
-    "infinite": (changed(POINT + ("int8_us",), 0.25).replace("0.25", "1e999"), "too large"),
-    "negative": (changed(POINT + ("speedup", "median"), -1.0), "speedup/median"),
+    "digits": (changed((*POINT, "width"), 0).replace('": 0', '": ' + "9" * 5000), "not JSON"),
+    "nan": (changed((*POINT, "fp32_us"), float("nan")), "NaN, which is no number"),
+    "infinite": (changed((*POINT, "int8_us"), 0.25).replace("0.25", "1e999"), "too large"),
+    "negative": (changed((*POINT, "speedup", "median"), -1.0), "speedup/median"),
     "other": (changed(("format",), "recipe_helpers report"), "format is not as a ledger has it"),
     "newer": (changed(("version",), 2), "version is not as a ledger has it"),
     "no_machine": (changed(("machine",), ...), "it needs format, version, machine"),
@@ -44,7 +44,7 @@ BAD = {
     "markup": (changed(("machine", "cpu"), "<script>"), "machine/cpu"),
     "verdict": (changed(("findings", "C2", "verdict"), "great"), "findings/C2/verdict"),
     "claim": (changed(("findings", "D1"), {}), "findings is not as a ledger has it"),
-    "falling": (changed(POINT + ("width",), 99), "rising order of width"),
+    "falling": (changed((*POINT, "width"), 99), "rising order of width"),
     "no_sweep": (changed(("findings", "C17", "numbers"), {}), "it needs threads"),
 }
 
