@@ -1,7 +1,13 @@
 # `make run` and `make test` do all the set-up on a fresh machine with Python 3.10+ and make.
 
+# On Windows as well, with make from Chocolatey, MSYS2 or Git's shell.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := .venv/Scripts
+else
 PYTHON ?= python3
 BIN := .venv/bin
+endif
 # The longest first, so that the other worker has enough to do beside it.
 LONGEST := notebooks/trained_models.ipynb
 NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb))
@@ -25,10 +31,11 @@ lab: .venv/ready ## open the notebooks in JupyterLab
 test: lint ## lint, unit tests, and every notebook re-run by nbval
 	$(PYTEST) $(NBVAL) $(NOTEBOOKS) tests
 
-lint: .venv/ready ## style, format (notebooks included) and types
+lint: .venv/ready ## style, format (notebooks included) and types, the CI workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/test.yml
 
 unit: .venv/ready ## the unit tests
 	$(PYTEST) tests
@@ -42,8 +49,8 @@ execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 # A stamp that is made last: an installation that broke off is taken up again.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,test]'
-	touch $@
+	$(BIN)/python tools/install.py --quiet --constraint constraints.txt --editable ".[fast,test]"
+	$(BIN)/python -c "import pathlib; pathlib.Path('$@').touch()"
 
 clean: ## remove what make made
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	$(PYTHON) tools/clean.py

@@ -1,5 +1,7 @@
 # The public names of the package, by the file that defines each.
 
+from .classroom.comparison import ClassComparison as ClassComparison
+from .classroom.reading import compare_ledgers as compare_ledgers
 from .common.errors import (
     AlreadyQuantizedError as AlreadyQuantizedError,
     ArgumentError as ArgumentError,
@@ -65,6 +67,7 @@ from .recipe.size import (
     size_sweep as size_sweep,
     state_dict_bytes as state_dict_bytes,
 )
+from .recipe.whole import measure_ledger as measure_ledger
 from .trained_models.classification import (
     classification_accuracy as classification_accuracy,
     digit_study as digit_study,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -187,4 +188,7 @@ def _vector_instructions() -> str:
     if not found:
         return used
     vnni = any(found.get(name) for name in ("avx_vnni", "avx512_vnni"))
+    held_to = os.environ.get("FBGEMM_ENABLE_INSTRUCTIONS", "").upper()
+    if held_to and not held_to.endswith("_E1"):  # FBGEMM's name for what came with VNNI
+        vnni = False
     return f"{used}, {'with' if vnni else 'without'} VNNI"

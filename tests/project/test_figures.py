@@ -16,6 +16,7 @@ from matplotlib.colors import same_color, to_rgba
 from matplotlib.container import ErrorbarContainer
 
 import recipe_helpers as rh
+from recipe_helpers.classroom import plots as classroom
 from recipe_helpers.common.plots import COLORS, FP32_COLOR, INT8_COLOR, PLAIN_COLOR
 from recipe_helpers.explorer import plots as explorer
 from recipe_helpers.explorer.measurement import Choice, measure_choice
@@ -29,6 +30,7 @@ from recipe_helpers.under_the_hood import plots as under_the_hood
 from recipe_helpers.under_the_hood.causes_of_speed import GainPoint, Gains
 from recipe_helpers.your_model import plots as your_model
 
+from ..classroom.made_up import compared
 from ..recipe import test_plots as made
 from ..trained_models.test_classification import FIRST, LABELS, SECOND, study
 from ..under_the_hood.test_plots import question
@@ -93,6 +95,8 @@ FIGURES = {
     recipe.latency_sweep: Row(made.FIGURES["latency_sweep"], ("xy", "xy")),
     recipe.accuracy: Row(made.FIGURES["accuracy"], ("", "")),
     recipe.seed_errors: Row(made.FIGURES["seed_errors"], ("",)),
+    classroom.speedups: Row(lambda: classroom.speedups(compared()), ("xy",)),
+    classroom.crossovers: Row(lambda: classroom.crossovers(compared()), ("x",)),
     explorer.panel: Row(lambda: explorer.panel(explored(8)[0]), ("", "", "")),
     explorer.sweep: Row(
         lambda: explorer.sweep(several := explored(8, 16, 32), several[1]), ("x", "x", "x")

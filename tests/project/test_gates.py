@@ -47,18 +47,24 @@ def test_make_test_checks_style_format_and_types_first():
     every = [" ".join(words) for words in commands("test")]
     places = [
         next(place for place, line in enumerate(every) if wanted in line)
-        for wanted in ("ruff check .", "ruff format --check .", "mypy", "pytest")
+        for wanted in (
+            "ruff check .",
+            "ruff format --check .",
+            "mypy",
+            "check-jsonschema",
+            "pytest",
+        )
     ]
     assert places == sorted(places)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="scripts for a POSIX shell")
 @pytest.mark.parametrize(
-    "failing", ["none", "ruff check", "ruff format", "mypy", "python -m pytest"]
+    "failing", ["none", "ruff check", "ruff format", "mypy", "check-jsonschema", "python -m pytest"]
 )
 def test_make_test_fails_where_one_of_its_commands_does(tmp_path, failing):
     """With programs that do nothing but succeed or fail."""
-    for name in ("ruff", "mypy", "python"):
+    for name in ("ruff", "mypy", "check-jsonschema", "python"):
         path = tmp_path / name
         script = f'case "{name} $*" in "{failing}"*) exit 1;; esac'
         path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")

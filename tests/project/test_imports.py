@@ -11,7 +11,7 @@ FLOORS = [
     {"common"},
     {"int8"},
     {"recipe"},
-    {"explorer", "trained_models", "under_the_hood", "your_model", "deployment"},
+    {"explorer", "trained_models", "under_the_hood", "your_model", "deployment", "classroom"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in PACKAGE.rglob("*.py")}

@@ -1,0 +1,113 @@
+"""Many ledgers side by side: one table, the claims on which machines disagree, the crossovers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common.errors import ArgumentError
+from ..common.tables import Ready, Shown, Table
+from ..recipe.claims import CLAIMS, ELSEWHERE, OPEN
+
+NO_CROSSOVER = "none"
+
+
+@dataclass(frozen=True)
+class MachineLedger:
+    """What one file says: a kind of machine, and what was found on it."""
+
+    name: str  # of the file, without its folder and ending
+    cpu: str
+    system: str
+    vector_instructions: str
+    torch_version: str
+    verdicts: dict[str, str]  # by claim
+    widths: tuple[int, ...] = ()  # of the sweep of C17, or none
+    speedups: tuple[float, ...] = ()  # FP32 / INT8, median, at each width
+    crossover_width: int | None = None  # INT8 is faster at it and at every wider one measured
+
+    @classmethod
+    def from_data(cls, name: str, data: dict[str, Any]) -> MachineLedger:
+        """Take what a file holds that keeps to the schema."""
+        machine, findings = data["machine"], data["findings"]
+        sweep = findings.get("C17", {}).get("numbers", {})
+        points = sweep.get("points", [])
+        return cls(
+            name=name,
+            cpu=machine["cpu"],
+            system=machine["system"],
+            vector_instructions=machine["vector_instructions"],
+            torch_version=data["versions"]["torch"],
+            verdicts={claim: found["verdict"] for claim, found in findings.items()},
+            widths=tuple(point["width"] for point in points),
+            speedups=tuple(point["speedup"]["median"] for point in points),
+            crossover_width=sweep.get("crossover_width"),
+        )
+
+    @property
+    def crossover(self) -> str:
+        """The crossover in words: a width, "none" up to the widest, or "not measured"."""
+        if not self.widths:
+            return OPEN
+        return NO_CROSSOVER if self.crossover_width is None else str(self.crossover_width)
+
+
+@dataclass(frozen=True)
+class ClassComparison(Shown):
+    """The ledgers of a class, one row per machine, and a sentence for each file that is none."""
+
+    ledgers: tuple[MachineLedger, ...]
+    refused: tuple[str, ...] = field(default=())  # a sentence for each file that was left out
+
+    def disagreements(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """The claims that got more than one verdict: which machines said what.
+
+        A machine on which a claim was not measured says nothing of it.
+        """
+        found = {}
+        for claim in CLAIMS:
+            said: dict[str, tuple[str, ...]] = {}
+            for ledger in self.ledgers:
+                verdict = ledger.verdicts.get(claim, OPEN)
+                if verdict not in (OPEN, ELSEWHERE):
+                    said[verdict] = (*said.get(verdict, ()), ledger.name)
+            if len(said) > 1:
+                found[claim] = said
+        return found
+
+    def table(self) -> Table:
+        """A row for each machine; what was left out, and why, stands below."""
+        rows = [
+            (
+                ledger.name,
+                ledger.cpu,
+                ledger.vector_instructions,
+                ledger.torch_version,
+                ledger.crossover,
+            )
+            for ledger in self.ledgers
+        ]
+        headers = ("file", "CPU", "vector instructions", "PyTorch", "INT8 is faster from width")
+        return Table(headers, rows, f"{len(rows)} machines", " ".join(self.refused))
+
+    def disagreement_table(self) -> Ready:
+        """A row for each claim on which the machines disagree, with who says what."""
+        rows = [
+            (claim, CLAIMS[claim], "; ".join(f"{v}: {', '.join(n)}" for v, n in said.items()))
+            for claim, said in self.disagreements().items()
+        ]
+        agreed = "" if rows else "The machines agree on every claim that two of them measured."
+        headers = ("claim", "claimed", "who says what")
+        return Ready(Table(headers, rows, "Where the machines disagree", agreed))
+
+    def ledger(self, name: str) -> MachineLedger:
+        """The ledger that came from the file of this name.
+
+        Raises:
+            ArgumentError: no such file was taken in.
+        """
+        for ledger in self.ledgers:
+            if ledger.name == name:
+                return ledger
+        known = ", ".join(ledger.name for ledger in self.ledgers)
+        raise ArgumentError(f"name is {name!r}; pass one of {known}.")

@@ -1,0 +1,108 @@
+"""Ledger files from strangers: what is refused, in which words, and that the others count."""
+
+import json
+import pickle
+
+import pytest
+
+import recipe_helpers as rh
+from recipe_helpers.classroom import reading
+
+from .made_up import ledger_data
+
+
+def changed(path, value):
+    """A ledger's JSON with one value replaced, or taken away where it is `...`."""
+    data = ledger_data()
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return json.dumps(data)
+
+
+POINT = ("findings", "C17", "numbers", "points", 0)
+BAD = {
+    "empty": ("", "it is not JSON in UTF-8"),
+    "pickled": (pickle.dumps(ledger_data()), "it is not JSON in UTF-8"),
+    "other_encoding": (changed(("machine", "cpu"), "é").encode("utf-16"), "not JSON in UTF-8"),
+    "list": ("[]", "the file is not as a ledger has it (type: object)"),
+    "long": (" " * 300_000, "longer than 262,144 bytes"),
+    "deep": ("[" * 100_000, "it is nested too deeply"),
+    "digits": (changed((*POINT, "width"), 0).replace('": 0', '": ' + "9" * 5000), "not JSON"),
+    "nan": (changed((*POINT, "fp32_us"), float("nan")), "NaN, which is no number"),
+    "infinite": (changed((*POINT, "int8_us"), 0.25).replace("0.25", "1e999"), "too large"),
+    "negative": (changed((*POINT, "speedup", "median"), -1.0), "speedup/median"),
+    "other": (changed(("format",), "recipe_helpers report"), "format is not as a ledger has it"),
+    "newer": (changed(("version",), 2), "version is not as a ledger has it"),
+    "no_machine": (changed(("machine",), ...), "it needs format, version, machine"),
+    "host_name": (changed(("machine", "host"), "mine"), "it holds more than a ledger does"),
+    "owner": (changed(("owner",), "me"), "the file is not as a ledger has it (it holds more than"),
+    "remark": (changed(("findings", "C2", "by"), "me"), "findings/C2 is not as"),
+    "user": (changed(("versions", "user"), "me"), "versions is not as a ledger has it"),
+    "in_sweep": (changed((*POINT, "user"), "me"), "it holds more than a ledger does"),
+    "in_ratio": (changed((*POINT, "speedup", "user"), "me"), "it holds more than a ledger"),
+    "long_name": (changed(("machine", "cpu"), "x" * 121), "machine/cpu"),
+    "markup": (changed(("machine", "cpu"), "<script>"), "machine/cpu"),
+    "verdict": (changed(("findings", "C2", "verdict"), "great"), "findings/C2/verdict"),
+    "claim": (changed(("findings", "D1"), {}), "findings is not as a ledger has it"),
+    "falling": (changed((*POINT, "width"), 99), "rising order of width"),
+    "no_sweep": (changed(("findings", "C17", "numbers"), {}), "it needs threads"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "good.json").write_text(json.dumps(ledger_data()), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_gets_one_sentence_and_the_others_count(folder, name):
+    content, says = BAD[name]
+    content = content if isinstance(content, bytes) else content.encode()
+    (folder / f"{name}.json").write_bytes(content)
+    found = rh.compare_ledgers(folder)
+    assert [ledger.name for ledger in found.ledgers] == ["good"]
+    (sentence,) = found.refused
+    assert sentence.startswith(f"{name}.json was left out: ")
+    assert says in sentence
+    assert len(sentence) < 300
+    assert "\n" not in sentence
+    assert sentence in str(found)
+
+
+def test_a_folder_of_that_name_is_left_out(folder):
+    (folder / "folder.json").mkdir()
+    assert rh.compare_ledgers(folder).refused == ("folder.json was left out: it is not a file.",)
+
+
+def test_nothing_is_unpickled(folder):
+    class Trap:
+        def __reduce__(self):
+            return (folder / "sprung").touch, ()
+
+    (folder / "trap.json").write_bytes(pickle.dumps(Trap()))
+    rh.compare_ledgers(folder)
+    assert not (folder / "sprung").exists()
+
+
+def test_a_file_keeps_its_limit_without_being_read_whole(folder, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_BYTES", 5)
+    with pytest.raises(rh.ArgumentError, match=r"good\.json was left out: it is longer than 5 "):
+        rh.compare_ledgers(folder)
+
+
+def test_folders_that_are_none(refuses, tmp_path, monkeypatch):
+    with refuses(rh.ArgumentError, "folder is", "nowhere"):
+        rh.compare_ledgers(tmp_path / "nowhere")
+    with refuses(rh.ArgumentError, "folder holds no ledger", "Ledger.to_json"):
+        rh.compare_ledgers(tmp_path)
+    monkeypatch.setattr(reading, "MOST_FILES", 1)
+    for name in "ab":
+        (tmp_path / f"{name}.json").write_text(json.dumps(ledger_data()), encoding="utf-8")
+    with refuses(rh.ArgumentError, "folder holds 2 JSON files", "at most 1"):
+        rh.compare_ledgers(tmp_path)

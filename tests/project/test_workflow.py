@@ -1,0 +1,62 @@
+"""The workflow that GitHub runs, and that it calls what a laptop calls."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = ROOT / ".github" / "workflows" / "test.yml"
+SCHEMA = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+JOBS = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
+
+
+def commands():
+    for job in JOBS.values():
+        for step in job["steps"]:
+            yield from step.get("run", "").splitlines()
+
+
+def test_it_runs_on_every_system_and_python_that_is_supported():
+    matrix = JOBS["test"]["strategy"]["matrix"]
+    assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert matrix["python"] == ["3.10", "3.11", "3.12", "3.13"]
+
+
+def test_every_target_that_it_calls_is_one_of_the_makefile():
+    called = {
+        word
+        for line in commands()
+        if line.startswith("make ")
+        for word in line.split()[1:]
+        if "=" not in word
+    }
+    assert {"test", "lint", "unit", "run"} <= called
+    made = re.findall(r"^([a-z./]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert called <= set(made)
+
+
+def test_the_test_that_it_leaves_out_is_there():
+    for file, name in re.findall(r"--deselect (\S+)::(\w+)", "\n".join(commands())):
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "spoilt"),
+    [("", ""), ("runs-on: ubuntu-latest", "runs_on: ubuntu-latest"), ("    steps:", "    step:")],
+)
+def test_make_lint_refuses_a_workflow_that_is_none(tmp_path, line, spoilt):
+    words = subprocess.run(
+        ["make", "-n", "lint"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "check-jsonschema --builtin-schema vendor.github-workflows .github" in words
+    text = WORKFLOW.read_text(encoding="utf-8")
+    assert line in text
+    (tmp_path / "test.yml").write_text(text.replace(line, spoilt, 1), encoding="utf-8")
+    done = subprocess.run(
+        [*SCHEMA, str(tmp_path / "test.yml")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == (line == spoilt), done.stdout
