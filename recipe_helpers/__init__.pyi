@@ -17,12 +17,13 @@ from .common.progress import progress_bar as progress_bar
 from .common.settings import silence_deprecations as silence_deprecations
 from .explorer.measurement import Choice as Choice, measure_choice as measure_choice
 from .explorer.panel import explore as explore, explore_static as explore_static
-from .int8.arithmetic import Scheme as Scheme, quantize_activations as quantize_activations
+from .int8.activations import quantize_activations as quantize_activations
 from .int8.fast_path.ready import FastPathWarning as FastPathWarning, fast_path as fast_path
 from .int8.gru import Int8GRU as Int8GRU
 from .int8.linear import Int8Linear as Int8Linear
 from .int8.lstm import Int8LSTM as Int8LSTM
 from .int8.saving import load_int8 as load_int8, save_int8 as save_int8
+from .int8.scheme import Scheme as Scheme
 from .recipe import plots as plots
 from .recipe.accuracy import (
     compare_outputs as compare_outputs,

@@ -79,6 +79,8 @@ def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
         height=3.8,
     )
     panels = np.atleast_1d(panels)
+    # Each option needs the same room for its label.
+    panels[0].get_gridspec().set_width_ratios([len(one.options) for one in questions])
     for axes, question in zip(panels, questions, strict=True):
         axes.sharey(panels[0])
         _draw_options(axes, question)
@@ -102,7 +104,7 @@ def _draw_options(axes: Axes, question: ChoiceErrors) -> None:
         medians = [option.median(kind) * 100 for option in question.options]
         axes.plot(at, medians, f"{mark}-", color=color, label=f"{kind} models, median of the seeds")
     labels = [option.label.replace(" ", "\n") for option in question.options]
-    axes.set_xticks(places, labels)
+    axes.set_xticks(places, labels, fontsize=8.5)
     axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_title(question.question)
 

@@ -2,6 +2,7 @@
 
 `report` is the way in. It has the model and its inputs checked and copied by `preparation`, every
 conversion measured by `measurement` (`candidates`, `sensitivity` and `module_bytes` hold what was
-found), held against the `promises`, and turned into `advice`; `findings` is all of that together.
-`tables`, `plots`, `page` and `as_data` show it; `command_line` is `python -m recipe_helpers`.
+found), held against the `promises`, and turned into `advice`; `findings` is all of that together,
+with the `next_steps`. `tables`, `plots`, `page` and `as_data` show it; `command_line` is
+`python -m recipe_helpers`.
 """

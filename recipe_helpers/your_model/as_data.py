@@ -33,6 +33,7 @@ def as_dict(report: Findings) -> dict[str, Any]:
             "passed": report.passed,
             "verdict": asdict(report.verdict),
             "notes": report.notes,
+            "next_steps": [asdict(step) for step in report.next_steps],
             "candidates": [_candidate(candidate) for candidate in report.candidates],
         }
     )

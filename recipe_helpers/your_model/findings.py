@@ -10,6 +10,7 @@ from ..common.tables import Shown, Table
 from ..recipe.model import Machine
 from . import tables
 from .candidates import Candidate
+from .next_steps import Step, next_steps
 from .promises import KEEP, Limits, Verdict
 
 
@@ -48,6 +49,12 @@ class Findings(Shown):
     def error_limit(self) -> float | None:
         """The limit of the relative error, or None where the metric alone decides."""
         return self.limits.error_limit(self.reference_metric)
+
+    @property
+    def next_steps(self) -> tuple[Step, ...]:
+        """What to do now, as code to copy."""
+        keywords = ": " in self.inputs[0]
+        return next_steps(self.verdict, self.limits, self.error_limit, with_keywords=keywords)
 
     def candidate(self, name: str) -> Candidate:
         """One of the conversions that were tried.

@@ -73,6 +73,10 @@ def _body(report: Findings, level: int) -> str:
         for candidate, tables in report.details()
         if tables
     ]
+    parts += [
+        f"<p><strong>{escape(step.title)}</strong></p><pre><code>{escape(step.code)}</code></pre>"
+        for step in report.next_steps
+    ]
     return "\n".join(parts)
 
 

@@ -49,6 +49,7 @@ class Report(Findings):
             if candidate.name == self.verdict.candidate:
                 blocks += [f'--- the conversion "{candidate.name}" ---']
                 blocks += [str(Ready(table)) for table in own]
+        blocks += [f"--- {step.title} ---\n{step.code}" for step in self.next_steps]
         return "\n\n".join(block for block in blocks if block)
 
     def _repr_html_(self) -> str:
