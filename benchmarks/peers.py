@@ -1,6 +1,6 @@
 """Int8LSTM beside PyTorch and ONNX Runtime: time, error and file size, measured in one run.
 
-    pip install -e ".[fast,peers]"
+    pip install -e ".[fast,onnx]"
     python benchmarks/peers.py            # some minutes; --quick for a smoke test in seconds
 
 All contenders of a row run the same LSTM on the same inputs and threads, in interleaved rounds of

@@ -2,7 +2,8 @@
 
 Read `arithmetic` first, the reference in plain torch, with `scheme`, `weights` and `activations`
 that it is made of; then the modules built on it, `linear`, `lstm` and `gru`, and what the last two
-share, `recurrent`. `cpu` says what the machine can do; `conversion` puts the modules into a model,
-`saving` into a file. `fast_path` runs the same integers in compiled code. Nothing here knows of
-notebooks, figures or widgets.
+share, `recurrent`. `cpu` says what the machine can do; `conversion` puts the modules into a model
+(`parametrizations` makes its weights plain ones before), `saving` into a file. `fast_path` runs the
+same integers in compiled code, and `onnx_runtime` other ones, to compare with. Nothing here knows
+of notebooks, figures or widgets.
 """

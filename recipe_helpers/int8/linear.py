@@ -183,7 +183,7 @@ def obstacle(module: nn.Module) -> str | None:
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):
         return "it is lazy and has no weights before its first input"
     if parametrize.is_parametrized(module):
-        return "a parametrization computes its weights at each call: remove that first"
+        return "a parametrization computes its weights: rh.without_parametrizations removes it"
     if type(module).forward is not kind.forward or "forward" in vars(module):
         return f"it overrides the forward of nn.{kind.__name__}, which a conversion would drop"
     if module._forward_pre_hooks or module._forward_hooks:

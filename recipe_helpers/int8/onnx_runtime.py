@@ -1,0 +1,244 @@
+"""The same model outside PyTorch: exported to ONNX, quantized dynamically, run by ONNX Runtime.
+
+For the question of what leaving PyTorch would bring. The result is a module again, so that
+everything which measures a module measures this, too. It needs the extra `onnx`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from ..common import checks
+from ..common.errors import ConversionError
+from ..common.files import write_atomically
+from .cpu import has_u8s8_dot
+
+_NEEDED = ("onnx", "onnxruntime")
+_FLOAT_PRODUCTS = ("LSTM", "GRU", "RNN", "MatMul", "Gemm", "Conv")
+_INT8_PRODUCTS = ("DynamicQuantizeLSTM", "MatMulInteger", "DynamicQuantizeMatMul", "ConvInteger")
+
+
+class OnnxNode(NamedTuple):
+    """A product with weights in the graph: its name, its operator, and the bytes of its weights."""
+
+    name: str
+    operator: str
+    weight_bytes: int
+    quantized: bool
+
+
+class OnnxModel(nn.Module):
+    """A graph of ONNX that ONNX Runtime runs on the CPU, called like the model it was made from.
+
+    It runs on as many threads as PyTorch uses when it is called; its threads sleep between calls.
+
+    Attributes:
+        graph: the file's bytes.
+        nodes: its products with weights, quantized or not.
+    """
+
+    def __init__(self, graph: bytes, names: Sequence[str], outputs: Any) -> None:
+        super().__init__()
+        # In `outputs`, the number of each tensor stands in its place.
+        self.graph, self._names, self._outputs = graph, tuple(names), outputs
+        self.nodes = tuple(_products(graph))
+        self._sessions: dict[int, Any] = {}
+        self.eval()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the graph; the inputs are tensors in the places of those it was exported with."""
+        tensors = [leaf for leaf in _flat(args, kwargs)[0] if isinstance(leaf, Tensor)]
+        session = self._session(torch.get_num_threads())
+        wanted = {one.name for one in session.get_inputs()}
+        named = zip(self._names, tensors, strict=True)
+        feed = {name: x.detach().numpy() for name, x in named if name in wanted}
+        found = [torch.from_numpy(array) for array in session.run(None, feed)]
+        return pytree.tree_map(found.__getitem__, self._outputs)
+
+    def save(self, path: str | Path) -> None:
+        """Write the graph into a file for `onnxruntime.InferenceSession`, whole or not at all."""
+        write_atomically(Path(path), self.graph)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sessions": {}}  # sessions belong to a process
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OnnxModel:
+        return OnnxModel(self.graph, self._names, self._outputs)
+
+    def _session(self, threads: int) -> Any:
+        if threads not in self._sessions:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+            options.log_severity_level = 3  # errors
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            self._sessions[threads] = onnxruntime.InferenceSession(
+                self.graph, options, providers=["CPUExecutionProvider"]
+            )
+        return self._sessions[threads]
+
+
+Others = Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
+
+
+def export_onnx(
+    model: nn.Module, *inputs: Any, kwargs: Mapping[str, Any] | None = None, others: Others = ()
+) -> OnnxModel:
+    """Export a float model to ONNX as it is; arguments and errors are those of `quantize_onnx`."""
+    return _exported(model, inputs, kwargs or {}, others, quantize=False)
+
+
+def quantize_onnx(
+    model: nn.Module, *inputs: Any, kwargs: Mapping[str, Any] | None = None, others: Others = ()
+) -> OnnxModel:
+    """Export a model to ONNX and quantize it as ONNX Runtime does: dynamically, per channel.
+
+    Weights get seven bits on a CPU without VNNI, where sums of products of full 8-bit integers
+    would saturate in silence (ONNX Runtime's `reduce_range`).
+
+    Args:
+        model: an FP32 model in eval mode, on the CPU.
+        *inputs: what its forward is called with. The graph is traced: it does what the model did
+            with these, and takes inputs of these sizes.
+        kwargs: keyword arguments of its forward.
+        others: further inputs as (positional, keyword) pairs; where their sizes differ, the graph
+            takes any size.
+
+    Raises:
+        ModelError: `model` is no float model in eval mode on the CPU.
+        ConversionError: the extra is not installed, or the model cannot be exported or quantized.
+    """
+    return _exported(model, inputs, kwargs or {}, others, quantize=True)
+
+
+def _exported(
+    model: nn.Module,
+    inputs: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    others: Others,
+    *,
+    quantize: bool,
+) -> OnnxModel:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConversionError(
+            f"{' and '.join(missing)} cannot be imported; install the extra: "
+            'pip install "recipe-helpers[onnx]".'
+        )
+    checks.float_model("model", model)
+    flat = _Flat(model, inputs, kwargs)
+    outputs, structure = pytree.tree_flatten(checks.runs("model", flat, flat.tensors))
+    if not all(isinstance(one, Tensor) for one in outputs):
+        raise ConversionError(
+            "the model returns more than tensors in tuples, lists and dicts; ONNX has no such "
+            "outputs: let it return tensors."
+        )
+    names = [f"input_{index}" for index in range(len(flat.tensors))]
+    sizes = _free_sizes(names, flat.tensors, [_Flat(model, *other).tensors for other in others])
+    with tempfile.TemporaryDirectory() as folder, _silence():
+        path, quantized = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        try:
+            torch.onnx.export(
+                flat,
+                flat.tensors,
+                path,
+                dynamo=False,  # the exporter that needs no compiler
+                input_names=names,
+                dynamic_axes=sizes,
+            )
+            if quantize:
+                _quantize(path, quantized)
+        except Exception as error:
+            raise ConversionError(
+                f"ONNX Runtime's way failed with {type(error).__name__}: "
+                f"{checks.first_line(error)}; keep the other backends."
+            ) from error
+        places = pytree.tree_unflatten(range(len(outputs)), structure)
+        graph = (quantized if quantize else path).read_bytes()
+        return OnnxModel(graph, names, places)
+
+
+class _Flat(nn.Module):
+    """A model called with the tensors of its arguments alone, wherever they stand in them.
+
+    The exporter knows neither keyword-only arguments nor numbers among the inputs.
+    """
+
+    def __init__(self, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model = model
+        self._leaves, self._structure = _flat(args, kwargs)
+        self.tensors = tuple(leaf for leaf in self._leaves if isinstance(leaf, Tensor))
+        self.eval()
+
+    def forward(self, *tensors: Tensor) -> Any:
+        """Call the model with these tensors in the places of its own."""
+        new = iter(tensors)
+        leaves = [next(new) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, self._structure)
+        return self.model(*args, **kwargs)
+
+
+def _flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], Any]:
+    """All leaves among the arguments, keywords in the order of their names, and the structure."""
+    return pytree.tree_flatten((tuple(args), dict(sorted(kwargs.items()))))
+
+
+def _quantize(path: Path, quantized: Path) -> None:
+    from onnxruntime.quantization import quantize_dynamic
+
+    quantize_dynamic(path, quantized, per_channel=True, reduce_range=not has_u8s8_dot())
+
+
+def _free_sizes(
+    names: Sequence[str], tensors: Sequence[Tensor], others: Sequence[Sequence[Tensor]]
+) -> dict[str, dict[int, str]]:
+    """The dimensions of each input that differ between the sets of inputs, with a name each."""
+    free: dict[str, dict[int, str]] = {}
+    for other in others:
+        for name, one, another in zip(names, tensors, other, strict=False):
+            for axis, sizes in enumerate(zip(one.shape, another.shape, strict=False)):
+                if sizes[0] != sizes[1]:
+                    free.setdefault(name, {})[axis] = f"{name}_{axis}"
+    return free
+
+
+def _products(graph: bytes) -> Iterator[OnnxNode]:
+    import onnx
+
+    model = onnx.load_model_from_string(graph)
+    sizes = {one.name: onnx.numpy_helper.to_array(one).nbytes for one in model.graph.initializer}
+    for node in model.graph.node:
+        weights = sum(sizes.get(name, 0) for name in node.input)
+        if weights and node.op_type in (*_FLOAT_PRODUCTS, *_INT8_PRODUCTS):
+            yield OnnxNode(
+                node.name.removeprefix("/model"),
+                node.op_type,
+                weights,
+                node.op_type in _INT8_PRODUCTS,
+            )
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Neither the older exporter's warnings nor the quantizer's advice; both are put back."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
