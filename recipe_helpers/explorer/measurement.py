@@ -14,6 +14,7 @@ from ..common.errors import ArgumentError
 from ..common.tables import Shown, Table, in_bytes, in_threads, microseconds
 from ..recipe.accuracy import OutputComparison, PairedOutputs, compare_outputs, paired_outputs
 from ..recipe.latency import LatencyComparison, compare_latency
+from ..recipe.memory import MemoryComparison, compare_memory
 from ..recipe.model import (
     BATCH_SIZE,
     DIMENSION,
@@ -143,20 +144,23 @@ def measure_choice(choice: Choice, *, budget_s: float = BUDGET_S) -> Exploration
         ConversionError: the engine cannot convert the model.
     """
     _check(choice)
-    plain = choice.engine == PLAIN
     with settings.threads_set(choice.threads):
-        demo = demonstration(
-            dimension=choice.dimension,
-            layers=choice.layers,
-            batch_size=choice.batch_size,
-            sequence_length=choice.sequence_length,
-        )
-        quantized = quantize_dynamic(
-            demo.model,
-            backend=PLAIN if plain else "torch.ao",
-            engine=None if plain else choice.engine,
-        )
-        return _compare(choice, demo, quantized, budget_s)
+        return _compare(choice, *_made(choice), budget_s)
+
+
+def measure_memory(choice: Choice) -> MemoryComparison:
+    """The memory that both models of a choice take, on one thread; see `compare_memory`.
+
+    Args:
+        choice: what to build; its number of threads is not looked at.
+
+    Raises:
+        ArgumentError: as `measure_choice`.
+        ConversionError: as `measure_choice`.
+    """
+    _check(choice)
+    demo, quantized = _made(choice)
+    return compare_memory(demo.model, quantized, *demo.arguments)
 
 
 def sweep_choices(choice: Choice) -> tuple[Choice, ...]:
@@ -164,6 +168,22 @@ def sweep_choices(choice: Choice) -> tuple[Choice, ...]:
     dimensions = sorted({*SWEEP_DIMENSIONS, choice.dimension})
     choices = (replace(choice, dimension=dimension) for dimension in dimensions)
     return tuple(c for c in choices if c.multiply_adds <= MOST_MULTIPLY_ADDS)
+
+
+def _made(choice: Choice) -> tuple[Demonstration, torch.nn.Module]:
+    plain = choice.engine == PLAIN
+    demo = demonstration(
+        dimension=choice.dimension,
+        layers=choice.layers,
+        batch_size=choice.batch_size,
+        sequence_length=choice.sequence_length,
+    )
+    quantized = quantize_dynamic(
+        demo.model,
+        backend=PLAIN if plain else "torch.ao",
+        engine=None if plain else choice.engine,
+    )
+    return demo, quantized
 
 
 def _compare(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 
+from ..common.tables import Table
 from .measurement import Exploration
 
 _STYLE = """<style>
@@ -32,7 +33,17 @@ _STYLE = """<style>
 
 def numbers(exploration: Exploration, picture: str) -> str:
     """The verdict, the table of numbers and a picture (see `image`)."""
-    table = exploration.table()
+    made = exploration.table()
+    return _page(f'<p class="rh-verdict">{html.escape(made.note)}</p>{_table(made)}{picture}')
+
+
+def table(made: Table, sentence: str) -> str:
+    """A table under a sentence that says how to read it, and over what it comes to."""
+    said = f'<p class="rh-verdict">{html.escape(made.note)}</p>'
+    return _page(f"<p>{html.escape(sentence)}</p>{_table(made)}{said}")
+
+
+def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.headers)
     body = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'
@@ -40,10 +51,9 @@ def numbers(exploration: Exploration, picture: str) -> str:
         + "</tr>"
         for name, *cells in table.rows
     )
-    return _page(
-        f'<p class="rh-verdict">{html.escape(table.note)}</p>'
+    return (
         f"<table><caption>{html.escape(table.caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{picture}"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 

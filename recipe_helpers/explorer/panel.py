@@ -1,7 +1,8 @@
 """The interactive panel: choose a model and how to run it, and see FP32 against INT8 change.
 
-What is measured is in `exploration`, what is shown in `explorer_page` and `plots_explorer`; here
-are only the controls and the order of events.
+What is measured is in `measurement`, what is shown in `page` and `plots`, what chooses in
+`controls`; here
+is only the order of events.
 
 Measuring blocks, and choices arrive in bursts (an arrow key held down). So a change only books a
 measurement with the event loop on which the kernel runs cells, a moment later; a later change
@@ -13,27 +14,37 @@ them). Without a running loop, in plain Python, a change is measured at once.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
-from dataclasses import fields
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
 
 from ..common.errors import RecipeError
 from ..common.plots import RecipeFigure
+from ..recipe.memory import MemoryComparison
 from . import page, plots
-from .measurement import Choice, Exploration, engines, measure_choice, recipe_choice, sweep_choices
+from .controls import controls, grid, recipe_values
+from .measurement import (
+    Choice,
+    Exploration,
+    measure_choice,
+    measure_memory,
+    recipe_choice,
+    sweep_choices,
+)
 
-WIDEST = 1024
 PAUSE_S = 0.04  # longer than a burst of messages takes to arrive, shorter than one notices
 _REMEMBERED = 128
 _DPI = 150
-_WIDE = "minmax(270px, 1fr)"
-_SWEEP_TAB = 1
+_SWEEP_TAB, _MEMORY_TAB = 1, 2
 _READ_THE_SWEEP = (
     "The same choice at other widths. The star is the width chosen; above the dashed line INT8 "
     "is smaller or faster; the band is the 95 % interval."
+)
+_READ_THE_MEMORY = (
+    "Each model in a fresh process of its own, on one thread: what became resident there once it "
+    "was loaded, and at the peak of a call."
 )
 
 Value = TypeVar("Value")
@@ -43,8 +54,8 @@ def explore() -> Explorer:
     """The interactive panel, for the last line of a cell.
 
     Its controls choose the recipe's LSTM (width, layers, batch, sequence length), the threads and
-    the engine; it shows size, latency and accuracy of FP32 and INT8, and in a second tab how
-    they change with the width.
+    the engine; it shows size, latency and accuracy of FP32 and INT8, in a second tab how they
+    change with the width, and in a third the memory that both take.
     """
     return Explorer()
 
@@ -68,22 +79,25 @@ class Explorer(widgets.VBox):
         controls: the widgets that choose, by the name of their field of `Choice`.
         reset: the button that goes back to the recipe's choice.
         again: the button that measures the current choice anew.
-        tabs: this choice, and the sweep over widths.
+        tabs: this choice, the sweep over widths, and memory.
         numbers: HTML of the current choice: verdict, table, picture.
         sweep: HTML of the sweep.
+        memory: HTML of the memory that the current choice takes.
         message: HTML of what goes on, or went wrong.
         result: the exploration that is shown, or None before the first.
         last_error: the exception that the last measurement raised, or None.
     """
 
     def __init__(self) -> None:
-        self.controls = _controls()
+        self.controls = controls()
         self.reset = widgets.Button(description="Reset to the recipe's values", layout=_fitting())
         self.again = widgets.Button(description="Measure again", layout=_fitting())
-        self.numbers, self.sweep = widgets.HTML(), widgets.HTML()
+        self.numbers, self.sweep, self.memory = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.message = widgets.HTML(layout=widgets.Layout(min_height="2.4em"))
         self.tabs = widgets.Tab(
-            [self.numbers, self.sweep], titles=("This choice", "Across widths"), selected_index=0
+            [self.numbers, self.sweep, self.memory],
+            titles=("This choice", "Across widths", "Memory"),
+            selected_index=0,
         )
         self.result: Exploration | None = None
         self.last_error: Exception | None = None
@@ -92,7 +106,8 @@ class Explorer(widgets.VBox):
         self._held = False  # whether changes of controls are only steps of a greater change
         self._results: _Recent[Exploration] = _Recent()
         self._pages: _Recent[str] = _Recent()
-        super().__init__([_grid(self.controls), self._buttons(), self.message, self.tabs])
+        self._memories: _Recent[MemoryComparison] = _Recent()
+        super().__init__([grid(self.controls), self._buttons(), self.message, self.tabs])
         for control in self.controls.values():
             control.observe(self._changed, "value")
         self.tabs.observe(self._changed, "selected_index")
@@ -123,8 +138,8 @@ class Explorer(widgets.VBox):
 
     def forget(self) -> None:
         """Drop every result measured before, but not what is shown."""
-        self._results.clear()
-        self._pages.clear()
+        for kept in (self._results, self._pages, self._memories):
+            kept.clear()
 
     def _buttons(self) -> widgets.HBox:
         return widgets.HBox([self.reset, self.again], layout=widgets.Layout(flex_flow="row wrap"))
@@ -133,14 +148,14 @@ class Explorer(widgets.VBox):
         self._booking += 1
         self._held = True
         try:
-            for name, value in _recipe_values().items():
+            for name, value in recipe_values().items():
                 self.controls[name].value = value
         finally:
             self._held = False
         self._changed()
 
     def _measure_again(self, _: Any = None) -> None:
-        for kept in (self._results, self._pages):
+        for kept in (self._results, self._pages, self._memories):
             kept.pop(self.choice, None)
         self._changed()
 
@@ -152,8 +167,10 @@ class Explorer(widgets.VBox):
         choice = self.choice
         if choice in self._pages:
             self._show(choice)
-            if self.tabs.selected_index != _SWEEP_TAB:
+            if self.tabs.selected_index not in (_SWEEP_TAB, _MEMORY_TAB):
                 return
+            if self.tabs.selected_index == _MEMORY_TAB and choice not in self._memories:
+                self.message.value = page.status(f"Measuring the memory of {choice} …")
         else:
             self.message.value = page.status(f"Measuring {choice} …")
         self._book(PAUSE_S)
@@ -177,6 +194,8 @@ class Explorer(widgets.VBox):
                 self._show(choice)
                 if self.tabs.selected_index == _SWEEP_TAB:
                     self._advance_sweep(choice)
+                elif self.tabs.selected_index == _MEMORY_TAB:
+                    self._show_memory(choice)
         except Exception as error:  # noqa: BLE001  (whatever it is, it belongs into the panel)
             if booking == self._booking:
                 self._fail(choice, error)
@@ -204,6 +223,12 @@ class Explorer(widgets.VBox):
             self.message.value = page.status(progress)
             self._book(0)
 
+    def _show_memory(self, choice: Choice) -> None:
+        if choice not in self._memories:
+            self._memories[choice] = measure_memory(choice)
+        table = replace(self._memories[choice].table(), caption=str(choice))
+        self.memory.value = page.table(table, _READ_THE_MEMORY)
+
     def _show(self, choice: Choice) -> None:
         self.numbers.value = self._pages[choice]
         self.result, self.last_error = self._results[choice], None
@@ -229,48 +254,6 @@ class _Recent(OrderedDict[Choice, Value], Generic[Value]):
         super().__setitem__(choice, value)
         while len(self) > _REMEMBERED:
             self.popitem(last=False)
-
-
-def _controls() -> dict[str, Any]:
-    """One labelled control per field of `Choice`.
-
-    Number boxes rather than sliders, whose label is not tied to their handle: a screen reader
-    would call each just "slider". And rather than drop-downs, from which JupyterLab takes the
-    arrow keys unless they are open.
-    """
-    start = _recipe_values()
-    same: dict[str, Any] = {
-        "style": {"description_width": "10em"},
-        "layout": widgets.Layout(width="auto"),
-    }
-
-    def number(name: str, description: str, most: int, step: int = 1) -> widgets.BoundedIntText:
-        limits = {"min": step, "max": most, "step": step, "continuous_update": False}
-        return widgets.BoundedIntText(value=start[name], description=description, **limits, **same)
-
-    def choice(name: str, description: str, options: tuple[Any, ...]) -> widgets.Dropdown:
-        return widgets.Dropdown(options=options, value=start[name], description=description, **same)
-
-    return {
-        "dimension": number("dimension", "Width (units)", WIDEST, step=8),
-        "layers": number("layers", "Layers", 4),
-        "batch_size": number("batch_size", "Batch (sequences)", 64),
-        "sequence_length": number("sequence_length", "Sequence (steps)", 200),
-        "threads": number("threads", "Threads", os.cpu_count() or 1),
-        "engine": choice("engine", "Quantized engine", engines()),
-    }
-
-
-def _recipe_values() -> dict[str, Any]:
-    """The recipe's choice, with the engine spelled out."""
-    recipe = recipe_choice()
-    return {field.name: getattr(recipe, field.name) for field in fields(Choice)}
-
-
-def _grid(controls: dict[str, Any]) -> widgets.GridBox:
-    columns = f"repeat(auto-fit, {_WIDE})"
-    layout = widgets.Layout(grid_template_columns=columns, grid_gap="0 12px", max_width="920px")
-    return widgets.GridBox(list(controls.values()), layout=layout)
 
 
 def _fitting() -> widgets.Layout:

@@ -1,9 +1,10 @@
 """The room of `dynamic_quantization.ipynb`: one short module per section of the recipe.
 
 Read in the order of the notebook: `rounding` (the opening); 1 `model`; 2 `quantize`, `inspection`;
-3 `size`; 4 `timing`, `latency`, `costs`, `operators`; 5 `accuracy`. Then `claims`, `judges` and
-`ledger`, which close it, and `plots`, its figures. `whole` measures the whole ledger at once, and
-`numbers` has its findings as plain data.
+3 `size`, `memory` and `memory_probe`, which runs in a process of its own; 4 `timing`, `latency`,
+`costs`, `operators`; 5 `accuracy`. Then `claims`, `judges` and `ledger`, which close it, and
+`plots`, its figures. `whole` measures the whole ledger at once, and `numbers` has its findings as
+plain data.
 """
 
 import lazy_loader

@@ -96,7 +96,7 @@ def compare_outputs(reference: nn.Module, candidate: nn.Module, *inputs: Any) ->
             no tensor at all.
     """
     pairs = _paired(reference, candidate, inputs)
-    tensors = tuple(_compare(name, before, after) for name, before, after in pairs)
+    tensors = tuple(compare_tensors(name, before, after) for name, before, after in pairs)
     return OutputComparison(**vars(tensors[0]), tensors=tensors)
 
 
@@ -150,7 +150,9 @@ def error_over_steps(reference: nn.Module, candidate: nn.Module, *inputs: Any) -
             "pass a sequence of at least two steps, with the steps first."
         )
     steps = zip(pair.reference, pair.candidate, strict=True)
-    return StepErrors(tuple(_compare("step", before, after).relative for before, after in steps))
+    return StepErrors(
+        tuple(compare_tensors("step", before, after).relative for before, after in steps)
+    )
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,8 @@ def _paired(
     ]
 
 
-def _compare(name: str, before: torch.Tensor, after: torch.Tensor) -> TensorComparison:
+def compare_tensors(name: str, before: torch.Tensor, after: torch.Tensor) -> TensorComparison:
+    """Compare two real tensors of one shape, in float64; `name` is what to call them."""
     x, y = before.double().flatten(), after.double().flatten()
     difference = y - x
     signal, noise = float(x.square().sum()), float(difference.square().sum())

@@ -28,6 +28,7 @@ CLAIMS = {
     "C16": "even this very simple network runs faster",
     "C17": "how much depends on structure and hardware",
     "C18": "a trained LSTM keeps its accuracy",
+    "C19": "it takes less memory, loaded and during a call",
 }
 
 
@@ -35,7 +36,7 @@ CLAIMS = {
 class Finding(Shown):
     """One claim, what was measured, and whether it holds here."""
 
-    claim: str  # "C1" ... "C18"
+    claim: str  # "C1" ... "C19"
     measured: str
     verdict: str  # HOLDS, IN_PART, FAILS, INCONCLUSIVE, ELSEWHERE or OPEN
     reason: str = ""  # said where the claim does not simply hold

@@ -15,6 +15,7 @@ from .claims import ELSEWHERE, FAILS, HOLDS, IN_PART, INCONCLUSIVE, Finding
 from .costs import StepCosts
 from .inspection import Conversion, StoredWeight
 from .latency import LatencyComparison, LatencySweep
+from .memory import LESS, MemorySweep, in_megabytes
 from .operators import OperatorCounts
 from .rounding import ActivationStep, Rounding, ScaleChoices
 from .size import SizeComparison, SizeSweep
@@ -247,6 +248,26 @@ def trained_model(study: AccuracyStudy | None = None, language: TextStudy | None
     lost = "the digits" if kept[1] else "the text" if kept[0] else "either"
     reason = f"a loss of {NOTICEABLE_LOSS:.0%} or more is not excluded for {lost}"
     return Finding("C18", measured, IN_PART if any(kept) else FAILS, reason)
+
+
+@judges("C19")
+def less_memory(sweep: MemorySweep) -> Finding:
+    """The widest model, in a process of its own: once loaded, and at the peak of a call."""
+    widest = sweep.points[-1]
+    before, after = widest.comparison.reference, widest.comparison.candidate
+    sizes = (before.loaded_bytes, after.loaded_bytes, before.peak_bytes, after.peak_bytes)
+    held, holds, most, takes = map(in_megabytes, sizes)
+    measured = f"at width {widest.dimension} {held} -> {holds} loaded"
+    if widest.comparison.peak is None:
+        reason = "this system does not tell the peak of a call"
+        verdict = IN_PART if widest.comparison.loaded == LESS else FAILS
+        return Finding("C19", measured, verdict, reason)
+    measured += f", {most} -> {takes} during a call"
+    less = [told == LESS for told in (widest.comparison.loaded, widest.comparison.peak)]
+    if all(less):
+        return Finding("C19", measured, HOLDS)
+    reason = "not less in both" if any(less) else "no less in either"
+    return Finding("C19", measured, IN_PART if any(less) else FAILS, reason)
 
 
 def peak_macs(sweep: LatencySweep, side: str) -> float:

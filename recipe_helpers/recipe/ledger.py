@@ -25,7 +25,7 @@ def judge(claim: str, *results: Any) -> Finding:
     """Judge one claim from measured results.
 
     Args:
-        claim: "C1" to "C18".
+        claim: "C1" to "C19".
         *results: what the claim's judge in `judges.py` takes.
 
     Raises:

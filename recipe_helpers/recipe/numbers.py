@@ -10,6 +10,7 @@ from .costs import StepCosts
 from .inspection import Conversion, StoredWeight
 from .judges import peak_macs
 from .latency import LatencyComparison, LatencySweep
+from .memory import MemorySweep
 from .operators import OperatorCounts
 from .rounding import ActivationStep, Rounding, ScaleChoices
 from .size import SizeComparison, SizeSweep
@@ -135,6 +136,21 @@ def _sweep(sweep: LatencySweep) -> Numbers:
     }
 
 
+def _memory(sweep: MemorySweep) -> Numbers:
+    points = [
+        {
+            "width": point.dimension,
+            "parameters": point.parameters,
+            "fp32_loaded_bytes": point.comparison.reference.loaded_bytes,
+            "int8_loaded_bytes": point.comparison.candidate.loaded_bytes,
+            "fp32_peak_bytes": point.comparison.reference.peak_bytes,
+            "int8_peak_bytes": point.comparison.candidate.peak_bytes,
+        }
+        for point in sweep.points
+    ]
+    return {"points": points}
+
+
 def _ratio(ratio: Ratio) -> Numbers:
     return {"median": ratio.median, "low": ratio.low, "high": ratio.high}
 
@@ -156,4 +172,5 @@ _NUMBERS: dict[str, Callable[..., Numbers]] = {
     "C15": _costs,
     "C16": _simple,
     "C17": _sweep,
+    "C19": _memory,
 }

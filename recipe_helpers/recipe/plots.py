@@ -22,6 +22,7 @@ from ..common.plots import (
 from .accuracy import PairedOutputs, SeedErrors, StepErrors
 from .inspection import StoredWeight
 from .latency import LatencyComparison, LatencySweep
+from .memory import MemorySweep
 from .rounding import ScaleChoices
 from .size import SizeSweep
 
@@ -100,6 +101,36 @@ def size_sweep(sweep: SizeSweep) -> RecipeFigure:
         "Left: both sizes grow in straight lines with the number of parameters. Right: their "
         f"ratio rises from {sweep.ratios[0]:.2f} at width {sweep.dimensions[0]} to "
         f"{sweep.ratios[-1]:.2f} at {sweep.dimensions[-1]}, below 4."
+    )
+    return figure
+
+
+@drawn
+def memory_sweep(sweep: MemorySweep) -> RecipeFigure:
+    """Memory against parameters: what is held once loaded, and the most during a call."""
+    kinds = [("held once loaded", "loaded_bytes"), ("most during a call", "peak_bytes")]
+    compared = [point.comparison for point in sweep.points]
+    if any(comparison.peak is None for comparison in compared):
+        del kinds[1]
+    figure, panels = new_figure("memory against parameters", columns=len(kinds))
+    millions = [point.parameters / 1e6 for point in sweep.points]
+    ends = []
+    for axes, (title, field) in zip(np.atleast_1d(panels), kinds, strict=True):
+        sides = [
+            [getattr(use, field) / 1e6 for use in uses]
+            for uses in zip(*((c.reference, c.candidate) for c in compared), strict=True)
+        ]
+        draw_pair(axes, millions, *sides)
+        axes.set(title=title, xlabel="parameters (millions)", ylabel="resident memory (MB)")
+        axes.legend(loc="upper left")
+        ends.append(f"{title} {sides[0][-1]:.1f} MB in FP32 and {sides[1][-1]:.1f} MB in INT8")
+    # One scale for both panels: what a call adds is the difference between them.
+    top = max(axes.get_ylim()[1] for axes in np.atleast_1d(panels))
+    for axes in np.atleast_1d(panels):
+        axes.set_ylim(bottom=0, top=top)
+    figure.alt = (
+        f"Memory of both models against parameters. At width {sweep.dimensions[-1]}: "
+        f"{', '.join(ends)}."
     )
     return figure
 

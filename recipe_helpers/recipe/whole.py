@@ -19,6 +19,7 @@ from .latency import (
     latency_sweep,
 )
 from .ledger import Ledger
+from .memory import memory_sweep
 from .model import SEED, demonstration
 from .operators import count_operators
 from .quantize import quantize_dynamic
@@ -29,7 +30,7 @@ from .size import compare_size, size_sweep
 def measure_ledger(dimensions: Iterable[int] = DIMENSIONS, *, quickly: bool = False) -> Ledger:
     """Measure every claim of the recipe on this machine, as its notebook does, on one thread.
 
-    It takes about fifteen seconds. C18, which needs trained models, is measured elsewhere.
+    It takes about twenty seconds. C18, which needs trained models, is measured elsewhere.
 
     Args:
         dimensions: widths of the LSTM in the sweep of latencies, rising.
@@ -71,7 +72,7 @@ def _grids(ledger: Ledger) -> None:
 
 
 def _model(ledger: Ledger, share: float) -> None:
-    """The claims on the recipe's model: C2, C7, C10 to C13, C16."""
+    """The claims on the recipe's model: C2, C7, C10 to C13, C16, C19."""
     demo = demonstration()
     quantized = quantize_dynamic(demo.model)
     conversion = converted_modules(demo.model, quantized)
@@ -83,6 +84,7 @@ def _model(ledger: Ledger, share: float) -> None:
     ledger.judge("C11", torch.ao.quantization.quantize_dynamic)
     ledger.judge("C2", compare_size(demo.model, quantized))
     ledger.judge("C13", size_sweep())
+    ledger.judge("C19", memory_sweep())
     latency = compare_latency(demo.model, quantized, *demo.arguments, budget_s=share * BUDGET_S)
     ledger.judge("C16", latency, count_operators(demo.model, quantized, *demo.arguments))
     ledger.judge("C12", compare_outputs(demo.model, quantized, *demo.arguments))

@@ -13,12 +13,13 @@ from recipe_helpers.recipe.costs import Cost, StepCosts
 from recipe_helpers.recipe.inspection import Conversion, Converted, LeftAlone, StoredWeight
 from recipe_helpers.recipe.latency import LatencyComparison, LatencyPoint, LatencySweep
 from recipe_helpers.recipe.ledger import Ledger
+from recipe_helpers.recipe.memory import MemoryComparison, MemoryPoint, MemorySweep, MemoryUse
 from recipe_helpers.recipe.operators import OperatorCounts
 from recipe_helpers.recipe.rounding import ActivationStep, Rounding, ScaleChoice, ScaleChoices
 from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizePoint, SizeSweep
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing
 
-NAMES = [f"C{number}" for number in range(1, 19)]
+NAMES = [f"C{number}" for number in range(1, 20)]
 
 
 def rounding(numbers, scale, integers):
@@ -73,6 +74,16 @@ def scales(fixed_scale, dynamic_scale, fixed_error, dynamic_error):
 
 def costs(median, low, high, batch_size=1):
     return StepCosts(512, batch_size, Cost(1, 1), Cost(1, 1), Ratio(median, low, high), 1)
+
+
+def memory(loaded, peak):
+    """FP32 and INT8 in MB at width 1024; at width 8 there is nothing between the two."""
+    sides = zip(loaded, peak or (None, None), strict=True)
+    uses = [
+        MemoryUse(0, int(h * 1e6), None if m is None else int((m - h) * 1e6), 0) for h, m in sides
+    ]
+    alike = MemoryComparison(MemoryUse(0, 9, 9, 0), MemoryUse(0, 9, 9, 0))
+    return MemorySweep((MemoryPoint(8, 1, alike), MemoryPoint(1024, 2, MemoryComparison(*uses))))
 
 
 def outputs(relative):
@@ -147,6 +158,12 @@ CASES = [
     ("C17", (sweep((1, 100, 300), (10, 900, 400)),), HOLDS, "from 0.33 to 2.25 over the widths"),
     ("C17", (sweep((1, 100, 100), (10, 900, 800)),), FAILS, "hardly depends on width"),
     ("C18", (), ELSEWHERE, "trained_models.ipynb"),
+    ("C19", (memory((34, 9), (68, 10)),), HOLDS, "34.0 MB -> 9.0 MB loaded, 68.0 MB -> 10.0 MB d"),
+    ("C19", (memory((34, 9), (34, 40)),), IN_PART, "not less in both"),
+    ("C19", (memory((9, 34), (68, 40)),), IN_PART, "not less in both"),
+    ("C19", (memory((9, 9.4), (12, 12.3)),), FAILS, "no less in either"),
+    ("C19", (memory((34, 9), None),), IN_PART, "does not tell the peak of a call"),
+    ("C19", (memory((9, 9), None),), FAILS, "does not tell the peak of a call"),
 ]
 
 
@@ -209,7 +226,7 @@ def test_the_ledger_shows_all_claims_in_order():
     assert [row[3] for row in table.rows] == list(verdicts.values())
     assert table.rows[0][2] == ""
     assert OPEN == "not measured"
-    assert table.note == "Of 18 claims: 1 holds, 1 in part, 1 fails, 1 elsewhere."
+    assert table.note == "Of 19 claims: 1 holds, 1 in part, 1 fails, 1 elsewhere."
     assert ledger.count(HOLDS) == 1
 
 
@@ -219,13 +236,13 @@ def test_a_claim_judged_again_is_overwritten():
     ledger.judge("C2", size(2, 1))
     ledger.judge("C15", costs(1, 0.9, 1.1), costs(2, 1.9, 2.1, 16))
     assert ledger.table().rows[1][3] == HOLDS
-    assert ledger.table().note == "Of 18 claims: 2 holds."
+    assert ledger.table().note == "Of 19 claims: 2 holds."
 
 
-@pytest.mark.parametrize("claim", ["C0", "C19", "c1", "", 1, None, ["C1"]])
+@pytest.mark.parametrize("claim", ["C0", "C20", "c1", "", 1, None, ["C1"]])
 def test_claims_that_are_none(refuses, claim):
     ledger = Ledger()
     for judge in (rh.judge, ledger.judge):
-        with refuses(rh.ArgumentError, f"claim is {claim!r}", "C1", "C18"):
+        with refuses(rh.ArgumentError, f"claim is {claim!r}", "C1", "C19"):
             judge(claim)
     assert ledger.findings == {}

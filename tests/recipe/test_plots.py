@@ -15,6 +15,7 @@ from recipe_helpers.common.plots import FP32_COLOR, INT8_COLOR, NEUTRAL_COLOR, P
 from recipe_helpers.recipe import plots
 from recipe_helpers.recipe.accuracy import PairedOutputs, SeedErrors, StepErrors
 from recipe_helpers.recipe.latency import LatencyComparison, LatencyPoint, LatencySweep
+from recipe_helpers.recipe.memory import MemoryComparison, MemoryPoint, MemorySweep, MemoryUse
 from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizePoint, SizeSweep
 from recipe_helpers.recipe.timing import FASTER, SLOWER, Ratio, Timing
 
@@ -65,6 +66,18 @@ PAIR = PairedOutputs(
     torch.tensor([[0.2, -0.5], [0.35, 0.8]], dtype=torch.float64),
 )
 STEPS = StepErrors((0.01, 0.02, 0.05, 0.03))
+MEMORY = MemorySweep(
+    tuple(
+        MemoryPoint(
+            8**i,
+            i * 10**6,
+            MemoryComparison(
+                MemoryUse(0, 4_000_000 * i, 3_000_000 * i, 0), MemoryUse(0, 10**6 * i, 500_000, 0)
+            ),
+        )
+        for i in (1, 3)
+    )
+)
 SEEDS = SeedErrors(tuple(range(6)), (0.01, 0.012, 0.013, 0.02, 0.011, 0.014))
 
 
@@ -77,6 +90,7 @@ FIGURES = {
     "scale_choices": lambda: plots.scale_choices(SCALES),
     "weight_grid": lambda: plots.weight_grid(*weight()),
     "size_sweep": lambda: plots.size_sweep(SIZES),
+    "memory_sweep": lambda: plots.memory_sweep(MEMORY),
     "latency": lambda: plots.latency(LATENCY),
     "latency_sweep": lambda: plots.latency_sweep(SWEEP),
     "accuracy": lambda: plots.accuracy(PAIR, STEPS),

@@ -1,0 +1,237 @@
+"""Section 3, memory: what a model holds once it is loaded, and what a call needs on top.
+
+A size in memory cannot be read off a state dict: torch.ao packs weights into layouts of its own,
+and a call may need more room than the model does. So it is measured, each model in a process of
+its own (`memory_probe.py`), by the memory that the operating system says is resident there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import torch
+from torch import nn
+
+from ..common import checks
+from ..common.errors import InputError, ModelError
+from ..common.tables import Shown, Table
+from .model import demonstration
+from .quantize import quantize_dynamic
+from .size import size_breakdown
+
+DIMENSIONS = (8, 256, 1024)
+# What the allocator and the system do beside the model stays below this.
+RESOLUTION_BYTES = 500_000
+LESS, MORE, SAME = "less", "more", "not told apart"
+_ROWS = (
+    ("tensors of the state dict", "payload_bytes"),
+    ("held once loaded", "loaded_bytes"),
+    ("most during a call", "peak_bytes"),
+    ("code, once per process", "runtime_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """The memory of one model in a fresh process, in bytes of resident memory."""
+
+    payload_bytes: int  # the tensors of its state dict, counted, to compare with
+    loaded_bytes: int  # what loading the model added: weights, packed weights, buffers
+    call_bytes: int | None  # the peak of a call above that; None where the system cannot tell
+    runtime_bytes: int  # libraries, thread pools and compiled code that the first call brought
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The most that model and call together took; None where the system cannot tell."""
+        return None if self.call_bytes is None else self.loaded_bytes + self.call_bytes
+
+
+@dataclass(frozen=True)
+class MemoryComparison(Shown):
+    """Two models, each measured in a process of its own."""
+
+    reference: MemoryUse
+    candidate: MemoryUse
+
+    @property
+    def loaded(self) -> str:
+        """LESS, MORE or SAME: what the candidate holds once loaded."""
+        return _told(self.reference.loaded_bytes, self.candidate.loaded_bytes)
+
+    @property
+    def peak(self) -> str | None:
+        """LESS, MORE or SAME: the most it takes during a call; None where nobody can tell."""
+        before, after = self.reference.peak_bytes, self.candidate.peak_bytes
+        return None if before is None or after is None else _told(before, after)
+
+    @property
+    def sentence(self) -> str:
+        """Both answers in words."""
+        if self.peak is None:
+            return f"Loaded: {self.loaded}. This system does not tell the peak of a call."
+        return f"Loaded: {self.loaded}. During a call: {self.peak}."
+
+    def table(self) -> Table:
+        """Tensors, memory once loaded, peak of a call, and code."""
+        rows = []
+        for name, field in _ROWS:
+            before, after = getattr(self.reference, field), getattr(self.candidate, field)
+            rows.append((name, in_megabytes(before), in_megabytes(after)))
+        return Table(("resident memory", "FP32", "INT8"), rows, "", self.sentence)
+
+
+def compare_memory(
+    reference: nn.Module, candidate: nn.Module, *inputs: Any, threads: int = 1
+) -> MemoryComparison:
+    """Measure what two models take in memory, each in a fresh process.
+
+    There the model is loaded and called once and let go, so that libraries and compiled code
+    count for themselves; then it is loaded again, and called again. It takes two seconds or so.
+
+    Args:
+        reference: the float model, in eval mode.
+        candidate: the converted model, in eval mode.
+        *inputs: what both are called with.
+        threads: how many threads a call uses.
+
+    Raises:
+        ModelError: one of the two is no module in eval mode on the CPU, or cannot be sent to
+            another process.
+        InputError: the inputs do not fit, or a model fails in the process of its own.
+        ArgumentError: `threads` is not a whole number of at least 1.
+    """
+    models = {"reference": reference, "candidate": candidate}
+    # Two at once: neither sees the memory of the other.
+    with ThreadPoolExecutor(2) as pool:
+        uses = pool.map(
+            lambda name: memory_use(name, models[name], *inputs, threads=threads), models
+        )
+        return MemoryComparison(*uses)
+
+
+def memory_use(name: str, model: nn.Module, *inputs: Any, threads: int = 1) -> MemoryUse:
+    """Measure one model as `compare_memory` does, and raise what it raises.
+
+    Args:
+        name: what to call the model in an error.
+        model: the model, in eval mode.
+        *inputs: what it is called with.
+        threads: how many threads a call uses.
+    """
+    checks.positive_int("threads", threads)
+    checks.runs(name, checks.runnable_model(name, model), inputs)
+    return _in_its_own_process(name, model, inputs, threads)
+
+
+@dataclass(frozen=True)
+class MemoryPoint:
+    """The two models at one width."""
+
+    dimension: int
+    parameters: int
+    comparison: MemoryComparison
+
+
+@dataclass(frozen=True)
+class MemorySweep(Shown):
+    """The memory of the recipe's one-layer LSTM over a range of widths."""
+
+    points: tuple[MemoryPoint, ...]
+
+    @property
+    def dimensions(self) -> tuple[int, ...]:
+        """The widths."""
+        return tuple(point.dimension for point in self.points)
+
+    def table(self) -> Table:
+        """One row per width."""
+        rows = []
+        for point in self.points:
+            before, after = point.comparison.reference, point.comparison.candidate
+            sizes = (
+                before.loaded_bytes,
+                after.loaded_bytes,
+                before.peak_bytes,
+                after.peak_bytes,
+            )
+            told = (point.comparison.loaded, point.comparison.peak or "not known")
+            rows.append((str(point.dimension), *map(in_megabytes, sizes), *told))
+        headers = ("width", "FP32 loaded", "INT8", "FP32 in a call", "INT8", "loaded", "in a call")
+        return Table(headers, rows)
+
+
+def memory_sweep(
+    dimensions: Iterable[int] = DIMENSIONS, *, backend: str = "torch.ao"
+) -> MemorySweep:
+    """Measure the memory of the recipe's one-layer LSTM at several widths, on one thread.
+
+    Args:
+        dimensions: rising widths.
+        backend: what quantizes, see `quantize_dynamic`.
+
+    Raises:
+        ArgumentError: the widths are not rising whole numbers of at least 1.
+    """
+    points = []
+    for dimension in checks.positive_ints("dimensions", dimensions):
+        demo = demonstration(dimension=dimension)
+        quantized = quantize_dynamic(demo.model, backend=backend)
+        compared = compare_memory(demo.model, quantized, *demo.arguments)
+        parameters = sum(parameter.numel() for parameter in demo.model.parameters())
+        points.append(MemoryPoint(dimension, parameters, compared))
+    return MemorySweep(tuple(points))
+
+
+def in_short(comparison: MemoryComparison) -> str:
+    """In MB, the most that each takes during a call, or else holds once loaded; and which less."""
+    kind = "loaded" if comparison.peak is None else "peak"
+    uses = comparison.reference, comparison.candidate
+    before, after = (getattr(use, f"{kind}_bytes") / 1e6 for use in uses)
+    return f"{before:,.1f} -> {after:,.1f}, {getattr(comparison, kind)}"
+
+
+def in_megabytes(count: int | None) -> str:
+    """A number of bytes in MB with one decimal, or that it is not known."""
+    return "not known" if count is None else f"{count / 1e6:,.1f} MB"
+
+
+def _told(before: int, after: int) -> str:
+    if abs(before - after) < RESOLUTION_BYTES:
+        return SAME
+    return LESS if after < before else MORE
+
+
+def _in_its_own_process(
+    name: str, model: nn.Module, inputs: tuple[Any, ...], threads: int
+) -> MemoryUse:
+    try:
+        sent = cloudpickle.dumps((model, inputs))
+    except Exception as error:
+        raise ModelError(
+            f"{name} cannot be sent to a process of its own, where memory is measured "
+            f"({type(error).__name__}: {checks.first_line(error)}); make it picklable."
+        ) from error
+    command = [sys.executable, "-m", f"{__package__}.memory_probe", str(threads)]
+    command.append(torch.backends.quantized.engine)
+    # The same modules must be found there, whatever this process did to its path.
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    done = subprocess.run(
+        command, input=sent, capture_output=True, env={**os.environ, "PYTHONPATH": paths}
+    )
+    if done.returncode:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise InputError(
+            f"{name} failed in a process of its own, where memory is measured ({last}); "
+            "it must be importable and callable there."
+        )
+    measured = json.loads(done.stdout.splitlines()[-1])
+    return MemoryUse(size_breakdown(model).payload_bytes, **measured)

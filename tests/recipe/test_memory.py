@@ -1,0 +1,208 @@
+"""Memory is measured in fresh processes; here models whose memory is known are measured there."""
+
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import recipe_helpers as rh
+from recipe_helpers.common.plots import FP32_COLOR, INT8_COLOR
+from recipe_helpers.recipe import memory, plots
+from recipe_helpers.recipe.memory import (
+    LESS,
+    MORE,
+    SAME,
+    MemoryComparison,
+    MemorySweep,
+    MemoryUse,
+)
+from recipe_helpers.recipe.numbers import numbers
+
+from .test_plots import MEMORY, check_line
+
+MB = 1_000_000
+RESOLUTION = memory.RESOLUTION_BYTES
+LINUX = sys.platform == "linux"
+_kept_by_the_process = []
+
+
+class Known(nn.Module):
+    """Holds, packs at its first call, uses during a call, and leaves behind so many MB."""
+
+    def __init__(self, held=0, packed=0, used=0, once=0):
+        super().__init__()
+        self.register_buffer("held", torch.ones(held * MB // 4), persistent=False)
+        self.packed, self.sizes = None, (packed, used, once)
+
+    def __getstate__(self):
+        return {**self.__dict__, "packed": None}
+
+    def forward(self, x):
+        packed, used, once = self.sizes
+        if self.packed is None:
+            self.packed = torch.ones(packed * MB // 4)
+        if once and not _kept_by_the_process:
+            _kept_by_the_process.append(torch.ones(once * MB // 4))
+        return x + torch.ones(used * MB).sum() if used else x
+
+
+class FailsElsewhere(nn.Module):
+    """Cannot be called once it was unpickled."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("one", torch.ones(1))
+
+    def __setstate__(self, state):
+        raise OSError("it stays at home")
+
+    def forward(self, x):
+        return x
+
+
+class Unpicklable(nn.Module):
+    """Holds a lock."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def forward(self, x):
+        return x
+
+
+def measured(one, other=None):
+    x = torch.ones(3)
+    return rh.compare_memory(one.eval(), (other or Known()).eval(), x)
+
+
+def test_known_sizes_are_found_again():
+    found = measured(Known(held=20, packed=12), Known(used=30, once=50))
+    one, other = found.reference, found.candidate
+    assert one.loaded_bytes == pytest.approx(32 * MB, abs=RESOLUTION)
+    assert one.payload_bytes == 0  # a buffer that is not saved, and what a call packs
+    assert other.loaded_bytes == pytest.approx(0, abs=RESOLUTION)
+    # Both bring the same libraries; one of them leaves something behind.
+    left = other.runtime_bytes - one.runtime_bytes
+    assert left == pytest.approx(50 * MB, abs=10 * MB)
+    if LINUX:
+        assert one.call_bytes == pytest.approx(0, abs=RESOLUTION)
+        # Ones of float32, four bytes each.
+        assert other.call_bytes == pytest.approx(4 * 30 * MB, abs=RESOLUTION)
+        assert other.peak_bytes == other.loaded_bytes + other.call_bytes
+        assert (found.loaded, found.peak) == (LESS, MORE)
+
+
+def test_a_quantized_lstm_holds_less():
+    demo = rh.demonstration(dimension=512)
+    quantized = rh.quantize_dynamic(demo.model)
+    found = rh.compare_memory(demo.model, quantized, *demo.arguments)
+    weights = sum(parameter.nbytes for parameter in demo.model.parameters())
+    assert found.reference.payload_bytes == weights
+    assert found.reference.loaded_bytes == pytest.approx(weights, rel=0.1)
+    assert found.candidate.loaded_bytes == pytest.approx(weights / 4, rel=0.3)
+    assert found.loaded == LESS
+    assert found.peak in ((LESS,) if LINUX else (LESS, None))
+
+
+def test_the_sweep_measures_each_width():
+    sweep = rh.memory_sweep([8, 512], backend="plain")
+    assert sweep.dimensions == (8, 512)
+    tiny, wide = sweep.points
+    assert (tiny.parameters, wide.parameters) == (576, 4 * 512 * (2 * 512 + 2))
+    assert tiny.comparison.loaded == SAME
+    assert wide.comparison.loaded == LESS
+    assert sweep.table().rows[1][0] == "512"
+    assert sweep.table().rows[1][5] == LESS
+
+
+def use(loaded, call):
+    return MemoryUse(0, loaded, call, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (9 * MB, 2 * MB, LESS),
+        (2 * MB, 9 * MB, MORE),
+        (9 * MB, 9 * MB - RESOLUTION + 1, SAME),
+        (9 * MB, 9 * MB - RESOLUTION, LESS),
+    ],
+)
+def test_what_is_told_apart(before, after, told):
+    held = MemoryComparison(use(before, 0), use(after, 0))
+    called = MemoryComparison(use(0, before), use(0, after))
+    assert (held.loaded, held.peak) == (told, told)
+    assert (called.loaded, called.peak) == (SAME, told)
+    assert held.sentence == f"Loaded: {told}. During a call: {told}."
+
+
+def test_a_system_that_cannot_tell_the_peak():
+    found = MemoryComparison(use(9 * MB, None), use(2 * MB, None))
+    assert found.peak is None
+    assert found.sentence == "Loaded: less. This system does not tell the peak of a call."
+    assert "not known" in str(found)
+    mixed = replace(found, reference=use(9 * MB, 5))
+    assert mixed.peak is None
+
+
+def test_the_table_shows_every_number():
+    uses = MemoryUse(1 * MB, 2 * MB, 3 * MB, 4 * MB), MemoryUse(6 * MB, 7 * MB, 8 * MB, 9 * MB)
+    rows = MemoryComparison(*uses).table().rows
+    assert [row[1:] for row in rows] == [
+        ("1.0 MB", "6.0 MB"),
+        ("2.0 MB", "7.0 MB"),
+        ("5.0 MB", "15.0 MB"),
+        ("4.0 MB", "9.0 MB"),
+    ]
+
+
+def test_what_cannot_be_measured_is_refused(demo, refuses):
+    x = torch.ones(3)
+    with refuses(rh.ModelError, "candidate cannot be sent to a process of its own", "picklable"):
+        rh.compare_memory(Known().eval(), Unpicklable().eval(), x)
+    with refuses(rh.InputError, "candidate failed in a process of its own", "it stays at home"):
+        rh.compare_memory(Known().eval(), FailsElsewhere().eval(), x)
+    with refuses(rh.ModelError, "reference is in training mode"):
+        rh.compare_memory(Known(), Known().eval(), x)
+    with refuses(rh.InputError, "inputs do not fit reference"):
+        rh.compare_memory(demo.model, demo.model, x)
+    with refuses(rh.ArgumentError, "threads is 0"):
+        rh.compare_memory(demo.model, demo.model, *demo.arguments, threads=0)
+    with refuses(rh.ArgumentError, "dimensions is empty"):
+        rh.memory_sweep([])
+
+
+def test_memory_is_drawn_against_parameters_on_one_scale():
+    figure = plots.memory_sweep(MEMORY)
+    held, most = figure.axes
+    check_line(held, "FP32", [1, 3], [4, 12], FP32_COLOR)
+    check_line(held, "INT8", [1, 3], [1, 3], INT8_COLOR)
+    check_line(most, "FP32", [1, 3], [7, 21], FP32_COLOR)
+    check_line(most, "INT8", [1, 3], [1.5, 3.5], INT8_COLOR)
+    assert held.get_ylim() == most.get_ylim()
+    assert "12.0 MB in FP32 and 3.0 MB in INT8" in figure.alt
+    untold = replace(MEMORY.points[0].comparison, reference=MemoryUse(0, 4_000_000, None, 0))
+    points = (replace(MEMORY.points[0], comparison=untold), MEMORY.points[1])
+    assert [axes.get_title("left") for axes in plots.memory_sweep(MemorySweep(points)).axes] == [
+        "held once loaded"
+    ]
+
+
+def test_the_numbers_are_those_of_the_sweep():
+    (first, second) = numbers("C19", MEMORY)["points"]
+    assert first == {
+        "width": 8,
+        "parameters": 10**6,
+        "fp32_loaded_bytes": 4_000_000,
+        "int8_loaded_bytes": 10**6,
+        "fp32_peak_bytes": 7_000_000,
+        "int8_peak_bytes": 1_500_000,
+    }
+    assert second["width"] == 512
+    assert rh.judge("C19", MEMORY).measured.startswith(
+        "at width 512 12.0 MB -> 3.0 MB loaded, 21.0"
+    )
