@@ -10,7 +10,7 @@ from torch import nn
 
 from ..recipe.quantize import MODULES
 from ..recipe.timing import SLOWER
-from .candidates import WAYS, Candidate, Measured
+from .candidates import ONNX, WAYS, Candidate, Measured
 from .promises import BROKEN, CLOSE, GAIN, KEEP, OPEN, QUICKER, SHIP, SHIP_PARTLY, SMALLER, Verdict
 
 _MUCH = 1 / 3  # of the bytes: with so much in FP32 no conversion reaches 2 to 1
@@ -76,8 +76,9 @@ def _kept_float(candidates: Sequence[Candidate]) -> Verdict:
     numbers = "; ".join(p.sentence for p in found.promises if p.state == BROKEN)
     rest = "; ".join(p.sentence for p in found.promises if p.state != BROKEN and p.sentence)
     reason = f"{which}{but} is not {' and not '.join(dict.fromkeys(broken))}: {numbers}."
-    if CLOSE in broken and nearest.partly is None and nearest.sensitivity.worst is not None:
-        worst = nearest.sensitivity.worst
+    sensitivity = nearest.sensitivity if nearest.partly is None else None
+    if CLOSE in broken and sensitivity is not None and sensitivity.worst is not None:
+        worst = sensitivity.worst
         reason += f" The most sensitive module is {worst.name or 'the model itself'}."
     if rest:
         reason += f" Otherwise: {rest}."
@@ -114,6 +115,8 @@ def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[str]:
 
 def _code(way: str, found: Measured, model: nn.Module, exact: bool) -> str:
     """The call that makes this very model; `exact` names the modules rather than their types."""
+    if way == ONNX:
+        return "rh.quantize_onnx(model, *inputs)"
     arguments = [f'{name}="{value}"' for name, value in WAYS[way].items()]
     names = [done.name for done in found.conversion.converted]
     kinds = {type(model.get_submodule(name)) for name in names}

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..recipe.accuracy import TensorComparison
 from ..recipe.latency import LatencyComparison
+from ..recipe.memory import MemoryComparison
 from .candidates import Candidate, Measured
 from .findings import Findings
 
@@ -62,12 +63,18 @@ def _measured(found: Measured) -> dict[str, Any]:
             "candidate": asdict(found.size.candidate),
             "by_module": asdict(found.modules),
         },
+        "memory": found.memory and _memory(found.memory),
         "latencies": [_latency(latency) for latency in found.latencies],
         "relative": found.relative,
         "place": found.place,
         "outputs": [[_tensor(t) for t in comparison.tensors] for comparison in found.outputs],
+        "task": {**asdict(found.task), "share": found.task.share},
         "metric": found.metric,
     }
+
+
+def _memory(memory: MemoryComparison) -> dict[str, Any]:
+    return {**asdict(memory), "loaded": memory.loaded, "peak": memory.peak}
 
 
 def _latency(latency: LatencyComparison) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from ..recipe.accuracy import OutputComparison
 from ..recipe.inspection import Conversion
 from ..recipe.latency import LatencyComparison
+from ..recipe.memory import MemoryComparison
 from ..recipe.size import SizeComparison
 from .module_bytes import ModuleBytes
 from .promises import BROKEN, CLOSE, Promise
 from .sensitivity import Sensitivity
+from .task_error import TaskError
 
 # Name of each way to quantize -> the arguments of quantize_dynamic.
 WAYS: dict[str, dict[str, str]] = {
@@ -23,6 +25,8 @@ WAYS: dict[str, dict[str, str]] = {
     "torch.ao-per-channel": {"backend": "torch.ao", "weights": "per-channel"},
     "plain": {"backend": "plain"},
 }
+ONNX = "onnxruntime"  # outside PyTorch, and tried only where it is asked for
+EVERY_WAY = (*WAYS, ONNX)
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,12 @@ class Measured:
         conversion: which modules were converted, and why others were not.
         size: the two state dicts.
         modules: the bytes of the modules, the largest first.
+        memory: what both take once loaded and during a call, on one thread; or None.
         latencies: the time of one call, at the caller's number of threads first.
         outputs: the difference of every output tensor, one comparison for each input set.
         relative: the largest relative error of an output tensor.
         place: where that is.
+        task: what the error of the first output means.
         metric: the caller's metric, or None.
         promises: smaller, faster, nearly the same output (twice where a metric counts as well).
     """
@@ -44,10 +50,12 @@ class Measured:
     conversion: Conversion
     size: SizeComparison
     modules: ModuleBytes
+    memory: MemoryComparison | None
     latencies: tuple[LatencyComparison, ...]
     outputs: tuple[OutputComparison, ...]
     relative: float
     place: str
+    task: TaskError
     metric: float | None
     promises: tuple[Promise, ...]
 
@@ -67,7 +75,7 @@ class Candidate:
     """One way to quantize the model, measured.
 
     Attributes:
-        name: "torch.ao", "torch.ao-per-channel" or "plain".
+        name: one of `EVERY_WAY`.
         failure: why the model cannot be converted as a whole, or None.
         whole: everything converted; None after a failure.
         sensitivity: each module converted alone; None where nothing could be converted.

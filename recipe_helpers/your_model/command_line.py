@@ -18,7 +18,7 @@ from ..recipe.latency import BUDGET_S
 from ..recipe.ledger import Ledger
 from ..recipe.model import DIMENSION, LAYERS, SEQUENCE_LENGTH, demonstration
 from ..recipe.whole import measure_ledger
-from .candidates import WAYS
+from .candidates import EVERY_WAY, WAYS
 from .promises import (
     MAX_METRIC_DROP,
     MAX_RELATIVE_ERROR,
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_ledger(commands: Any) -> None:
     about = (
-        "Measure every claim of the recipe on this machine, which takes about fifteen seconds on "
+        "Measure every claim of the recipe on this machine, which takes about twenty seconds on "
         "one thread, and print the ledger. The file says what kind of machine this is and what it "
         "measured; it holds no name of host or user and no path."
     )
@@ -156,8 +156,8 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--backend",
         action="append",
-        choices=tuple(WAYS),
-        help="a conversion to try; may be given more than once (default: all of them)",
+        choices=EVERY_WAY,
+        help="a conversion to try; may be given more than once (default: all but onnxruntime)",
     )
     how.add_argument(
         "--threads",
@@ -171,6 +171,12 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
         default=BUDGET_S,
         metavar="SECONDS",
         help="time for each timing (default: %(default)s)",
+    )
+    how.add_argument(
+        "--no-memory",
+        dest="memory",
+        action="store_false",
+        help="do not measure memory, which takes a process of its own for each model",
     )
     limits = parser.add_argument_group("limits")
     limits.add_argument(
@@ -215,6 +221,7 @@ def _judged(options: argparse.Namespace, model: nn.Module, sets: list[Any], metr
         metric=metric,
         threads=options.threads,
         budget_s=options.budget,
+        memory=options.memory,
         max_relative_error=options.max_relative_error,
         min_size_ratio=options.min_size_ratio,
         min_speedup=options.min_speedup,

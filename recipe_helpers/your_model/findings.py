@@ -51,6 +51,12 @@ class Findings(Shown):
         return self.limits.error_limit(self.reference_metric)
 
     @property
+    def meaning(self) -> str:
+        """What the error of the conversion that the verdict speaks of means, or nothing."""
+        best = {c.name: c.best for c in self.candidates}.get(self.verdict.candidate or "")
+        return "" if best is None else f"{self.verdict.candidate}: {best.task.sentence}"
+
+    @property
     def next_steps(self) -> tuple[Step, ...]:
         """What to do now, as code to copy."""
         keywords = ": " in self.inputs[0]
@@ -68,9 +74,10 @@ class Findings(Shown):
     def table(self) -> Table:
         """One row per conversion."""
         rows = [row for candidate in self.candidates for row in tables.rows(candidate)]
-        headers = ("conversion", "FP32 / INT8 bytes", "FP32 / INT8 time", "relative error", "")
+        ratios = "FP32 / INT8 bytes", "memory, MB", "FP32 / INT8 time"
+        headers = ("conversion", *ratios, "relative error", "")
         caption = f"{self.model}, {self.parameters:,} parameters, called with {self.inputs[0]}"
-        return Table(headers, rows, caption)
+        return Table(headers, rows, caption, self.meaning)
 
     def details(self) -> Iterator[tuple[Candidate, list[Table]]]:
         """Each conversion with its tables: modules, bytes, times, outputs, sensitivity."""

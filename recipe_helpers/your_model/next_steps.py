@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from .candidates import ONNX
 from .promises import KEEP, MAX_METRIC_DROP, Limits, Verdict
 
 
@@ -45,6 +46,11 @@ def _made(verdict: Verdict, error_limit: float | None, with_keywords: bool) -> s
         lines += [
             'rh.save_int8(quantized, "model.safetensors")',
             'loaded = rh.load_int8("model.safetensors", model)  # or the model built anew',
+        ]
+    elif verdict.candidate == ONNX:
+        lines += [
+            'quantized.save("model.onnx")',
+            'session = onnxruntime.InferenceSession("model.onnx")  # needs no PyTorch any more',
         ]
     else:
         lines += [

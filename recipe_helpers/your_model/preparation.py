@@ -128,11 +128,13 @@ def as_input_sets(
 def _input_set(index: int, value: Any, keywords: dict[str, Any]) -> InputSet:
     if isinstance(value, Mapping):
         return InputSet((), {**keywords, **value})
+    if isinstance(value, torch.Tensor):
+        return InputSet((value,), keywords)
     if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
         return InputSet(tuple(value), keywords)
     raise ArgumentError(
-        f"input_sets[{index}] is a {checks.describe(value)}; pass a tuple of positional inputs "
-        "or a dict of keyword arguments."
+        f"input_sets[{index}] is a {checks.describe(value)}; pass a tensor, a tuple of positional "
+        "inputs or a dict of keyword arguments."
     )
 
 
@@ -158,7 +160,8 @@ def checked_copy(value: object) -> nn.Module:
         reason = str(error).split("  ")[0]
         raise ModelError(
             f"model cannot be copied, which quantization needs ({type(error).__name__}: {reason}); "
-            "remove weight_norm hooks and attributes that hold tensors with a gradient's history."
+            "remove weight_norm hooks, parametrizations (rh.without_parametrizations) and "
+            "attributes that hold tensors with a gradient's history."
         ) from error
 
 

@@ -9,6 +9,7 @@ from ..common.errors import ArgumentError
 from ..common.tables import in_threads
 from ..recipe.latency import LatencyComparison
 from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, judge
+from .task_error import COMPARABLE, SETS, TaskError
 
 MAX_RELATIVE_ERROR = 0.05
 MIN_SIZE_RATIO = 1.0
@@ -149,6 +150,18 @@ def judge_error(relative: float, place: str, limit: float) -> Promise:
     state = KEPT if relative <= limit else BROKEN  # NaN is broken
     found = f"relative error {relative:.2%} in {place}, limit {100 * limit:.3g}%"
     return Promise(CLOSE, state, relative, limit, found)
+
+
+def judge_distance(task: TaskError) -> list[Promise]:
+    """Can the outputs of different input sets still be told apart? Nothing without several sets."""
+    if task.share is None or task.apart != SETS:
+        return []
+    state = KEPT if task.share < COMPARABLE else BROKEN
+    found = (
+        f"the error of {task.place} is {task.share:.1%} of the distance between the outputs of "
+        f"different input sets, limit {COMPARABLE:.0%}"
+    )
+    return [Promise(CLOSE, state, task.share, COMPARABLE, found)]
 
 
 def judge_metric(reference: float, candidate: float, limits: Limits) -> Promise:

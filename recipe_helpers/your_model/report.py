@@ -20,7 +20,7 @@ from ..recipe.timing import check_budget
 from . import preparation, tables
 from .advice import decide
 from .as_data import as_dict
-from .candidates import WAYS, Candidate
+from .candidates import EVERY_WAY, WAYS, Candidate
 from .findings import Findings
 from .measurement import Bench
 from .page import fragment, page
@@ -78,6 +78,7 @@ def report(
     metric: Callable[[nn.Module], float] | None = None,
     threads: int | None = None,
     budget_s: float = BUDGET_S,
+    memory: bool = True,
     max_relative_error: float | None = None,
     min_size_ratio: float = MIN_SIZE_RATIO,
     min_speedup: float = MIN_SPEEDUP,
@@ -95,11 +96,13 @@ def report(
         model: an FP32 model in eval mode, on the CPU.
         *inputs: what its forward is called with.
         kwargs: keyword arguments of its forward.
-        input_sets: several sets of inputs instead of `inputs`: tuples of positional arguments or
-            dicts of keyword arguments. Outputs are compared on all of them, times are taken on
-            the first.
+        input_sets: several sets of inputs instead of `inputs`: tensors, tuples of positional
+            arguments or dicts of keyword arguments, as `[x for x, _ in islice(loader, 8)]` takes
+            them from a DataLoader with labels. Outputs are compared on all of them, times are
+            taken on the first.
         backends: the conversions to try: "torch.ao" (one scale per weight matrix),
-            "torch.ao-per-channel" (one per row), "plain" (`rh.Int8LSTM` and `rh.Int8Linear`).
+            "torch.ao-per-channel" (one per row), "plain" (`rh.Int8LSTM` and its kin). With the
+            extra `onnx` also "onnxruntime", which leaves PyTorch (`rh.quantize_onnx`).
         modules: types or names of the modules to convert; unless given, every type that the
             backend can convert.
         metric: a function of a model that returns a number, the larger the better. It then
@@ -108,6 +111,7 @@ def report(
         threads: intra-op threads; None for as many as PyTorch uses now. Times are taken with so
             many, which the verdict looks at, and with one.
         budget_s: about how long to time each conversion on each number of threads, in seconds.
+        memory: measure memory, too, each model in a process of its own; two seconds for each.
         max_relative_error: the largest mean |difference| / mean |FP32| allowed in any output
             tensor of floats; `promises.MAX_RELATIVE_ERROR` unless given.
         min_size_ratio: FP32 bytes / INT8 bytes, at least.
@@ -142,11 +146,12 @@ def report(
             preparation.checked_copy(model),
             preparation.as_input_sets(inputs, kwargs, input_sets),
             limits,
-            _listed(modules),
             metric,
             tuple(dict.fromkeys((used, 1))),
             budget_s,
             advance,
+            bool(memory),
+            modules=_listed(modules),
         )
         candidates = _examined(bench, ways)
     return _reported(bench, candidates)
@@ -190,9 +195,9 @@ def _reported(bench: Bench, candidates: tuple[Candidate, ...]) -> Report:
 def _ways(backends: Iterable[str]) -> tuple[str, ...]:
     if isinstance(backends, str) or not isinstance(backends, Iterable):
         backends = (backends,)
-    ways = tuple(dict.fromkeys(checks.one_of("backends", name, WAYS) for name in backends))
+    ways = tuple(dict.fromkeys(checks.one_of("backends", name, EVERY_WAY) for name in backends))
     if not ways:
-        raise ArgumentError(f"backends is empty; pass some of {', '.join(map(repr, WAYS))}.")
+        raise ArgumentError(f"backends is empty; pass some of {', '.join(map(repr, EVERY_WAY))}.")
     return ways
 
 

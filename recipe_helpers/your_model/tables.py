@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..common.tables import Table, in_threads
-from .candidates import Candidate
+from ..int8.parametrizations import parametrized
+from ..recipe.memory import in_short
+from .candidates import ONNX, Candidate
 from .measurement import Bench
 
 WAITING = 1.5  # how much slower several threads may make the float model before we say so
@@ -18,6 +20,19 @@ def notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[str]:
             f"Outputs were compared on {len(bench.input_sets)} sets of inputs, times were taken "
             "on the first."
         )
+    computed = parametrized(bench.model)
+    if computed:
+        yield (
+            f"{', '.join(name or 'the model' for name in computed)}: a parametrization (such as "
+            "weight norm) computes the weights at each call, so that they stay FP32. "
+            "rh.without_parametrizations(model) makes a copy with plain weights: report on that."
+        )
+    if any(candidate.name == ONNX and candidate.best for candidate in candidates):
+        yield (
+            f"{ONNX} runs a traced graph: it does what the model did with these inputs, and takes "
+            "no sizes but those that were measured."
+        )
+    yield from dict.fromkeys(bench.problems)
     yield from _contention(candidates)
     converted = {
         done.name
@@ -56,7 +71,7 @@ def _contention(candidates: tuple[Candidate, ...]) -> Iterator[str]:
 def rows(candidate: Candidate) -> Iterator[tuple[str, ...]]:
     """A candidate's rows in the table of all: the failure, the whole, the mended one."""
     if candidate.failure is not None:
-        yield candidate.name, "", "", "", f"fails: {candidate.failure}"
+        yield candidate.name, "", "", "", "", f"fails: {candidate.failure}"
     left = f"{candidate.name}, {len(candidate.left_float)} left FP32"
     for name, found in ((candidate.name, candidate.whole), (left, candidate.partly)):
         if found is not None:
@@ -64,6 +79,7 @@ def rows(candidate: Candidate) -> Iterator[tuple[str, ...]]:
             yield (
                 name,
                 f"{found.size.ratio:.2f}",
+                in_short(found.memory) if found.memory is not None else "",
                 str(found.latencies[0].speedup),
                 f"{found.relative:.2%}",
                 f"not {broken}" if broken else "within the limits",
@@ -75,8 +91,9 @@ def tables(candidate: Candidate) -> list[Table]:
     found, made = candidate.best, []
     if found is not None:
         promises = [(p.name, p.state, p.sentence) for p in found.promises]
-        made.append(Table(("promise", "", "measured"), promises))
+        made.append(Table(("promise", "", "measured"), promises, "", found.task.sentence))
         made += [found.conversion.table(), found.size.table(), found.modules.table()]
+        made += [found.memory.table()] if found.memory is not None else []
         made += [latency.table() for latency in found.latencies]
         for index, outputs in enumerate(found.outputs, 1):
             table = outputs.table()

@@ -15,7 +15,7 @@ from torch.nn.utils import rnn
 import recipe_helpers as rh
 from recipe_helpers.recipe.latency import LatencyComparison
 from recipe_helpers.recipe.timing import Ratio, Timing
-from recipe_helpers.your_model import measurement
+from recipe_helpers.your_model import reference as beside
 
 
 def made_up_latency(reference: nn.Module, candidate: nn.Module, *inputs: Any, **options: Any):
@@ -25,10 +25,12 @@ def made_up_latency(reference: nn.Module, candidate: nn.Module, *inputs: Any, **
 
 
 def quickly(model: nn.Module, *inputs: Any, **options: Any) -> rh.Report:
-    """A report that times nothing, and in which times do not count."""
+    """A report that times nothing, and in which times do not count; without memory."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurement, "compare_latency", made_up_latency)
-        return rh.report(model, *inputs, **{"threads": 1, "min_speedup": 0, **options})
+        patch.setattr(beside, "compare_latency", made_up_latency)
+        return rh.report(
+            model, *inputs, **{"threads": 1, "min_speedup": 0, "memory": False, **options}
+        )
 
 
 class Weak(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recipe_helpers import __main__ as command
-from recipe_helpers.your_model import measurement
+from recipe_helpers.your_model import reference
 
 from .report_models import made_up_latency
 
@@ -45,7 +45,7 @@ class Holder:
 number = 3
 """
 
-FAST = ["--threads", "1", "--backend", "plain", "--min-speedup", "0"]
+FAST = ["--threads", "1", "--backend", "plain", "--min-speedup", "0", "--no-memory"]
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "broken_here.py").write_text("import nothing_of_this_name")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(measurement, "compare_latency", made_up_latency)
+    monkeypatch.setattr(reference, "compare_latency", made_up_latency)
     yield
     for name in ("factories_here", "broken_here"):
         sys.modules.pop(name, None)
@@ -140,7 +140,7 @@ def test_an_interrupt_is_no_traceback(capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measurement, "compare_latency", interrupt)
+    monkeypatch.setattr(reference, "compare_latency", interrupt)
     assert command.main(["report", "factories_here:linear", *FAST]) == 130
     assert "interrupted" in capsys.readouterr().err
 

@@ -143,7 +143,8 @@ def test_inputs_that_do_not_fit(model_and_inputs):
     refuses(rh.ArgumentError, "inputs are missing", model)
     refuses(rh.ArgumentError, "both given", model, x, input_sets=[(x,)])
     refuses(rh.ArgumentError, "input_sets is empty", model, input_sets=[])
-    refuses(rh.ArgumentError, r"input_sets\[1\]", model, input_sets=[(x,), x])
+    refuses(rh.ArgumentError, r"input_sets\[1\]", model, input_sets=[(x,), 3])
+    assert quickly(model, input_sets=[x, (x,)], backends=["plain"]).inputs[0].startswith("float32")
 
 
 def test_a_forward_that_changes_its_input():
@@ -260,7 +261,7 @@ def same(before, after):
 
 @pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("place", ["differences", "_timed", "_sensitivity"])
+@pytest.mark.parametrize("place", ["differences", "timed", "_sensitivity"])
 def test_nothing_of_the_caller_changes(model_and_inputs, monkeypatch, grad, error, place):
     def forward(self, x, run):
         random.random(), np.random.random(), torch.rand(())

@@ -7,7 +7,7 @@ from torch import nn
 
 import recipe_helpers as rh
 from recipe_helpers.recipe.timing import Timing
-from recipe_helpers.your_model import measurement
+from recipe_helpers.your_model import reference
 from recipe_helpers.your_model.promises import KEEP, SHIP, SHIP_PARTLY
 
 from .report_models import Classifier, Shared, Sleeping, Weak, made_up_latency, quickly, weak
@@ -126,16 +126,23 @@ def test_no_conversion_in_the_limits_keeps_fp32_and_says_what_broke(model_and_in
     assert "decoder" in str(found.verdict)
 
 
+QUICK = {"backends": ["torch.ao"], "threads": 1, "budget_s": 0.02, "memory": False}
+
+
 def test_a_model_that_gets_slower_breaks_the_promise_of_speed_alone():
     model, x = Sleeping(when_float=False).eval(), torch.randn(1, 64)
-    found = rh.report(model, x, backends=["torch.ao"], threads=1, budget_s=0.02, min_size_ratio=0)
+    found = rh.report(
+        model, x, backends=["torch.ao"], threads=1, budget_s=0.02, min_size_ratio=0, memory=False
+    )
     assert found.verdict.broken == ("faster",)
     assert found.verdict.decision == KEEP
 
 
 def test_a_model_that_gets_faster_keeps_it():
     model, x = Sleeping(when_float=True).eval(), torch.randn(1, 64)
-    found = rh.report(model, x, backends=["torch.ao"], threads=1, budget_s=0.02, min_size_ratio=0)
+    found = rh.report(
+        model, x, backends=["torch.ao"], threads=1, budget_s=0.02, min_size_ratio=0, memory=False
+    )
     states = {promise.name: promise.state for promise in found.candidates[0].whole.promises}
     assert states["faster"] == "kept"
     assert found.verdict.decision == SHIP
@@ -150,8 +157,8 @@ def test_the_right_models_are_timed_on_the_callers_threads_and_on_one(model_and_
 
     model, x = model_and_inputs
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurement, "compare_latency", watch)
-        rh.report(model, x, backends=["plain"], threads=2, min_speedup=0)
+        patch.setattr(reference, "compare_latency", watch)
+        rh.report(model, x, backends=["plain"], threads=2, min_speedup=0, memory=False)
     assert timed == [(nn.Linear, rh.Int8Linear, 2), (nn.Linear, rh.Int8Linear, 1)]
 
 
@@ -164,8 +171,8 @@ def test_threads_that_wait_for_each_other_are_pointed_out(model_and_inputs, slow
 
     model, x = model_and_inputs
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurement, "compare_latency", waiting)
-        found = rh.report(model, x, threads=2, min_speedup=0)
+        patch.setattr(reference, "compare_latency", waiting)
+        found = rh.report(model, x, threads=2, min_speedup=0, memory=False)
     said = f"{slowdown:.1f} times slower on 2 threads"
     assert sum(said in note for note in found.notes) == told
 
@@ -179,8 +186,8 @@ def test_a_time_that_is_left_open_is_taken_again_for_longer(model_and_inputs):
 
     model, x = model_and_inputs
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurement, "compare_latency", watch)
-        found = rh.report(model, x, backends=["plain"], threads=1, budget_s=0.1)
+        patch.setattr(reference, "compare_latency", watch)
+        found = rh.report(model, x, backends=["plain"], threads=1, budget_s=0.1, memory=False)
     assert budgets == pytest.approx([0.1, 0.4])
     assert "could not be settled" in str(found.verdict)
 
@@ -305,7 +312,7 @@ def test_bytes_by_module_add_up(found, model_and_inputs):
 def test_arguments_out_of_range_are_named(model_and_inputs, options, name):
     model, x = model_and_inputs
     with pytest.raises(rh.ArgumentError, match=name):
-        rh.report(model, x, **options)
+        rh.report(model, x, **options, memory=False)
 
 
 class Second(nn.Module):
