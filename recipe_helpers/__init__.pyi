@@ -15,6 +15,13 @@ from .common.errors import (
 )
 from .common.progress import progress_bar as progress_bar
 from .common.settings import silence_deprecations as silence_deprecations
+from .deployment.decision import (
+    decide_deployment as decide_deployment,
+    measure_option as measure_option,
+)
+from .deployment.load import measure_load as measure_load
+from .deployment.serving import serving as serving
+from .deployment.streaming import check_streaming as check_streaming, stream as stream
 from .explorer.measurement import Choice as Choice, measure_choice as measure_choice
 from .explorer.panel import explore as explore, explore_static as explore_static
 from .int8.activations import quantize_activations as quantize_activations
@@ -22,6 +29,12 @@ from .int8.fast_path.ready import FastPathWarning as FastPathWarning, fast_path 
 from .int8.gru import Int8GRU as Int8GRU
 from .int8.linear import Int8Linear as Int8Linear
 from .int8.lstm import Int8LSTM as Int8LSTM
+from .int8.onnx_runtime import (
+    OnnxModel as OnnxModel,
+    export_onnx as export_onnx,
+    quantize_onnx as quantize_onnx,
+)
+from .int8.parametrizations import without_parametrizations as without_parametrizations
 from .int8.saving import load_int8 as load_int8, save_int8 as save_int8
 from .int8.scheme import Scheme as Scheme
 from .recipe import plots as plots
@@ -42,6 +55,7 @@ from .recipe.inspection import (
 )
 from .recipe.latency import compare_latency as compare_latency, latency_sweep as latency_sweep
 from .recipe.ledger import Ledger as Ledger, judge as judge
+from .recipe.memory import compare_memory as compare_memory, memory_sweep as memory_sweep
 from .recipe.model import (
     SEED as SEED,
     Demonstration as Demonstration,

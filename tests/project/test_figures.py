@@ -18,6 +18,7 @@ from matplotlib.container import ErrorbarContainer
 import recipe_helpers as rh
 from recipe_helpers.classroom import plots as classroom
 from recipe_helpers.common.plots import COLORS, FP32_COLOR, INT8_COLOR, PLAIN_COLOR
+from recipe_helpers.deployment import plots as deployment
 from recipe_helpers.explorer import plots as explorer
 from recipe_helpers.explorer.measurement import Choice, measure_choice
 from recipe_helpers.recipe import plots as recipe
@@ -31,6 +32,7 @@ from recipe_helpers.under_the_hood.causes_of_speed import GainPoint, Gains
 from recipe_helpers.your_model import plots as your_model
 
 from ..classroom.made_up import compared
+from ..deployment.test_load import LOADS
 from ..recipe import test_plots as made
 from ..trained_models.test_classification import FIRST, LABELS, SECOND, study
 from ..under_the_hood.test_plots import question
@@ -91,12 +93,14 @@ FIGURES = {
     recipe.scale_choices: Row(made.FIGURES["scale_choices"], ("", "")),
     recipe.weight_grid: Row(made.FIGURES["weight_grid"], ("", "", ""), bare=(3, 4)),
     recipe.size_sweep: Row(made.FIGURES["size_sweep"], ("", "x")),
+    recipe.memory_sweep: Row(made.FIGURES["memory_sweep"], ("", "")),
     recipe.latency: Row(made.FIGURES["latency"], ("", "")),
     recipe.latency_sweep: Row(made.FIGURES["latency_sweep"], ("xy", "xy")),
     recipe.accuracy: Row(made.FIGURES["accuracy"], ("", "")),
     recipe.seed_errors: Row(made.FIGURES["seed_errors"], ("",)),
     classroom.speedups: Row(lambda: classroom.speedups(compared()), ("xy",)),
     classroom.crossovers: Row(lambda: classroom.crossovers(compared()), ("x",)),
+    deployment.loads: Row(lambda: deployment.loads(LOADS), ("xy", "x")),
     explorer.panel: Row(lambda: explorer.panel(explored(8)[0]), ("", "", "")),
     explorer.sweep: Row(
         lambda: explorer.sweep(several := explored(8, 16, 32), several[1]), ("x", "x", "x")

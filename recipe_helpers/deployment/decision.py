@@ -1,0 +1,146 @@
+"""The ways into use side by side, and which of them is best at what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..common import checks
+from ..common.errors import ArgumentError
+from ..common.tables import Shown, Table, in_bytes, microseconds
+from ..recipe.accuracy import compare_outputs
+from ..recipe.judges import BALLPARK
+from ..recipe.latency import BUDGET_S, compare_latency
+from ..recipe.memory import in_megabytes, memory_use
+from ..recipe.timing import Ratio
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to bring a model into use, measured beside the float model."""
+
+    name: str
+    needs: str  # what has to be installed where it runs
+    file_bytes: int
+    relative: float  # error of the first output: mean |difference| / mean |FP32|
+    time_us: float  # median of one call
+    speedup: Ratio  # FP32 time / its time
+    peak_bytes: int | None  # the most that model and call take; None where nobody can tell
+
+
+def measure_option(
+    name: str,
+    reference: nn.Module,
+    candidate: nn.Module,
+    *inputs: Any,
+    file_bytes: int,
+    needs: str,
+    budget_s: float = BUDGET_S,
+) -> Option:
+    """Measure one way beside the float model, on one thread.
+
+    Args:
+        name: what to call it.
+        reference: the float model, in eval mode.
+        candidate: the same model in this way; the float model itself for the first row.
+        *inputs: what both are called with.
+        file_bytes: the size of the file that is shipped.
+        needs: what has to be installed where it runs.
+        budget_s: about how long to time both, in seconds.
+
+    Raises:
+        ModelError: as `compare_latency` and `compare_memory`.
+        InputError: the same.
+        ArgumentError: the same.
+    """
+    checks.positive_int("file_bytes", file_bytes)
+    latency = compare_latency(reference, candidate, *inputs, threads=1, budget_s=budget_s)
+    return Option(
+        name=name,
+        needs=needs,
+        file_bytes=file_bytes,
+        relative=compare_outputs(reference, candidate, *inputs).relative,
+        time_us=latency.candidate.median_us,
+        speedup=latency.speedup,
+        peak_bytes=memory_use(name, candidate, *inputs).peak_bytes,
+    )
+
+
+@dataclass(frozen=True)
+class Decision(Shown):
+    """All options, and the best of those whose output is close enough."""
+
+    options: tuple[Option, ...]
+    max_relative_error: float
+
+    @property
+    def sound(self) -> tuple[Option, ...]:
+        """The options within the limit of the error."""
+        return tuple(o for o in self.options if o.relative <= self.max_relative_error)
+
+    @property
+    def fastest(self) -> tuple[Option, ...]:
+        """The fastest of them, and those whose interval overlaps with its."""
+        best = max(self.sound, key=lambda option: option.speedup.median)
+        return tuple(o for o in self.sound if o.speedup.high >= best.speedup.low)
+
+    @property
+    def smallest(self) -> Option:
+        """The one with the smallest file."""
+        return min(self.sound, key=lambda option: option.file_bytes)
+
+    @property
+    def leanest(self) -> Option | None:
+        """The one that takes the least memory; None where that is not known of all."""
+        if any(option.peak_bytes is None for option in self.sound):
+            return None
+        return min(self.sound, key=lambda option: option.peak_bytes or math.inf)
+
+    @property
+    def sentence(self) -> str:
+        """Which is best at what."""
+        if not self.sound:
+            return f"No option keeps its error within {self.max_relative_error:.0%}."
+        said = [f"fastest: {' or '.join(o.name for o in self.fastest)}"]
+        said.append(f"smallest file: {self.smallest.name}")
+        if self.leanest is not None:
+            said.append(f"least memory: {self.leanest.name}")
+        return f"Within an error of {self.max_relative_error:.0%}, {'; '.join(said)}."
+
+    def table(self) -> Table:
+        """One row for each option."""
+        rows = [
+            (
+                option.name,
+                in_bytes(option.file_bytes),
+                in_megabytes(option.peak_bytes),
+                microseconds(option.time_us),
+                str(option.speedup),
+                f"{option.relative:.2%}",
+                option.needs,
+            )
+            for option in self.options
+        ]
+        headers = ("", "file", "memory in a call", "time", "FP32 / its time", "error", "needs")
+        return Table(headers, rows, "", self.sentence)
+
+
+def decide_deployment(
+    options: Sequence[Option], *, max_relative_error: float = BALLPARK
+) -> Decision:
+    """Put options side by side.
+
+    Args:
+        options: measured options, at least one.
+        max_relative_error: the largest error with which an option can be recommended.
+
+    Raises:
+        ArgumentError: there is no option.
+    """
+    if not options:
+        raise ArgumentError("options is empty; pass what measure_option returned.")
+    return Decision(tuple(options), max_relative_error)
