@@ -17,10 +17,10 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint unit notebooks execute clean
+.PHONY: help run lab test lint unit notebooks execute translations clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/ready ## execute the recipe, write build/dynamic_quantization.html, print the summary
 	@$(BIN)/python tools/run_recipe.py $(RECIPE)
@@ -45,6 +45,9 @@ notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
+
+translations: .venv/ready ## collect the helpers' messages, list those without a translation
+	$(BIN)/python tools/translations.py
 
 # A stamp that is made last: an installation that broke off is taken up again.
 .venv/ready: pyproject.toml constraints.txt
