@@ -14,7 +14,8 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 
-TEMPLATES = Path(__file__).parent
+TEMPLATES = str(Path(__file__).parent)
+WHERE = {"extra_template_basedirs": [TEMPLATES], "extra_template_paths": [TEMPLATES]}
 TEMPLATE = "recipe_page"
 PLACE = "<!-- the contents -->"  # where the template has the sidebar
 LINK = re.compile(r'(href="(?!\w+:)[^"#]+)\.ipynb(?=["#])')
@@ -23,7 +24,7 @@ STORED = "The outputs on this page are those stored in the notebook; it was not 
 
 def as_page(notebook: nbformat.NotebookNode, title: str, *, stored: bool = False) -> str:
     """The notebook as one HTML page; `stored` says on it that the notebook was not run here."""
-    exporter = HTMLExporter(template_name=TEMPLATE, extra_template_basedirs=[str(TEMPLATES)])
+    exporter = HTMLExporter(template_name=TEMPLATE, **WHERE)
     resources = {"metadata": {"name": title}, "note": STORED if stored else ""}
     page, _ = exporter.from_notebook_node(notebook, resources)
     return LINK.sub(r"\1.html", page).replace(PLACE, contents(page), 1)
