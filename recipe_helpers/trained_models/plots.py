@@ -18,7 +18,7 @@ from ..common.plots import (
     drawn,
     new_figure,
 )
-from ..common.wording import listed
+from ..common.wording import named
 from ..recipe.accuracy import StepErrors
 from .classification import DigitStudy, Disagreements
 from .fragility import APART, FP32, PER_CHANNEL, PER_TENSOR, PLAIN, RESCALED, Cliff
@@ -77,7 +77,7 @@ def pareto(study: DigitStudy) -> RecipeFigure:
     sentences = [
         _(
             "Two curves of test accuracy against file size, {curves}, for widths {widths}.",
-            curves=listed(said),
+            curves=named(said),
             widths=", ".join(map(str, study.hidden_sizes)),
         )
     ]

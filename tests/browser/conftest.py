@@ -79,8 +79,9 @@ def refuse(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Closed after each file: other tests must not see the event loop that Playwright runs."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -170,7 +171,8 @@ def new_page(chromium, server):
 
 def _is_needed(cell: nbformat.NotebookNode) -> bool:
     """The imports and the explorer; the other cells take half a minute to run."""
-    return cell.cell_type == "code" and cell.source.startswith(("import ", "rh.explore"))
+    words = ("import recipe_helpers as rh", "rh.explore")
+    return cell.cell_type == "code" and any(word in cell.source for word in words)
 
 
 def _rests(kernel: dict) -> bool:
