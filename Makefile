@@ -36,6 +36,7 @@ lint: .venv/ready ## style, format (notebooks included) and types, the CI workfl
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/test.yml
+	$(BIN)/python tools/actionlint.py
 
 unit: .venv/ready ## the unit tests
 	$(PYTEST) tests
