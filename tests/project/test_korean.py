@@ -1,0 +1,205 @@
+"""The Korean notebooks keep in step with the English ones: ids, order, code, and what was said."""
+
+import copy
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ENGLISH = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SPEC = importlib.util.spec_from_file_location("korean", ROOT / "tools" / "korean.py")
+korean = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(korean)
+
+# Digits of the prose; a Hangul syllable may stand right behind them. Words are no digits, so both
+# languages may say a small number in a word; these are the digits that only one of them has.
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", re.ASCII)
+
+
+@pytest.fixture(params=ENGLISH, ids=lambda path: path.stem)
+def pair(request):
+    english, written = korean.pair(request.param.stem)
+    assert written is not None, f"notebooks/ko/{request.param.name} is missing"
+    return english, written
+
+
+def test_the_korean_notebook_is_in_step(pair):
+    """It names each cell that is missing, moved, stale, or not written, and each changed code."""
+    assert korean.differences(*pair) == []
+
+
+def test_no_korean_notebook_is_left_over():
+    assert {path.name for path in korean.KOREAN.glob("*.ipynb")} == {p.name for p in ENGLISH}
+
+
+def numbers(source):
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>", " ", source, flags=re.DOTALL)
+    return {number.rstrip(",") for number in NUMBER.findall(text)}
+
+
+def test_no_number_of_the_english_text_is_lost(pair):
+    for english, written in zip(*(notebook.cells for notebook in pair), strict=True):
+        if english.cell_type == "markdown":
+            lost = numbers(english.source) - numbers(written.source)
+            assert lost == set(), f"{english.id}: {written.source}"
+
+
+def test_each_names_the_other_in_its_first_cell(pair):
+    english, written = (notebook.cells[0].source for notebook in pair)
+    (name,) = re.findall(r"\]\(ko/(\w+)\.ipynb\)", english)
+    assert f"](../{name}.ipynb)" in written
+
+
+# --- the checks themselves ------------------------------------------------------------------------
+
+
+def small():
+    """An English notebook of four cells and the Korean one that is in step with it."""
+    cells = [
+        nbformat.v4.new_markdown_cell("Quantize it.", id="text"),
+        nbformat.v4.new_code_cell("import recipe_helpers as rh", id="setup"),
+        nbformat.v4.new_code_cell('rh.compare_ledgers("class_ledgers")', id="code"),
+        nbformat.v4.new_markdown_cell("`nn.LSTM`", id="only-code"),
+    ]
+    english = nbformat.v4.new_notebook(cells=cells)
+    written = korean.carried(english, None)
+    for cell, source in ((0, "양자화합니다."), (3, "`nn.LSTM`")):
+        written.cells[cell].source = source
+        written.cells[cell].metadata["written_from"] = korean.written_from(cells[cell].source)
+    return english, written
+
+
+def test_the_small_pair_is_in_step():
+    english, written = small()
+    assert korean.differences(english, written) == []
+    assert written.cells[1].source == 'import recipe_helpers as rh\n\nrh.use_language("ko")'
+    assert written.cells[2].source == 'rh.compare_ledgers("../class_ledgers")'
+
+
+def change_english_text(english, written):
+    english.cells[0].source = "Quantize it now."
+
+
+def change_korean_code(english, written):
+    written.cells[2].source += "  # 바뀜"
+
+
+def stay_english(english, written):
+    del written.cells[1]
+    written.cells.insert(1, copy.deepcopy(english.cells[1]))
+
+
+def lose_a_cell(english, written):
+    del written.cells[0]
+
+
+def keep_a_cell_too_many(english, written):
+    del english.cells[3]
+
+
+def swap_two_cells(english, written):
+    written.cells[0], written.cells[3] = written.cells[3], written.cells[0]
+
+
+def say_it_in_english(english, written):
+    written.cells[0].source = "Quantize `it`."
+
+
+def never_write_it(english, written):
+    del written.cells[0].metadata["written_from"]
+
+
+def lose_a_tag(english, written):
+    english.cells[2].metadata["tags"] = ["nbval-ignore-output"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (change_english_text, ["text: stale; its English cell has changed"]),
+        (change_korean_code, ["code: other code"]),
+        (stay_english, ["setup: other code"]),
+        (lose_a_cell, ["text: missing in Korean"]),
+        (keep_a_cell_too_many, ["only-code: gone in English"]),
+        (swap_two_cells, ["the cells stand in another order"]),
+        (say_it_in_english, ["text: no Korean word in it"]),
+        (never_write_it, ["text: not yet written in Korean"]),
+        (lose_a_tag, ["code: other tags"]),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_each_fault_is_named(fault, says):
+    english, written = small()
+    fault(english, written)
+    assert korean.differences(english, written) == says
+
+
+def test_carrying_over_keeps_the_prose_and_the_outputs_of_unchanged_code():
+    english, written = small()
+    for place in (1, 2):
+        written.cells[place].outputs = [nbformat.v4.new_output("stream", text="한국어")]
+    english.cells[2].source = "1 + 1"
+    english.cells[0].source = "Another text."
+    english.cells.append(nbformat.v4.new_markdown_cell("New.", id="new"))
+    again = korean.carried(english, written)
+    assert again.cells[0].source == "양자화합니다."
+    assert again.cells[1].outputs == written.cells[1].outputs
+    assert again.cells[2].outputs == []
+    assert korean.differences(english, again) == [
+        "text: stale; its English cell has changed",
+        "new: not yet written in Korean",
+    ]
+
+
+@pytest.fixture
+def books(tmp_path, monkeypatch):
+    """The small pair as files, in the place of the project's notebooks."""
+    monkeypatch.setattr(korean, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(korean, "KOREAN", tmp_path / "ko")
+    (tmp_path / "ko").mkdir()
+    english, written = small()
+    english.cells[0].source = "Another text."
+    nbformat.write(english, tmp_path / "small.ipynb")
+    nbformat.write(written, tmp_path / "ko" / "small.ipynb")
+    return tmp_path
+
+
+def test_the_commands_list_a_stale_cell_print_it_and_take_its_new_text(books, capsys):
+    assert korean.main([]) == 1
+    assert capsys.readouterr().out == "ko/small: text: stale; its English cell has changed\n"
+    assert korean.main(["text", "small"]) == 0
+    assert capsys.readouterr().out.strip() == "== text\nAnother text."
+    prose = books / "prose.txt"
+    prose.write_text("== text\n다른 글입니다.\n", encoding="utf-8")
+    assert korean.main(["write", "small", str(prose)]) == 0
+    assert korean.main([]) == 0
+    assert korean.pair("small")[1].cells[0].source == "다른 글입니다."
+
+
+def test_a_korean_cell_that_still_says_the_same_is_called_current(books):
+    assert korean.main(["current", "small", "text"]) == 0
+    assert korean.main([]) == 0
+    assert korean.pair("small")[1].cells[0].source == "양자화합니다."
+
+
+def test_a_cell_that_is_not_there_is_refused(books):
+    before = (books / "ko" / "small.ipynb").read_bytes()
+    with pytest.raises(SystemExit, match="small has no text cell nowhere"):
+        korean.main(["current", "small", "nowhere"])
+    assert (books / "ko" / "small.ipynb").read_bytes() == before
+
+
+def test_a_notebook_without_a_korean_one_is_listed_and_carried(books, capsys):
+    (books / "ko" / "small.ipynb").unlink()
+    assert korean.main([]) == 1
+    assert "ko/small: no Korean notebook yet" in capsys.readouterr().out
+    assert korean.main(["carry"]) == 0
+    assert [cell.id for cell in korean.pair("small")[1].cells] == [
+        "text",
+        "setup",
+        "code",
+        "only-code",
+    ]
