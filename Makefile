@@ -52,8 +52,8 @@ notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
 
-translations: .venv/ready ## list what the Korean edition has not followed yet
-	@$(BIN)/python tools/korean.py
+translations: .venv/ready ## collect the messages; list which of them, and which Korean cells, wait for their text
+	@$(BIN)/python tools/korean.py all
 
 # A stamp that is made last: an installation that broke off is taken up again.
 .venv/ready: pyproject.toml constraints.txt

@@ -163,5 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # a terminal without Hangul still ends in its exit code
+    sys.stdout.reconfigure(
+        errors="replace"
+    )  # a terminal without Hangul still ends in its exit code
     sys.exit(main())
