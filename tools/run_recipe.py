@@ -6,8 +6,8 @@
 
 The first leaves the notebook as it is; the page and the executed copy go to the folder `build`. The
 summary is the text of the cell that is tagged `summary`. The second stores the outputs in the
-notebooks themselves, clean for a commit. A notebook in a folder `ko` is a Korean one: its page says so
-to browsers and screen readers.
+notebooks themselves, clean for a commit. The third is a Korean notebook, since it lies in a folder
+`ko`: its page says so to browsers and screen readers.
 """
 
 from __future__ import annotations

@@ -12,9 +12,38 @@ from tools import korean
 ROOT = Path(__file__).parents[2]
 ENGLISH = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
-# Digits of the prose; a Hangul syllable may stand right behind them. Words are no digits, so both
-# languages may say a small number in a word; these are the digits that only one of them has.
+# Digits of the prose; a Hangul syllable may stand right behind them.
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", re.ASCII)
+# Korean writes in digits what English says in words.
+WORDS = {
+    "half a minute": ["30"],
+    "half": ["2", "1"],
+    "quarter": ["4", "1", "15"],
+    "tenth": ["10", "1"],
+    "hundredth": ["100", "1"],
+    "thousandth": ["1000", "1,000", "1"],
+    "zero": ["0"],
+    "one": ["1"],
+    "two": ["2"],
+    "three": ["3"],
+    "four": ["4"],
+    "five": ["5"],
+    "six": ["6"],
+    "seven": ["7"],
+    "eight": ["8"],
+    "ten": ["10"],
+    "twelve": ["12"],
+    "fifteen": ["15"],
+    "twenty": ["20"],
+    "thirty": ["30"],
+    "hundred": ["100"],
+    "thousand": ["1000", "1,000"],
+    "once": ["1"],
+    "twice": ["2"],
+    "first": ["1"],
+    "second": ["2"],
+    "third": ["3", "1"],
+}
 
 
 @pytest.fixture(params=ENGLISH, ids=lambda path: path.stem)
@@ -45,10 +74,48 @@ def test_no_number_of_the_english_text_is_lost(pair):
             assert lost == set(), f"{english.id}: {written.source}"
 
 
-def test_each_names_the_other_in_its_first_cell(pair):
-    english, written = (notebook.cells[0].source for notebook in pair)
-    (name,) = re.findall(r"\]\(ko/(\w+)\.ipynb\)", english)
-    assert f"](../{name}.ipynb)" in written
+def test_no_number_came_in_that_the_english_text_does_not_say(pair):
+    for english, written in zip(*(notebook.cells for notebook in pair), strict=True):
+        if english.cell_type == "markdown":
+            said = english.source.lower()
+            words = {digit for word, digits in WORDS.items() if word in said for digit in digits}
+            new = numbers(written.source) - numbers(english.source) - words
+            assert new == set(), f"{english.id}: {written.source}"
+
+
+def loose_asterisks(source):
+    """Emphasis that would be shown as asterisks, since a particle stands right behind it."""
+    text = re.sub(r"```.*?```|`[^`]*`", "x", source, flags=re.DOTALL)
+    found = re.finditer(r"(?<![\w*])(\*{1,2})(?=\S)(.+?)\1(?!\*)(\w?)", text)
+    return [m.group() for m in found if m.group(3) and not re.match(r"\w", m.group(2)[-1])]
+
+
+def test_emphasis_before_a_particle_is_emphasis(pair):
+    for cell in pair[1].cells:
+        if cell.cell_type == "markdown":
+            assert loose_asterisks(cell.source) == [], cell.id
+
+
+@pytest.mark.parametrize(
+    ("source", "loose"),
+    [
+        ("**주장 장부(ledger)**가", 1),
+        ("**주장 장부**(ledger)가", 0),
+        ("*배율*은 **영점**과", 0),
+        ('**"예"**라고', 1),
+        ("**약속.** 다음", 0),
+    ],
+)
+def test_loose_asterisks_are_found(source, loose):
+    """As GitHub, JupyterLab and nbconvert read Markdown."""
+    assert len(loose_asterisks(source)) == loose
+
+
+@pytest.mark.parametrize("path", ENGLISH, ids=lambda path: path.stem)
+def test_each_links_to_the_other_in_its_first_cell(path):
+    english, written = korean.pair(path.stem)
+    assert f"](ko/{path.name})" in english.cells[0].source
+    assert f"](../{path.name})" in written.cells[0].source
 
 
 # --- the checks themselves ------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, ju
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+KOREAN = sorted((ROOT / "notebooks" / "ko").glob("*.ipynb"))
 RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)")
 # What is no text: code, the targets of links, headings, the numbers of a list.
@@ -75,8 +76,9 @@ def test_every_number_in_the_prose_was_shown_or_has_a_reason(notebook):
     assert unshown(notebook) == set(OUTSIDE.get(notebook.stem, {}))
 
 
-def test_a_sentence_that_ends_in_a_colon_announces_a_cell(notebook):
-    every = cells(notebook)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *KOREAN], ids=lambda path: "-".join(path.parts[-2:]))
+def test_a_sentence_that_ends_in_a_colon_announces_a_cell(path):
+    every = cells(path)
     for cell, following in itertools.pairwise([*every, None]):
         if cell.cell_type == "markdown" and cell.source.rstrip().endswith(":"):
             assert following is not None, cell.source
