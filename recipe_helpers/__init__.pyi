@@ -13,6 +13,7 @@ from .common.errors import (
     RecipeError as RecipeError,
     SavedModelError as SavedModelError,
 )
+from .common.language import use_language as use_language
 from .common.progress import progress_bar as progress_bar
 from .common.settings import silence_deprecations as silence_deprecations
 from .deployment.decision import (

@@ -1,6 +1,7 @@
 """Hold the Korean notebooks in step with the English ones.
 
     python tools/korean.py                        list every cell that is not in step; 1 where any
+    python tools/korean.py all                    the helpers' messages as well: `make translations`
     python tools/korean.py carry [NAME ...]       carry ids, order, code and tags over
     python tools/korean.py text NAME              print the English cells that wait for Korean prose
     python tools/korean.py write NAME FILE        put prose from a file into the Korean notebook
@@ -20,6 +21,7 @@ import argparse
 import ast
 import hashlib
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +34,7 @@ LANGUAGE_CALL = 'rh.use_language("ko")'
 SETUP = "import recipe_helpers as rh"
 # What the code reads beside the English notebook, and where that lies for the Korean one.
 PATHS = {'"class_ledgers"': '"../class_ledgers"'}
+MESSAGES = Path(__file__).with_name("translations.py")
 HANGUL = re.compile("[가-힣]")
 # What may stand without a Korean word: code, formulas, the targets of links.
 NO_PROSE = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", re.DOTALL)
@@ -169,33 +172,39 @@ def write(name: str, prose: dict[str, str]) -> None:
     nbformat.write(made, KOREAN / f"{name}.ipynb")
 
 
+def listed(messages: bool) -> int:
+    """Print everything that waits for its Korean text; 1 where something does."""
+    done = subprocess.run([sys.executable, str(MESSAGES)], check=False) if messages else None
+    found = report()
+    print("\n".join(found) or "The Korean notebooks are in step with the English ones.")
+    return int(bool(found) or (done is not None and done.returncode != 0))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "what", nargs="?", default="list", choices=["list", "carry", "text", "write", "current"]
-    )
+    commands = ["list", "all", "carry", "text", "write", "current"]
+    parser.add_argument("command", nargs="?", default="list", choices=commands)
     parser.add_argument("name", nargs="?", choices=names())
     parser.add_argument("rest", nargs="*", metavar="NAME, FILE or ID")
     chosen = parser.parse_args(arguments)
-    if chosen.what != "list" and chosen.what != "carry" and chosen.name is None:
-        parser.error(f"{chosen.what} needs the name of a notebook, one of {', '.join(names())}")
-    if chosen.what == "carry":
+    if chosen.command in ("list", "all"):
+        return listed(messages=chosen.command == "all")
+    if chosen.command == "carry":
         for name in [chosen.name, *chosen.rest] if chosen.name else names():
             write(name, {})
-    elif chosen.what == "text":
+        return 0
+    if chosen.name is None:
+        parser.error(f"{chosen.command} needs the name of a notebook: {', '.join(names())}")
+    if chosen.command == "text":
         print(waiting(chosen.name))
-    elif chosen.what == "write":
+    elif chosen.command == "write":
         for path in chosen.rest:
             write(chosen.name, blocks(Path(path).read_text(encoding="utf-8")))
-    elif chosen.what == "current":
-        write(chosen.name, dict.fromkeys(chosen.rest, ""))
     else:
-        found = report()
-        print("\n".join(found) or "The Korean notebooks are in step with the English ones.")
-        return 1 if found else 0
+        write(chosen.name, dict.fromkeys(chosen.rest, ""))
     return 0
 
 

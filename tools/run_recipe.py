@@ -2,10 +2,12 @@
 
     python tools/run_recipe.py notebooks/dynamic_quantization.ipynb
     python tools/run_recipe.py notebooks/*.ipynb --store
+    python tools/run_recipe.py notebooks/ko/dynamic_quantization.ipynb --output build/ko
 
 The first leaves the notebook as it is; the page and the executed copy go to the folder `build`. The
 summary is the text of the cell that is tagged `summary`. The second stores the outputs in the
-notebooks themselves, clean for a commit.
+notebooks themselves, clean for a commit. A notebook in a folder `ko` is a Korean one: its page says so
+to browsers and screen readers.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -28,6 +31,10 @@ TEMPLATES = Path(__file__).parent
 TEMPLATE = "recipe_page"
 CELL_TIMEOUT_S = 300
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+ENDS = {
+    "en": "Ran in {seconds:.0f} s. Read the whole report: {page}",
+    "ko": "{seconds:.0f}초 동안 실행했습니다. 전체 보고서: {page}",
+}
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
@@ -79,9 +86,26 @@ def summary(notebook: nbformat.NotebookNode) -> str:
     return ""
 
 
-def as_page(notebook: nbformat.NotebookNode, title: str) -> str:
+def language_of(path: Path) -> str:
+    """The language that a notebook is written in."""
+    return "ko" if path.absolute().parent.name == "ko" else "en"
+
+
+def title_of(notebook: nbformat.NotebookNode, otherwise: str) -> str:
+    """The notebook's first heading."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            return cell.source.splitlines()[0].removeprefix("# ")
+    return otherwise
+
+
+def as_page(notebook: nbformat.NotebookNode, title: str, language: str = "en") -> str:
     """The notebook as one HTML page."""
-    exporter = HTMLExporter(template_name=TEMPLATE, extra_template_basedirs=[str(TEMPLATES)])
+    exporter = HTMLExporter(
+        template_name=TEMPLATE,
+        extra_template_basedirs=[str(TEMPLATES)],
+        language_code=language,
+    )
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     return page
 
@@ -95,12 +119,13 @@ def store(notebook: nbformat.NotebookNode, path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def report(notebook: nbformat.NotebookNode, name: str, output: Path) -> Path:
+def report(notebook: nbformat.NotebookNode, path: Path, output: Path) -> Path:
     """Write the executed copy and the page into a folder; returns where the page is."""
     output.mkdir(parents=True, exist_ok=True)
-    store(notebook, output / f"{name}.ipynb")
-    page = output / f"{name}.html"
-    page.write_text(as_page(notebook, name.replace("_", " ").capitalize()), encoding="utf-8")
+    store(notebook, output / path.name)
+    page = output / f"{path.stem}.html"
+    title = title_of(notebook, otherwise=path.stem)
+    page.write_text(as_page(notebook, title, language_of(path)), encoding="utf-8")
     return page
 
 
@@ -113,6 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--store", action="store_true", help="store outputs in the notebooks")
     parser.add_argument("--output", type=Path, default=Path("build"), help="folder of the pages")
     chosen = parser.parse_args(arguments)
+    if chosen.store:  # what is committed does not depend on the language of who commits it
+        os.environ.pop("RECIPE_LANGUAGE", None)
     for path in chosen.notebooks:
         notebook = nbformat.read(path, as_version=4)
         started = time.perf_counter()
@@ -129,11 +156,14 @@ def main(arguments: list[str] | None = None) -> int:
             store(notebook, path)
             print(f"{path}: stored, ran in {elapsed_s:.0f} s.")
         else:
-            page = report(notebook, path.stem, chosen.output)
+            page = report(notebook, path, chosen.output)
             print(summary(notebook))
-            print(f"\nRan in {elapsed_s:.0f} s. Read the whole report: {page}")
+            print("\n" + ENDS[language_of(path)].format(seconds=elapsed_s, page=page))
     return DONE
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(
+        errors="replace"
+    )  # a terminal without Hangul still ends in its exit code
     sys.exit(main())

@@ -79,8 +79,9 @@ def refuse(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Closed after each file: other tests must not see the event loop that Playwright runs."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -17,10 +17,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def commands(target):
+def commands(*target, **environment):
     """What `make` would run for a target, one list of words each."""
     found = subprocess.run(
-        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", *target],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
     )
     joined = found.stdout.replace("\\\n", " ")
     return [shlex.split(line) for line in joined.splitlines() if line.strip()]
@@ -35,12 +40,48 @@ def words_of(target, program):
 def test_make_test_runs_every_notebook_and_every_test():
     words = words_of("test", "pytest")
     given = {word for word in words if not word.startswith("-")}
-    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb")} <= given
+    notebooks = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/**/*.ipynb")}
+    stored = {name for name in notebooks if ".ipynb_checkpoints" not in name}
+    assert {name for name in stored if name.startswith("notebooks/ko/")}
+    assert stored <= given
     assert "tests" in given
     options = [word for word in words if word.startswith("-")]
     assert "--nbval" in options
     refused = ("--nbval-lax", "--ignore", "--deselect", "-k", "-m", "--lf", "--sw", "-x", "--co")
     assert [option for option in options if option.startswith(refused)] == []
+
+
+def test_make_test_starts_with_the_longest_notebook_on_each_worker():
+    given = [word for word in words_of("test", "pytest") if word.endswith(".ipynb")]
+    assert given[:2] == ["notebooks/trained_models.ipynb", "notebooks/ko/trained_models.ipynb"]
+    assert len(given) == len(set(given))
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        ((), {}, ["notebooks/dynamic_quantization.ipynb", "--output", "build"]),
+        ((), {"LANGUAGE": "ko:en"}, ["notebooks/dynamic_quantization.ipynb", "--output", "build"]),
+        (
+            ("LANGUAGE=ko",),
+            {},
+            ["notebooks/ko/dynamic_quantization.ipynb", "--output", "build/ko"],
+        ),
+    ],
+    ids=["English", "a locale of Linux", "Korean"],
+)
+def test_make_run_takes_the_language_that_is_asked_for(words, environment, expected):
+    (found,) = [
+        line for line in commands("run", *words, **environment) if "tools/run_recipe.py" in line
+    ]
+    assert found[found.index("tools/run_recipe.py") + 1 :] == expected
+
+
+def test_make_refuses_a_language_that_there_is_not():
+    command = ["make", "-n", "run", "LANGUAGE=de"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert 'LANGUAGE is "de"; pass LANGUAGE=en or LANGUAGE=ko' in done.stderr
 
 
 def test_make_test_checks_style_format_and_types_first():

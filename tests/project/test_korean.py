@@ -1,18 +1,16 @@
 """The Korean notebooks keep in step with the English ones: ids, order, code, and what was said."""
 
 import copy
-import importlib.util
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from tools import korean
+
 ROOT = Path(__file__).parents[2]
 ENGLISH = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SPEC = importlib.util.spec_from_file_location("korean", ROOT / "tools" / "korean.py")
-korean = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(korean)
 
 # Digits of the prose; a Hangul syllable may stand right behind them. Words are no digits, so both
 # languages may say a small number in a word; these are the digits that only one of them has.
@@ -177,6 +175,19 @@ def test_the_commands_list_a_stale_cell_print_it_and_take_its_new_text(books, ca
     assert korean.main(["write", "small", str(prose)]) == 0
     assert korean.main([]) == 0
     assert korean.pair("small")[1].cells[0].source == "다른 글입니다."
+
+
+@pytest.mark.parametrize("waits", [0, 1])
+def test_one_command_lists_messages_and_cells(books, capfd, monkeypatch, waits):
+    """Both lists, also where the first one has something in it."""
+    messages = books / "messages.py"
+    messages.write_text(f"print('messages')\nraise SystemExit({waits})\n", encoding="utf-8")
+    monkeypatch.setattr(korean, "MESSAGES", messages)
+    assert korean.main(["all"]) == 1
+    assert "stale" in (said := capfd.readouterr().out)
+    assert "messages" in said
+    assert korean.main(["current", "small", "text"]) == 0
+    assert korean.main(["all"]) == waits
 
 
 def test_a_korean_cell_that_still_says_the_same_is_called_current(books):

@@ -1,5 +1,6 @@
 """The project's own files: what they say in two places must agree."""
 
+import ast
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -85,12 +87,36 @@ def test_no_module_and_no_function_is_too_long():
                 assert lines < 60, f"{path}: {node.name}"
 
 
+PACKAGE = ROOT / "recipe_helpers"
+NETWORK = {"urllib", "requests", "socket", "http", "httpx", "aiohttp", "ftplib"}
+# A server and its clients, on the reader's own machine.
+SERVES = {"deployment/server.py", "deployment/serving.py"}
+
+
+def imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
 def test_nothing_is_unpickled_and_nothing_fetched():
-    for path in (ROOT / "recipe_helpers").rglob("*.py"):
+    users = set()
+    for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         for call in re.findall(r"torch\.load\([^)]*\)", text):
             assert "weights_only=True" in call, path
-        assert not re.search(r"\b(urllib|requests|urlopen|socket|http)\b\.", text), path
+        if NETWORK & set(imported(ast.parse(text))):
+            users.add(path.relative_to(PACKAGE).as_posix())
+    assert users == SERVES
+
+
+@pytest.mark.parametrize("name", sorted(SERVES))
+def test_the_server_and_its_clients_stay_on_this_machine(name):
+    text = (PACKAGE / name).read_text(encoding="utf-8")
+    opened = re.findall(r"(?:HTTPConnection|with Server)\(+([^,)]+)", text)
+    assert opened == ['"127.0.0.1"']
 
 
 def test_the_readme_names_every_notebook_and_command():
