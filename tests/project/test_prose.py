@@ -32,6 +32,7 @@ OUTSIDE = {
         "79.740": "its published size",
         "127.5": "how torch.ao defines its scale",
     },
+    "glossary": {"8": "in the title of a paper"},
     "under_the_hood": {
         "2.6": "a version of PyTorch",
         "95": "the level of the intervals",
