@@ -35,6 +35,7 @@ SETUP = "import recipe_helpers as rh"
 # What the code reads beside the English notebook, and where that lies for the Korean one.
 PATHS = {'"class_ledgers"': '"../class_ledgers"'}
 MESSAGES = Path(__file__).with_name("translations.py")
+MAGIC = re.compile(r"(?m)^(\s*)%.*$")  # IPython's, which is no Python
 HANGUL = re.compile("[가-힣]")
 # What may stand without a Korean word: code, formulas, the targets of links.
 NO_PROSE = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", re.DOTALL)
@@ -51,11 +52,10 @@ def korean_code(source: str) -> str:
         source = source.replace(here, there)
     if SETUP not in source:
         return source
-    last = [
-        node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
+    body = ast.parse(MAGIC.sub(r"\1pass", source)).body
+    end = max(node.end_lineno for node in body if isinstance(node, ast.Import | ast.ImportFrom))
     lines = source.splitlines()
-    imports, rest = lines[: last[-1].end_lineno], lines[last[-1].end_lineno :]
+    imports, rest = lines[:end], lines[end:]
     return "\n".join([*imports, "", LANGUAGE_CALL, *"\n".join(rest).strip().splitlines()])
 
 

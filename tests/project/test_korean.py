@@ -144,6 +144,13 @@ def test_the_small_pair_is_in_step():
     assert written.cells[2].source == 'rh.compare_ledgers("../class_ledgers")'
 
 
+def test_the_language_is_chosen_behind_the_last_import_whatever_stands_around():
+    setup = ["if colab:", "    %pip install x", "", "import recipe_helpers as rh", "from a import ("]
+    source = "\n".join([*setup, "    b,", ")", "", "b()"])
+    expected = [*setup, "    b,", ")", "", 'rh.use_language("ko")', "b()"]
+    assert korean.korean_code(source) == "\n".join(expected)
+
+
 def change_english_text(english, written):
     english.cells[0].source = "Quantize it now."
 
