@@ -29,7 +29,7 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/ready ## execute the recipe, write build/dynamic_quantization.html, print the summary (LANGUAGE=ko)
-	@$(BIN)/python tools/run_recipe.py $(RECIPE) --output build$(EDITION)
+	@$(BIN)/python tools/run_recipe.py $(RECIPE)
 
 lab: .venv/ready ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(RECIPE)

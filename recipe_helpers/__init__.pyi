@@ -23,6 +23,7 @@ from .deployment.decision import (
 from .deployment.load import measure_load as measure_load
 from .deployment.serving import serving as serving
 from .deployment.streaming import check_streaming as check_streaming, stream as stream
+from .exercises.checking import check as check
 from .explorer.measurement import Choice as Choice, measure_choice as measure_choice
 from .explorer.panel import explore as explore, explore_static as explore_static
 from .int8.activations import quantize_activations as quantize_activations

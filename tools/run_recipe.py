@@ -2,12 +2,12 @@
 
     python tools/run_recipe.py notebooks/dynamic_quantization.ipynb
     python tools/run_recipe.py notebooks/*.ipynb --store
-    python tools/run_recipe.py notebooks/ko/dynamic_quantization.ipynb --output build/ko
+    python tools/run_recipe.py notebooks/ko/dynamic_quantization.ipynb
 
-The first leaves the notebook as it is; the page and the executed copy go to the folder `build`. The
-summary is the text of the cell that is tagged `summary`. The second stores the outputs in the
-notebooks themselves, clean for a commit. The third is a Korean notebook, since it lies in a folder
-`ko`: its page says so to browsers and screen readers.
+The first leaves the notebook as it is; the page and the executed copy go to the folder `build`, and
+with them a page for each notebook that it links to, made from its stored outputs. The summary is
+the text of the cell that is tagged `summary`. The second stores the outputs in the notebooks
+themselves, clean for a commit. A Korean notebook lies in a folder `ko`, and its page in `build/ko`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from nbconvert import HTMLExporter
+from pages import as_page, language_of, place, title_of, write_linked
 from tqdm import tqdm
 
-TEMPLATES = Path(__file__).parent
-TEMPLATE = "recipe_page"
 CELL_TIMEOUT_S = 300
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 SAYS = {
@@ -99,30 +97,6 @@ def summary(notebook: nbformat.NotebookNode) -> str:
     return ""
 
 
-def language_of(path: Path) -> str:
-    """The language that a notebook is written in."""
-    return "ko" if path.absolute().parent.name == "ko" else "en"
-
-
-def title_of(notebook: nbformat.NotebookNode, otherwise: str) -> str:
-    """The notebook's first heading."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown" and cell.source.startswith("# "):
-            return cell.source.splitlines()[0].removeprefix("# ")
-    return otherwise
-
-
-def as_page(notebook: nbformat.NotebookNode, title: str, language: str = "en") -> str:
-    """The notebook as one HTML page."""
-    exporter = HTMLExporter(
-        template_name=TEMPLATE,
-        extra_template_basedirs=[str(TEMPLATES)],
-        language_code=language,
-    )
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    return page
-
-
 def store(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook without what differs from run to run: widget state, cells' times."""
     notebook.metadata.pop("widgets", None)
@@ -133,12 +107,12 @@ def store(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 
 def report(notebook: nbformat.NotebookNode, path: Path, output: Path) -> Path:
-    """Write the executed copy and the page into a folder; returns where the page is."""
-    output.mkdir(parents=True, exist_ok=True)
-    store(notebook, output / path.name)
-    page = output / f"{path.stem}.html"
-    title = title_of(notebook, otherwise=path.stem)
-    page.write_text(as_page(notebook, title, language_of(path)), encoding="utf-8")
+    """Write the executed copy and the pages into a folder; returns where its page is."""
+    page = place(path, path, output)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    store(notebook, page.with_suffix(".ipynb"))
+    page.write_text(as_page(notebook, title_of(path), language_of(path)), encoding="utf-8")
+    write_linked(path, output)
     return page
 
 

@@ -54,7 +54,8 @@ def test_the_page_has_the_notebooks_heading_and_its_language(tmp_path):
         out, _ = running.communicate(timeout=60)
         assert out.startswith("42\n")
         assert ("전체 보고서" in out) == (language == "ko")
-        page = (folder / "build" / "notebook.html").read_text(encoding="utf-8")
+        page = folder / "build" / ("ko" if language == "ko" else "") / "notebook.html"
+        page = page.read_text(encoding="utf-8")
         assert f'<html lang="{language}">' in page
         assert f"<title>{heading}</title>" in page
 

@@ -1,0 +1,26 @@
+"""What a check has to say of right and of wrong answers."""
+
+import re
+
+import recipe_helpers as rh
+
+
+def accepted(exercise, answer):
+    verdict = rh.check(exercise, answer)
+    assert verdict.right, str(verdict)
+    assert verdict.correct
+    assert "look at" not in str(verdict)
+
+
+def refused(exercise, answer, *fragments):
+    """Not right, in clear sentences of which one holds these words, with a place to look at."""
+    verdict = rh.check(exercise, answer)
+    assert verdict.answered, str(verdict)
+    assert not verdict.right, str(verdict)
+    for sentence in verdict.faults:
+        assert re.fullmatch(r"[A-Z{\"\d\w][^\n]*[.?]", sentence), sentence
+        assert not re.search(r"\s\s|\.\.|[{}]|Traceback", sentence), sentence
+    told = " ".join(verdict.faults)
+    for fragment in fragments:
+        assert fragment in told, told
+    assert verdict.where.partition(",")[0] in str(verdict)
