@@ -17,6 +17,7 @@ NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", re.ASCII)
 # Korean writes in digits what English says in words.
 WORDS = {
     "half a minute": ["30"],
+    "half an hour": ["30"],
     "half": ["2", "1"],
     "quarter": ["4", "1", "15"],
     "tenth": ["10", "1"],
@@ -34,8 +35,10 @@ WORDS = {
     "ten": ["10"],
     "twelve": ["12"],
     "fifteen": ["15"],
+    "sixteen": ["16"],
     "twenty": ["20"],
     "thirty": ["30"],
+    "thirty-two": ["32"],
     "hundred": ["100"],
     "thousand": ["1000", "1,000"],
     "once": ["1"],
@@ -71,7 +74,7 @@ def test_no_number_of_the_english_text_is_lost(pair):
     for english, written in zip(*(notebook.cells for notebook in pair), strict=True):
         if english.cell_type == "markdown":
             lost = numbers(english.source) - numbers(written.source)
-            assert lost == set(), f"{english.id}: {written.source}"
+            assert lost == set(), english.id
 
 
 def test_no_number_came_in_that_the_english_text_does_not_say(pair):
@@ -80,7 +83,7 @@ def test_no_number_came_in_that_the_english_text_does_not_say(pair):
             said = english.source.lower()
             words = {digit for word, digits in WORDS.items() if word in said for digit in digits}
             new = numbers(written.source) - numbers(english.source) - words
-            assert new == set(), f"{english.id}: {written.source}"
+            assert new == set(), english.id
 
 
 def loose_asterisks(source):
@@ -118,6 +121,30 @@ def test_each_links_to_the_other_in_its_first_cell(path):
     assert f"](../{path.name})" in written.cells[0].source
 
 
+def targets(cell):
+    """Where a cell's links lead, but for the one to the other language."""
+    found = set(re.findall(r"\]\(([^)\s]+)\)", cell.source))
+    return {target for target in found if not target.startswith(("ko/", "../"))}
+
+
+def test_each_link_is_there_in_korean(pair):
+    for english, written in zip(*(notebook.cells for notebook in pair), strict=True):
+        if english.cell_type == "markdown":
+            assert targets(written) == targets(english), english.id
+
+
+def test_the_korean_contents_list_the_korean_headings(pair):
+    first, *others = pair[1].cells
+    contents = next(line for line in first.source.splitlines() if line.startswith("**차례**"))
+    listed = dict(map(reversed, re.findall(r"\[([^]]+)\]\(#cell-id=([^)]+)\)", contents)))
+    for cell in others:
+        if cell.id in listed:
+            heading = re.sub(r"^#+ (\d+\. )?", "", cell.source.splitlines()[0])
+            # The glossary says each term in English, too.
+            assert listed[cell.id] in (heading, re.sub(r"\([A-Za-z ,]+\)$", "", heading))
+    assert set(listed) <= {cell.id for cell in others}
+
+
 # --- the checks themselves ------------------------------------------------------------------------
 
 
@@ -145,7 +172,13 @@ def test_the_small_pair_is_in_step():
 
 
 def test_the_language_is_chosen_behind_the_last_import_whatever_stands_around():
-    setup = ["if colab:", "    %pip install x", "", "import recipe_helpers as rh", "from a import ("]
+    setup = [
+        "if colab:",
+        "    %pip install x",
+        "",
+        "import recipe_helpers as rh",
+        "from a import (",
+    ]
     source = "\n".join([*setup, "    b,", ")", "", "b()"])
     expected = [*setup, "    b,", ")", "", 'rh.use_language("ko")', "b()"]
     assert korean.korean_code(source) == "\n".join(expected)
