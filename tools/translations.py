@@ -106,13 +106,13 @@ def as_mo(catalog: Catalog) -> bytes:
     return made.getvalue()
 
 
-def fields(text: str) -> list[str]:
+def fields(text: str) -> set[str]:
     """The values that a message names, with how they are written: `{count:,}`, `{name!r}`."""
-    return sorted(
+    return {
         f"{name}!{how}:{spec}"
         for _, name, spec, how in string.Formatter().parse(text)
         if name is not None
-    )
+    }
 
 
 def problems(language: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ One product of a float32 activation `x` (rows, K) with a float32 weight `W` (N, 
 
 with a scale `s_w` for each row of W, a power of two `c` for each of its columns, and a scale `s_x`
 for each row of x. Order of operations, for whoever writes the same in faster code (float32, each
-operation rounded by itself, `fma` once; `round` is to the nearest integer, ties to even):
+operation rounded by itself; `round` is to the nearest integer, ties to even):
 
     v[r, k]  = x[r, k] * c[k]                     exact; left out where W has no column scales
 
@@ -17,16 +17,19 @@ operation rounded by itself, `fma` once; `round` is to the nearest integer, ties
     s_x      = max(peak / most, smallest_scale)   most = 2^(bits-1) - 1
     q_x      = round(v[r, k] * (1 / s_x))         0 where peak is not finite
 
-  8 bits with a zero point, `activation_bits=8` (range, its quotients and z in float64):
+  8 bits with a zero point, `activation_bits=8` (all but s_x and 1 / s_x in float64):
     low, high = min(v[r, :], 0), max(v[r, :], 0)  so that 0 stays exactly 0
     exact    = max((high - low) / 255, smallest_scale)
     z        = round(-low / exact)                0 to 255
     s_x      = float(exact)
-    q_x      = clamp(round(fma(v[r, k], 1 / s_x, z)), 0, 255) - z
+    q_x      = clamp(round(float(v[r, k] * (1 / s_x) + z)), 0, 255) - z
 
   and both:
     acc      = Σ_k q_x[r, k] · q_w[n, k]          fits int32, see `most_activation_bits`
-    y[r, n]  = fma(acc, s_x * s_w[n], bias[n])    the product s_x * s_w rounded, then the fma once
+    y[r, n]  = float(acc) * (s_x * s_w[n]) + bias[n]
+
+Schemes with one scale for several rows stand for the engines of PyTorch, which take a fused
+multiply-add: there the last line is computed in float64 and rounded once.
 
 A row that holds NaN or infinity has no scale: its results are NaN, the other rows do not notice.
 """
@@ -109,7 +112,9 @@ def run_linear(
         data = data * weight.columns
     integers, scale = quantize_activations(data, bits, scheme)
     accumulator = widen(integers) @ (widen(weight.values) if wide is None else wide).T
-    # Still in float64, hence rounded once, like the fused multiply-add of the engines.
+    if scheme.activations == "row":
+        accumulator = accumulator.float()
+    # Else still in float64, hence rounded once, like the fused multiply-add of the engines.
     rescaled = accumulator * (scale * weight.scale)
     return (rescaled if bias is None else rescaled + bias).float()
 

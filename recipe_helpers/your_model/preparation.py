@@ -40,7 +40,7 @@ class InputSet:
 
     def describe(self) -> str:
         """Shapes and dtypes: `float32 tensor of shape (20, 1, 8), mask: bool tensor of ...`."""
-        parts = [checks.describe(value) for value in self.args]
+        parts: list[str] = [checks.describe(value) for value in self.args]
         parts += [f"{name}: {checks.describe(value)}" for name, value in self.kwargs.items()]
         return ", ".join(parts)
 

@@ -37,7 +37,7 @@ def numpy_linear(x, weight, bits, affine):
             step = max(np.abs(row).max() / np.float32(most), np.float32(2.0**-126))
             q = np.rint(row * (np.float32(1) / step))
         sums = w @ q.astype(np.int64)
-        results.append((sums * (step * scale).astype(np.float64)).astype(np.float32))
+        results.append(sums.astype(np.float32) * (step * scale))
     return np.stack(results)
 
 

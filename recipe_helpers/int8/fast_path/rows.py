@@ -115,21 +115,14 @@ def _quantize_row(kind, most, row_at, width, columns_at, out_at):
 
 @inner(types.void(INT64, INT64, INT64, INT64, INT64, types.float32))
 def rescale(kind, sums_at, count, scale_at, bias_at, x_scale):
-    """Turn sums into float32 in place: sum · (s_x · s_w) + bias, rounded once."""
+    """Turn sums into float32 in place: float(sum) · (s_x · s_w) + bias, each rounded to float32."""
     scale = numba.carray(at_address(scale_at), count, np.float32)
     bias = numba.carray(at_address(bias_at), count, np.float32)
     floats = numba.carray(at_address(sums_at), count, np.float32)
     if kind == INTEGER:
         integers = numba.carray(at_address(sums_at), count, np.int32)
-        if bias_at:
-            for j in range(count):
-                exact = np.float64(integers[j]) * np.float64(x_scale * scale[j])
-                floats[j] = np.float32(exact + np.float64(bias[j]))
-        else:
-            for j in range(count):
-                exact = np.float64(integers[j]) * np.float64(x_scale * scale[j])
-                floats[j] = np.float32(exact)
-        return
+        for j in range(count):
+            floats[j] = np.float32(integers[j]) * (x_scale * scale[j])
     if kind == WEIGHT_ONLY:
         for j in range(count):
             floats[j] *= scale[j]
