@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import nbformat
@@ -218,8 +219,16 @@ def test_the_environment_file_holds_what_pip_takes(tmp_path):
     assert "Would install recipe-helpers" in done.stdout
 
 
+FILL = "\0"
+
+
 def ledger_rows(text):
-    """The rows of a ledger printed as text, cells that were wrapped put together again."""
+    """The rows of a ledger printed as text, cells that were wrapped put together again.
+
+    A Hangul syllable is two columns wide, so each is filled up to two characters on the way.
+    """
+    wide = [letter for letter in set(text) if unicodedata.east_asian_width(letter) in "WF"]
+    text = text.translate({ord(letter): letter + FILL for letter in wide})
     lines = text.strip().splitlines()
     rule = next(place for place, line in enumerate(lines) if re.fullmatch(r"[- ]+", line))
     columns = [match.span() for match in re.finditer(r"-+", lines[rule])]
@@ -230,13 +239,30 @@ def ledger_rows(text):
             rows.append(cells)
         elif rows and line.startswith(" "):
             rows[-1] = [f"{a} {b}".strip() for a, b in zip(rows[-1], cells, strict=True)]
-    return {row[0]: row[1:] for row in rows}
+    return {row[0]: [cell.replace(FILL, "") for cell in row[1:]] for row in rows}
 
 
-def test_the_ledger_in_the_readme_is_the_one_in_the_notebook():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (shown,) = [b for b in re.findall(r"```text\n(.*?)```", readme, re.DOTALL) if "verdict" in b]
-    recipe = nbformat.read(ROOT / "notebooks" / "dynamic_quantization.ipynb", as_version=4)
+def test_the_rows_of_a_ledger_are_read_in_both_languages():
+    text = """
+claim    claimed          measured
+-------  ---------------  --------
+C1       모델이 작아진다  4 -> 3
+C2       gets smaller,    10
+         then larger
+"""
+    assert ledger_rows(text) == {
+        "C1": ["모델이 작아진다", "4 -> 3"],
+        "C2": ["gets smaller, then larger", "10"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("readme", "folder"), [("README.md", "notebooks"), ("README.ko.md", "notebooks/ko")]
+)
+def test_the_ledger_in_the_readme_is_the_one_in_the_notebook(readme, folder):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    (shown,) = [b for b in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "\nC2 " in b]
+    recipe = nbformat.read(ROOT / folder / "dynamic_quantization.ipynb", as_version=4)
     (closing,) = [c for c in recipe.cells if "summary" in c.metadata.get("tags", [])]
     stored = ledger_rows(closing.outputs[0].data["text/plain"])
     quoted = ledger_rows(shown)

@@ -139,9 +139,9 @@ def test_every_stored_verdict_follows_from_the_stored_ratio(notebook):
             assert "is inconclusive" in said
 
 
-def stored(start):
+def stored(start, recipe=RECIPE):
     """The text of the one output of the recipe whose cell's code ends in this line."""
-    (cell,) = [c for c in cells(RECIPE) if c.source.strip().splitlines()[-1].strip() == start]
+    (cell,) = [c for c in cells(recipe) if c.source.strip().splitlines()[-1].strip() == start]
     return cell.outputs[0].data["text/plain"]
 
 
@@ -169,13 +169,15 @@ def test_the_stored_sweep_agrees_with_its_sentence():
         assert f"faster from width {crossover} on" in said
 
 
-def test_the_ledger_repeats_what_its_cells_found():
+@pytest.mark.parametrize("folder", ["", "ko"], ids=["English", "Korean"])
+def test_the_ledger_repeats_what_its_cells_found(folder):
     """All from one run: the closing table is made of the findings above it, word for word."""
     from .test_gates import ledger_rows
 
-    closing = ledger_rows(stored("ledger"))
+    recipe = RECIPE.parent / folder / RECIPE.name
+    closing = ledger_rows(stored("ledger", recipe))
     judged = 0
-    for cell in cells(RECIPE):
+    for cell in cells(recipe):
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("claim-"):
                 (row,) = ledger_rows(cell.outputs[0].data["text/plain"]).items()
