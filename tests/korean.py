@@ -26,3 +26,31 @@ def in_both(say):
     assert _HANGUL.search(korean), korean
     assert "{" not in korean, "a value was not filled in"
     return english, korean
+
+
+def words_of(figure):
+    """All that a figure says: title, alternative text, labels, legends, annotations, ticks."""
+    yield from (figure.title, figure.alt)
+    for axes in figure.axes:
+        yield from (axes.get_title(place) for place in ("left", "center"))
+        yield from (axes.get_xlabel(), axes.get_ylabel())
+        texts = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
+        yield from (text.get_text() for text in texts)
+    for legend in [*figure.legends, *(axes.get_legend() for axes in figure.axes)]:
+        if legend is not None:
+            yield from (text.get_text() for text in [legend.get_title(), *legend.get_texts()])
+
+
+def figure_in_both(draw):
+    """The same data drawn in English and in Korean, and what the Korean figure says."""
+    english = draw()
+    with speaking("ko"):
+        korean = draw()
+    said = [words for words in words_of(korean) if words]
+    assert len(said) == len([words for words in words_of(english) if words])
+    for title_or_alt in (korean.title, korean.alt):
+        assert _HANGUL.search(title_or_alt)
+    for before, after in zip(english.axes, korean.axes, strict=True):
+        assert before.get_xlim() == after.get_xlim()
+        assert before.get_ylim() == after.get_ylim()
+    return "\n".join(said)
