@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from recipe_helpers.int8.fast_path.dots import host_instruction, is_exact
 
 from recipe_helpers.common.errors import ArgumentError, EngineError, InputError
+from recipe_helpers.int8.fast_path.dots import host_instruction, is_exact
 from recipe_helpers.int8.fast_path.ready import FastPath
 from recipe_helpers.recipe.timing import Timing
 from recipe_helpers.under_the_hood import one_product, planes_and_tiles
