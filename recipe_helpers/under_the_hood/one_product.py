@@ -33,11 +33,11 @@ class Product:
     in_tiles: bool
 
     def result(self) -> Tensor:
-        """int32 (4 · width): the true sums, in the order of the rows of the weights."""
+        """int32 (rows, 4 · width): the true sums, in the order of the rows of the weights."""
         sums = self.sums
         if self.in_tiles:
-            sums = sums.view(-1, 4, 16).transpose(0, 1)
-        return sums.flatten() - self.excess
+            sums = sums.unflatten(1, (-1, 4, 16)).transpose(1, 2)
+        return sums.flatten(1) - self.excess
 
 
 def in_byte_tiles(weights: Tensor) -> Tensor:
@@ -45,15 +45,15 @@ def in_byte_tiles(weights: Tensor) -> Tensor:
     return pack(weights, 4, "planes" if is_exact(host_instruction()) else "bytes").tiles
 
 
-def operands(width: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Random int8 weights (4 · width, width), on which no CPU saturates, and int16 (width,)."""
+def operands(width: int, rows: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Random weights, int8 (4 · width, width), on which no CPU saturates; int16 (rows, width)."""
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randint(-64, 65, (4 * width, width), generator=generator)
-    integers = torch.randint(-(2**15), 2**15, (width,), generator=generator)
+    integers = torch.randint(-(2**15), 2**15, (rows, width), generator=generator)
     return weights.to(torch.int8), integers.to(torch.int16)
 
 
-def one_product(width: int, seed: int = 0) -> dict[str, Product]:
+def one_product(width: int, rows: int = 1, seed: int = 0) -> dict[str, Product]:
     """The product of `operands`, in each of `WAYS` that this CPU has.
 
     The ways of 16 bits give equal results; one plane multiplies the high bytes alone.
@@ -63,26 +63,26 @@ def one_product(width: int, seed: int = 0) -> dict[str, Product]:
     """
     if positive_int("width", width) % 16:
         raise ArgumentError(f"width is {width}; pass a multiple of 16, the units of a tile.")
-    weights, integers = operands(width, seed)
-    planes, row_sums = torch.stack(byte_planes(integers)), weights.sum(1, dtype=torch.int32)
+    weights, integers = operands(width, positive_int("rows", rows), seed)
+    planes, row_sums = byte_planes(integers), weights.sum(1, dtype=torch.int32)
     found = {ROWS: _by_rows(weights, integers)}
     kind = "wide" if width <= _WIDENED else "narrow"
     found[TILES] = _by_tiles(weights, kind, integers.view(torch.uint8), 0 * row_sums)
     if is_exact(host_instruction()):
-        found[PLANES] = _by_tiles(weights, "planes", planes.flatten(), OFFSET * row_sums)
+        found[PLANES] = _by_tiles(weights, "planes", torch.cat(planes, 1), OFFSET * row_sums)
     if host_instruction() is not None:
-        found[ONE_PLANE] = _by_tiles(weights, "bytes", planes[0].contiguous(), 0 * row_sums)
+        found[ONE_PLANE] = _by_tiles(weights, "bytes", planes[0], 0 * row_sums)
     return found
 
 
 def _by_rows(weights: Tensor, integers: Tensor) -> Product:
-    rows, depth = weights.shape
-    sums = torch.zeros(rows, dtype=torch.int32)
+    (outputs, depth), rows = weights.shape, len(integers)
+    sums = torch.zeros(rows, outputs, dtype=torch.int32)
 
     def run(keep: tuple[Tensor, ...] = (weights, integers, sums)) -> None:
         product.ctypes(
-            INTEGER, keep[0].data_ptr(), depth, rows, keep[1].data_ptr(), 2 * depth, 1, depth,
-            depth - LANES, keep[2].data_ptr(), 4 * rows,
+            INTEGER, keep[0].data_ptr(), depth, outputs, keep[1].data_ptr(), 2 * depth, rows,
+            depth, depth - LANES, keep[2].data_ptr(), 4 * outputs,
         )  # fmt: skip
 
     return Product(run, sums, torch.zeros_like(sums), in_tiles=False)
@@ -93,12 +93,13 @@ def _by_tiles(weights: Tensor, kind: str, activations: Tensor, excess: Tensor) -
     tiles, depth = len(packed.tiles), weights.shape[1]
     tile_bytes = packed.tiles[0].numel() * packed.tiles.element_size()
     steps = depth // 4 if kind in ("planes", "bytes") else depth // 2
-    sums = torch.zeros(64 * tiles, dtype=torch.int32)
+    rows, row_bytes = activations.shape
+    sums = torch.zeros(rows, 64 * tiles, dtype=torch.int32)
 
     def run(keep: tuple[Tensor, ...] = (packed.tiles, activations, sums)) -> None:
         multiply_all(
             packed.product_at, tiles, 4, keep[0].data_ptr(), tile_bytes, steps,
-            keep[1].data_ptr(), len(activations), 1, keep[2].data_ptr(),
+            keep[1].data_ptr(), row_bytes, rows, keep[2].data_ptr(),
         )  # fmt: skip
 
     return Product(run, sums, excess, in_tiles=True)

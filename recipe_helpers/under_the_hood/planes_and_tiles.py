@@ -15,7 +15,7 @@ import torch
 
 from ..common import checks
 from ..common.errors import EngineError
-from ..common.language import _
+from ..common.language import _, plural
 from ..common.tables import Shown, Table, microseconds
 from ..int8.fast_path.ready import fast_path
 from ..recipe.timing import Ratio, Timing, check_budget, interleave, ratio_of_rounds
@@ -59,7 +59,7 @@ def tile_layout(depth: int = 16) -> TileLayout:
 
 @dataclass(frozen=True)
 class ProductPoint:
-    """The times of one product of a width: (4 · width, width) weights times one row."""
+    """The times of one product of a width: (4 · width, width) weights times some rows."""
 
     dimension: int
     timings: dict[str, Timing]  # by way, of `WAYS`, those that this CPU has
@@ -78,6 +78,7 @@ class Products(Shown):
     """What each step from rows to planes and tiles brings, over a range of widths."""
 
     points: tuple[ProductPoint, ...]
+    rows: int
 
     def table(self) -> Table:
         """A row per width: the time by rows, then for each step how many times as fast it is."""
@@ -93,14 +94,20 @@ class Products(Shown):
             _("width"), _("by rows"), _("to tiles"), _("to two planes"), _("to one plane"),
             _("the fastest"),
         ]  # fmt: skip
-        caption = _("one product with W_hh at batch 1, and how many times as fast each step is")
+        caption = plural(
+            "{count} row of activations times the weights of a layer; how many times as fast each "
+            "step is",
+            "{count} rows of activations times the weights of a layer; how many times as fast each "
+            "step is",
+            self.rows,
+        )
         return Table(headers, rows, caption)
 
 
 def compare_products(
-    dimensions: Iterable[int] = WIDTHS, *, budget_s: float = _BUDGET_S
+    dimensions: Iterable[int] = WIDTHS, *, rows: int = 1, budget_s: float = _BUDGET_S
 ) -> Products:
-    """Time one recurrent product in each of `WAYS`, in interleaved rounds, on one thread.
+    """Time one product of a layer in each of `WAYS`, in interleaved rounds, on one thread.
 
     - "rows": int8 weights as PyTorch stores them, each row widened and multiplied with 16 bits;
     - "tiles": the same arithmetic on weights packed in the order in which they are read;
@@ -112,20 +119,22 @@ def compare_products(
 
     Args:
         dimensions: rising widths.
+        rows: of activations; 1 for a step of one sequence, more for its whole input.
         budget_s: about how long to measure at each width, in seconds.
 
     Raises:
         EngineError: there is no compiled kernel on this machine.
-        ArgumentError: a width is no multiple of 16, or `budget_s` is below 0.01.
+        ArgumentError: a width is no multiple of 16, `rows` is not at least 1, or `budget_s` is
+            below 0.01.
     """
     widths = checks.positive_ints("dimensions", dimensions)
     check_budget(budget_s)
     ways, points = _ways(), []
     for width in widths:
-        products = ways.one_product(width)
+        products = ways.one_product(width, rows)
         timings = interleave([product.run for product in products.values()], budget_s)
         points.append(ProductPoint(width, dict(zip(products, timings, strict=True))))
-    return Products(tuple(points))
+    return Products(tuple(points), rows)
 
 
 def _ways() -> ModuleType:

@@ -65,17 +65,18 @@ def test_the_layout_of_a_tile_is_the_one_that_is_told(depth):
         planes_and_tiles.tile_layout(20)
 
 
+@pytest.mark.parametrize("rows", [1, 7])
 @pytest.mark.parametrize("width", [16, 80, 272])
-def test_every_way_multiplies_the_same(width):
-    weights, integers = one_product.operands(width, seed=3)
-    ways = one_product.one_product(width, seed=3)
+def test_every_way_multiplies_the_same(width, rows):
+    weights, integers = one_product.operands(width, rows, seed=3)
+    ways = one_product.one_product(width, rows, seed=3)
     assert list(ways) == [way for way in WAYS if way in ways]
     assert (PLANES in ways) == is_exact(host_instruction())
     assert {ROWS, TILES} <= set(ways)
     for way, product in ways.items():
         product.run()
         activations = byte_planes(integers)[0] if way == ONE_PLANE else integers
-        assert torch.equal(product.result().long(), weights.long() @ activations.long()), way
+        assert torch.equal(product.result().long(), activations.long() @ weights.long().T), way
     with pytest.raises(ArgumentError, match="multiple of 16"):
         one_product.one_product(24)
 
@@ -88,15 +89,16 @@ def test_each_step_is_told_against_the_one_before():
     other = ProductPoint(64, without)
     assert other.step(PLANES) is None
     assert other.step(ONE_PLANE).median == pytest.approx(5)  # against tiles of 16 bits
-    assert Products((full, other)).table().rows == [
+    assert Products((full, other), 1).table().rows == [
         ("32", "80 µs", "2.00", "4.00", "1.25", "8 µs"),
         ("64", "80 µs", "2.00", "-", "5.00", "8 µs"),
     ]
 
 
 def test_products_are_measured_at_each_width():
-    found = planes_and_tiles.compare_products((16, 32), budget_s=0.01)
+    found = planes_and_tiles.compare_products((16, 32), rows=3, budget_s=0.01)
     assert [point.dimension for point in found.points] == [16, 32]
+    assert found.table().caption.startswith("3 rows of activations")
     for point in found.points:
         assert list(point.timings) == list(one_product.one_product(16))
         assert len({len(timing.times_us) for timing in point.timings.values()}) == 1
