@@ -86,7 +86,7 @@ def figure_in_both(draw):
     said = [words for words in words_of(korean) if words]
     assert len(said) == len([words for words in words_of(english) if words])
     for title_or_alt in (korean.title, korean.alt):
-        assert _HANGUL.search(title_or_alt)
+        assert HANGUL.search(title_or_alt)
     for before, after in zip(english.axes, korean.axes, strict=True):
         assert before.get_xlim() == after.get_xlim()
         assert before.get_ylim() == after.get_ylim()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..common.checks import describe, first_line
 from ..common.language import Text
-from ..common.wording import listed
+from ..common.wording import named
 from .verdicts import NoAnswer, WrongAnswer, said
 
 Array = np.ndarray
@@ -41,7 +41,7 @@ def answered(value: Any) -> Any:
 
 def parts(value: Any, wanted: Sequence[str]) -> tuple[Any, ...]:
     """The parts of an answer that is a tuple or list of so many."""
-    names = listed([Text(name) for name in wanted])
+    names = named([Text(name) for name in wanted])
     if not isinstance(value, tuple | list):
         raise WrongAnswer("The answer is {came}; give {listed}.", came=shown(value), listed=names)
     if len(value) != len(wanted):
