@@ -96,6 +96,23 @@ def test_nothing_of_the_readers_own_changes_and_nothing_of_theirs_matters():
     assert figure.fonts[-1] == "DejaVu Sans"
 
 
+def test_ticks_that_are_made_when_the_figure_is_saved_have_the_font_too():
+    @plots.drawn
+    def later():
+        figure, axes = plots.new_figure("ticks")
+        axes.plot([0, 1])
+        axes.xaxis.set_major_formatter(lambda value, place: f"{value:.1f} 배")
+        return figure
+
+    with speaking("ko"):
+        figure = later()
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        figure.png(dpi=40)
+    assert raised == []
+    assert any("배" in said for said in labels(figure))
+
+
 def test_the_package_with_the_font_is_not_imported():
     code = (
         "import sys\n"
