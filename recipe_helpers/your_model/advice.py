@@ -9,7 +9,7 @@ from typing import cast
 from torch import nn
 
 from ..common.language import Text
-from ..common.wording import in_turn, listed, sentences, within
+from ..common.wording import in_turn, named, sentences, within
 from ..recipe.quantize import MODULES
 from ..recipe.timing import SLOWER
 from .candidates import ONNX, WAYS, Candidate, Measured
@@ -94,7 +94,7 @@ def _shipped(decision: str, chosen: Candidate, found: Measured, code: str) -> Ve
         where = found.task.place
         more.append(Text("In {place} {choice}.", place=where, choice=found.task.choice))
     if unsure := [Text(promise.name) for promise in found.promises if promise.state == OPEN]:
-        more.append(Text("Whether it is {promises} could not be settled.", promises=listed(unsure)))
+        more.append(Text("Whether it is {promises} could not be settled.", promises=named(unsure)))
     if chosen.failure:
         more.append(Text("As a whole it fails: {failure}.", failure=within(chosen.failure)))
     elif left and chosen.whole is not None:
@@ -229,7 +229,7 @@ def _code(way: str, found: Measured, model: nn.Module, exact: bool) -> str:
 
 def _modules(names: Sequence[str]) -> Text:
     """The names of modules as a sentence lists them; long lists are cut."""
-    return listed([_module(name) for name in names], most=_MOST_NAMES)
+    return named([_module(name) for name in names], most=_MOST_NAMES)
 
 
 def _module(name: str) -> str:

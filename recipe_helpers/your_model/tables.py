@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..common.language import Text, _
+from ..common.language import Text, _, listed
 from ..common.tables import Table
-from ..common.wording import as_text, joined, listed
+from ..common.wording import as_text, named
 from ..int8.parametrizations import parametrized
 from ..recipe.memory import in_short
 from .candidates import ONNX, Candidate
@@ -28,7 +28,7 @@ def notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[Text]:
             "{modules}: a parametrization (such as weight norm) computes the weights at each call, "
             "so that they stay FP32. rh.without_parametrizations(model) makes a copy with plain "
             "weights: report on that.",
-            modules=joined([name or Text("the model") for name in computed], ", "),
+            modules=listed([name or Text("the model") for name in computed]),
         )
     if any(candidate.name == ONNX and candidate.best for candidate in candidates):
         yield Text(
@@ -61,7 +61,7 @@ def _and(names: list[str]) -> Text:
     """`a and b and c`."""
     said = as_text(names[0])
     for name in names[1:]:
-        said = listed([said, name])
+        said = named([said, name])
     return said
 
 
