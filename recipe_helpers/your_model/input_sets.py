@@ -12,7 +12,8 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError, InputError
-from ..common.language import Text, listed
+from ..common.language import Text
+from ..common.wording import joined
 from ..recipe.accuracy import named_tensors
 
 Value = TypeVar("Value")
@@ -32,8 +33,8 @@ class InputSet:
     def describe(self) -> Text:
         """Shapes and dtypes: `float32 tensor of shape (20, 1, 8), mask: bool tensor of ...`."""
         parts = [checks.describe(value) for value in self.args]
-        parts += [listed((n, checks.describe(value)), ": ") for n, value in self.kwargs.items()]
-        return listed(parts)
+        parts += [joined((n, checks.describe(value)), ": ") for n, value in self.kwargs.items()]
+        return joined(parts, ", ")
 
     def copied(self) -> InputSet:
         """The same with tensors of their own, without gradients."""

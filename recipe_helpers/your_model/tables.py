@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..common.language import Text, _, listed
+from ..common.language import Text, _
 from ..common.tables import Table
-from ..common.wording import as_text, named
+from ..common.wording import as_text, joined, named
 from ..int8.parametrizations import parametrized
 from ..recipe.memory import in_short
 from .candidates import ONNX, Candidate
@@ -28,7 +28,7 @@ def notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[Text]:
             "{modules}: a parametrization (such as weight norm) computes the weights at each call, "
             "so that they stay FP32. rh.without_parametrizations(model) makes a copy with plain "
             "weights: report on that.",
-            modules=listed([name or Text("the model") for name in computed]),
+            modules=joined([name or Text("the model") for name in computed], ", "),
         )
     if any(candidate.name == ONNX and candidate.best for candidate in candidates):
         yield Text(
