@@ -19,7 +19,7 @@ GIVEN = ("AVX2, without VNNI", "AVX512, with VNNI")
 
 def test_the_table_of_machines():
     _, korean = in_both(lambda: str(compared()))
-    assert korean.startswith("기계 3대")
+    assert korean.startswith("컴퓨터 3대")
     assert re.search(r"third .* 없음", korean), "a machine without a crossover"
     assert english_in(korean, *GIVEN) == []
 

@@ -65,7 +65,7 @@ def test_what_the_factor_multiplies_is_said_when_it_is_shown():
     found = loud_passage_cliff(model, Sequences(torch.rand(2, 4, 3), torch.zeros(4)), [1, 2])
     assert found.table().caption == "Accuracy against factor on the brightness of what follows"
     with speaking("ko"):
-        assert found.table().caption == "정확도와 뒤따르는 이미지의 밝기에 곱한 배수"
+        assert found.table().caption == "뒤따르는 이미지의 밝기에 곱한 배수에 따른 정확도"
     said = figure_in_both(lambda: plots.cliff(found))
     assert english_in(said) == []
 

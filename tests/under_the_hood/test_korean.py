@@ -30,7 +30,7 @@ ASKED = question("Gewichte", "pro Matrix", "pro Kanal")
 @pytest.mark.parametrize(
     ("result", "says"),
     [
-        (GAINS, "가장 큰 요인: 폭 8에서 연산 융합; 폭 512에서 적은 바이트."),
+        (GAINS, "가장 큰 요인: 폭 8에서 융합; 폭 512에서 적은 바이트."),
         (Agreement((AgreementPoint(8, 1, (0.0, 1.0)),)), "2번 가운데 1번의 실행에서"),
         (ASKED, "시드 3개의 중앙값 (범위)"),
         (StressTest(tuple(StressPoint(c, (1.0,), (0.5,)) for c in CASES), 3), "이상치 행"),

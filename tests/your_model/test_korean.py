@@ -80,7 +80,7 @@ def test_the_page_says_its_language_and_holds_the_same_numbers(found, monkeypatc
                        for page in in_pages(found))  # fmt: skip
     assert '<html lang="en">' in english
     assert '<html lang="ko">' in korean
-    for said in ("양자화 보고서", "한계", "기계", "자세한 결과", 'alt="세 그림이'):
+    for said in ("양자화 보고서", "한도", "컴퓨터", "자세한 결과", 'alt="그림 세 개가'):
         assert said in korean
     assert sorted(NUMBER.findall(korean)) == sorted(NUMBER.findall(english))
 
