@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint unit notebooks execute translations clean
+.PHONY: help run lab test lint unit notebooks execute slides bundle translations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,7 @@ lint: .venv/ready ## style, format (notebooks included) and types, the CI workfl
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/test.yml
+	$(BIN)/python tools/actionlint.py
 
 unit: .venv/ready ## the unit tests
 	$(PYTEST) tests
@@ -51,6 +52,12 @@ notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
+
+slides: .venv/ready ## write build/dynamic_quantization.slides.html, for a lesson
+	$(BIN)/python tools/slides.py $(RECIPE)
+
+bundle: .venv/ready ## write build/dynamic-quantization.zip, all that a class needs
+	$(BIN)/python tools/bundle.py
 
 translations: .venv/ready ## collect the messages; list which of them, and which Korean cells, wait for their text
 	@$(BIN)/python tools/korean.py all

@@ -15,7 +15,8 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 
-TEMPLATES = Path(__file__).parent
+TEMPLATES = str(Path(__file__).parent)
+WHERE = {"extra_template_basedirs": [TEMPLATES], "extra_template_paths": [TEMPLATES]}
 TEMPLATE = "recipe_page"
 PLACE = "<!-- the contents -->"  # where the template has the sidebar
 LINK = re.compile(r'(href="(?!\w+:)[^"#]+)\.ipynb(?=["#])')
@@ -53,11 +54,7 @@ def as_page(
     notebook: nbformat.NotebookNode, title: str, language: str = "en", *, stored: bool = False
 ) -> str:
     """The notebook as one HTML page; `stored` says on it that the notebook was not run here."""
-    exporter = HTMLExporter(
-        template_name=TEMPLATE,
-        extra_template_basedirs=[str(TEMPLATES)],
-        language_code=language,
-    )
+    exporter = HTMLExporter(template_name=TEMPLATE, language_code=language, **WHERE)
     words = WORDS[language]
     resources = {"metadata": {"name": title}, "words": words}
     resources["note"] = words["stored"] if stored else ""

@@ -14,7 +14,7 @@ ENGLISH = sorted((ROOT / "notebooks").glob("*.ipynb"))
 KOREAN = sorted((ROOT / "notebooks" / "ko").glob("*.ipynb"))
 NOTEBOOKS = [*ENGLISH, *KOREAN]
 RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
-KNOWN_TAGS = re.compile(r"nbval-ignore-output|raises-exception|summary|claim-C\d+")
+KNOWN_TAGS = re.compile(r"nbval-ignore-output|raises-exception|summary|claim-C\d+|slide|slide-more")
 MACHINE_PATH = re.compile(r"(/(tmp|root|work|home|Users)/|[A-Z]:\\)")
 
 # Every cell whose output nbval does not compare, by the last line of its code, with the reason;
