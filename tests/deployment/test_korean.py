@@ -27,6 +27,7 @@ from .test_load import LOADS
         ),
         (rh.decide_deployment([BROKEN]), "오차가 5% 이내인 방법이 없습니다."),
         (rh.decide_deployment([replace(A, peak_bytes=None)]), "가장 빠른 것: a"),
+        (rh.decide_deployment([replace(A, needs="onnxruntime alone")]), "onnxruntime만"),
         (LOADS, "초당 응답 수"),
         (StreamCheck(30, 29, 1e-7), "비트까지 같음"),
         (Server(1, 2, 1234), "가중치 1,234 bytes의 서버"),

@@ -85,6 +85,14 @@ def test_a_figure_in_both_languages(draw):
     assert english_in(figure_in_both(draw)) == []
 
 
+def test_what_the_notebook_calls_its_lstms_is_said_in_korean():
+    parts = Sensitivity({"language model": dict.fromkeys((*PARTS, ALL, MEASURED), 40.0)})
+    assert "언어 모델" in in_both(lambda: str(parts))[1]
+    errors = {"random, forget gates held open": StepErrors((0.02,) * 100)}
+    said = figure_in_both(lambda: plots.error_along(errors))
+    assert said.count("무작위, 망각 게이트를 열어 둠") == 2  # the legend and the alternative text
+
+
 @pytest.mark.parametrize(
     ("call", "error", "korean", "english"),
     [

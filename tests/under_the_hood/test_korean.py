@@ -42,6 +42,16 @@ def test_a_result_in_both_languages(result, says):
     assert english_in(korean) == []
 
 
+def test_what_the_notebook_calls_its_choices_is_said_in_korean():
+    asked = question("weights, again", "per channel", "least squares")
+    _, korean = in_both(lambda: str(asked))
+    assert korean.splitlines()[1].startswith("다시 가중치 ")
+    assert [line.split()[0] for line in korean.splitlines()[3:]] == ["채널별", "최소제곱"]
+    said = figure_in_both(lambda: plots.choices([asked, asked]))
+    for label in ("다시 가중치", "채널별", "최소제곱"):
+        assert label in said
+
+
 @pytest.mark.parametrize(
     "draw",
     [
