@@ -85,6 +85,7 @@ def figure_in_both(draw):
     assert len(said) == len([words for words in words_of(english) if words])
     for title_or_alt in (korean.title, korean.alt):
         assert _HANGUL.search(title_or_alt)
+    assert [words for words in said if untold(words)] == []
     for before, after in zip(english.axes, korean.axes, strict=True):
         assert before.get_xlim() == after.get_xlim()
         assert before.get_ylim() == after.get_ylim()

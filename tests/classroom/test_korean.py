@@ -9,7 +9,7 @@ import recipe_helpers as rh
 from recipe_helpers.classroom import plots
 from recipe_helpers.common.language import speaking
 
-from ..korean import english_in, figure_in_both, in_both
+from ..korean import english_in, figure_in_both, in_both, untold_in
 from .made_up import compared, ledger_data
 from .test_reading import BAD
 
@@ -22,10 +22,14 @@ def test_the_table_of_machines():
     assert korean.startswith("기계 3대")
     assert re.search(r"third .* 없음", korean), "a machine without a crossover"
     assert english_in(korean, *GIVEN) == []
+    with speaking("ko"):
+        assert untold_in(compared().table(), *GIVEN) == {}
 
 
 def test_who_says_what():
     _, korean = in_both(lambda: str(compared().disagreement_table()))
+    with speaking("ko"):
+        assert untold_in(compared().disagreement_table().table()) == {}
     assert "성립하지 않음: first, third; 성립: second" in korean
     assert english_in(korean) == []
     alone = type(compared())(compared().ledgers[:1])

@@ -25,7 +25,7 @@ from recipe_helpers.trained_models.rounded_parts import (
 )
 from recipe_helpers.trained_models.training import DigitClassifier
 
-from ..korean import english_in, figure_in_both, in_both
+from ..korean import english_in, figure_in_both, in_both, untold_in
 from .test_classification import FIRST, LABELS, SECOND, study
 
 STUDY = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
@@ -56,6 +56,8 @@ def test_a_result_in_both_languages(result, says):
     _, korean = in_both(lambda: str(result))
     assert says in korean
     assert english_in(korean) == []
+    with speaking("ko"):
+        assert untold_in(result.table()) == {}
     with speaking("ko"):
         assert says in result._repr_html_()
 
