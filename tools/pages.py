@@ -1,7 +1,8 @@
 """A notebook as one HTML page: with a sidebar of contents, and links that lead to other pages.
 
 `run_recipe.py` writes the page of the notebook that it ran and, so that links lead somewhere, those
-of the notebooks that it links to, from the outputs that are stored in them.
+of the notebooks that it links to, from the outputs that are stored in them. The pages lie to each
+other as the notebooks do: those of Korean notebooks, which are in a folder `ko`, in one as well.
 """
 
 from __future__ import annotations
@@ -14,17 +15,49 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 
-TEMPLATES = Path(__file__).parent
+TEMPLATES = str(Path(__file__).parent)
+WHERE = {"extra_template_basedirs": [TEMPLATES], "extra_template_paths": [TEMPLATES]}
 TEMPLATE = "recipe_page"
 PLACE = "<!-- the contents -->"  # where the template has the sidebar
 LINK = re.compile(r'(href="(?!\w+:)[^"#]+)\.ipynb(?=["#])')
-STORED = "The outputs on this page are those stored in the notebook; it was not run here."
+KOREAN = "ko"
+WORDS = {
+    "en": {
+        "contents": "Contents",
+        "skip": "Skip the contents",
+        "stored": "The outputs on this page are those stored in the notebook; it was not run here.",
+    },
+    KOREAN: {
+        "contents": "차례",
+        "skip": "차례 건너뛰기",
+        "stored": "이 페이지의 출력은 노트북에 저장되어 있던 것입니다. 여기서 실행하지 않았습니다.",
+    },
+}
 
 
-def as_page(notebook: nbformat.NotebookNode, title: str, *, stored: bool = False) -> str:
+def language_of(path: Path) -> str:
+    """The language that a notebook is written in."""
+    return KOREAN if path.absolute().parent.name == KOREAN else "en"
+
+
+def root_of(path: Path) -> Path:
+    """The folder of the notebooks in both languages."""
+    return path.resolve().parents[1 if language_of(path) == KOREAN else 0]
+
+
+def place(path: Path, first: Path, output: Path) -> Path:
+    """Where in a folder the page of a notebook goes when `first` is the notebook that was run."""
+    return output / path.resolve().relative_to(root_of(first)).with_suffix(".html")
+
+
+def as_page(
+    notebook: nbformat.NotebookNode, title: str, language: str = "en", *, stored: bool = False
+) -> str:
     """The notebook as one HTML page; `stored` says on it that the notebook was not run here."""
-    exporter = HTMLExporter(template_name=TEMPLATE, extra_template_basedirs=[str(TEMPLATES)])
-    resources = {"metadata": {"name": title}, "note": STORED if stored else ""}
+    exporter = HTMLExporter(template_name=TEMPLATE, language_code=language, **WHERE)
+    words = WORDS[language]
+    resources = {"metadata": {"name": title}, "words": words}
+    resources["note"] = words["stored"] if stored else ""
     page, _ = exporter.from_notebook_node(notebook, resources)
     return LINK.sub(r"\1.html", page).replace(PLACE, contents(page), 1)
 
@@ -54,20 +87,41 @@ def linked(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def title_of(path: Path) -> str:
-    """What a page is called: the name of its file in words."""
+    """What a page is called: the notebook's heading, or else the name of its file in words."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            return cell.source.splitlines()[0].removeprefix("# ")
     return path.stem.replace("_", " ").capitalize()
 
 
 def write_linked(path: Path, output: Path) -> None:
-    """Write a page for each notebook that is reached from this one by links, this one left out."""
+    """Write a page for each notebook that is reached from this one by links, this one left out.
+
+    A page of the other language that was made of a run is kept.
+    """
     known, open_ = {path.resolve()}, [path]
     while open_:
         here = open_.pop()
         for name in linked(nbformat.read(here, as_version=4)):
             other = (here.parent / name).resolve()
-            if other in known or not other.is_file():
+            outside = not other.is_relative_to(root_of(path))
+            if other in known or outside or not other.is_file():
                 continue
             known.add(other)
             open_.append(other)
-            page = as_page(nbformat.read(other, as_version=4), title_of(other), stored=True)
-            (output / other.with_suffix(".html").name).write_text(page, encoding="utf-8")
+            if is_kept(page := place(other, path, output), language_of(path)):
+                continue
+            language = language_of(other)
+            made = as_page(
+                nbformat.read(other, as_version=4), title_of(other), language, stored=True
+            )
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(made, encoding="utf-8")
+
+
+def is_kept(page: Path, ran: str) -> bool:
+    """Whether a page is there, of another language than the one that ran, and made of a run."""
+    language = language_of(page)
+    if language == ran or not page.exists():
+        return False
+    return WORDS[language]["stored"] not in page.read_text(encoding="utf-8")

@@ -28,6 +28,8 @@ from babel.messages.pofile import read_po, write_po
 PACKAGE = Path(__file__).parents[1] / "recipe_helpers"
 LANGUAGES = ("ko",)
 KEYWORDS = {"_": 1, "N_": 1, "Text": 1, "plural": 2, "Text.plural": 2}  # how many are messages
+# How the checks of exercises say a message: see `exercises/verdicts.py`.
+KEYWORDS |= dict.fromkeys(("said", "WrongAnswer", "notes.good", "notes.bad"), 1)
 HEAD = "# The helpers' messages; `make translations` keeps them in step with the code."
 LIKE_ENOUGH = 0.6  # difflib's ratio from which a new sentence counts as an old one, changed
 

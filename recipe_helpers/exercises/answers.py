@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from ..common.checks import describe, first_line
-from .verdicts import NoAnswer, WrongAnswer
+from ..common.language import Text
+from ..common.wording import named
+from .verdicts import NoAnswer, WrongAnswer, said
 
 Array = np.ndarray
 
@@ -21,11 +23,11 @@ Array = np.ndarray
 def shown(value: Any) -> str:
     """A value in a few words: short ones as they are, all others by their kind."""
     if isinstance(value, Tensor):
-        return f"a {describe(value)}"
+        return said("a {tensor}", tensor=describe(value))
     if value is None or isinstance(value, str | int | float):
         text = repr(value)
-        return text if len(text) <= 40 else f"a long {type(value).__name__}"
-    return f"of type {type(value).__name__}"
+        return text if len(text) <= 40 else said("a long {kind}", kind=type(value).__name__)
+    return said("of type {kind}", kind=type(value).__name__)
 
 
 def answered(value: Any) -> Any:
@@ -39,15 +41,15 @@ def answered(value: Any) -> Any:
 
 def parts(value: Any, wanted: Sequence[str]) -> tuple[Any, ...]:
     """The parts of an answer that is a tuple or list of so many."""
-    listed = " and ".join((", ".join(wanted[:-1]), wanted[-1]))
+    names = named([Text(name) for name in wanted])
     if not isinstance(value, tuple | list):
-        raise WrongAnswer("The answer is {came}; give {listed}.", came=shown(value), listed=listed)
+        raise WrongAnswer("The answer is {came}; give {listed}.", came=shown(value), listed=names)
     if len(value) != len(wanted):
         raise WrongAnswer(
             "The answer has {count} parts; give {wanted}: {listed}.",
             count=len(value),
             wanted=len(wanted),
-            listed=listed,
+            listed=names,
         )
     return tuple(answered(value))
 

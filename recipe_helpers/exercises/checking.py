@@ -8,6 +8,7 @@ from typing import Any
 
 from ..common import settings
 from ..common.checks import first_line
+from ..common.language import N_, Text
 from ..recipe.model import SEED
 from .answers import answered
 from .hood_tasks import no_saturation, ruinous_input, step_in_integers
@@ -33,43 +34,65 @@ class Exercise:
     @property
     def where(self) -> str:
         """Notebook and section, for a reader."""
-        return f'notebooks/{self.notebook}.ipynb, "{self.heading}"'
+        return Text(
+            'notebooks/{notebook}.ipynb, "{heading}"',
+            notebook=self.notebook,
+            heading=Text(self.heading),
+        )
 
 
 EXERCISES = {
     "E1": Exercise(
-        "predict a ratio of sizes, then measure it", "C13", RECIPE, "3. Size", predicted_ratio
+        N_("predict a ratio of sizes, then measure it"),
+        "C13",
+        RECIPE,
+        N_("3. Size"),
+        predicted_ratio,
     ),
-    "E2": Exercise("where INT8 starts to win", "C17", RECIPE, "The crossover", crossover),
-    "E3": Exercise("the law of file sizes", "C2", RECIPE, "3. Size", size_law),
-    "E4": Exercise("quantize by hand", "C1", RECIPE, "Scaling and rounding", by_hand),
-    "E5": Exercise("a benchmark with a control", "C16", RECIPE, "4. Latency", controlled_benchmark),
+    "E2": Exercise(N_("where INT8 starts to win"), "C17", RECIPE, N_("The crossover"), crossover),
+    "E3": Exercise(N_("the law of file sizes"), "C2", RECIPE, N_("3. Size"), size_law),
+    "E4": Exercise(N_("quantize by hand"), "C1", RECIPE, N_("Scaling and rounding"), by_hand),
+    "E5": Exercise(
+        N_("a benchmark with a control"), "C16", RECIPE, N_("4. Latency"), controlled_benchmark
+    ),
     "E6": Exercise(
-        "is the accuracy kept", "C18", TRAINED, "More widths, more seeds", keeps_accuracy
+        N_("is the accuracy kept"), "C18", TRAINED, N_("More widths, more seeds"), keeps_accuracy
     ),
-    "E7": Exercise("shrink or quantize", "C13", TRAINED, "Shrink or quantize?", pareto),
+    "E7": Exercise(N_("shrink or quantize"), "C13", TRAINED, N_("Shrink or quantize?"), pareto),
     "E8": Exercise(
-        "which matrix breaks the model", "C12", TRAINED, "A unit that nothing reads", culprit
+        N_("which matrix breaks the model"),
+        "C12",
+        TRAINED,
+        N_("A unit that nothing reads"),
+        culprit,
     ),
     "E9": Exercise(
-        "a scale for each channel",
+        N_("a scale for each channel"),
         "C7",
         HOOD,
-        "One scale for the matrix, or one for each row?",
+        N_("One scale for the matrix, or one for each row?"),
         per_channel,
     ),
     "E10": Exercise(
-        "an input that ruins torch.ao",
+        N_("an input that ruins torch.ao"),
         "C6",
         HOOD,
-        "One activation scale for the sequence, for each step, or for each row?",
+        N_("One activation scale for the sequence, for each step, or for each row?"),
         ruinous_input,
     ),
     "E11": Exercise(
-        "reduced range cannot saturate", "C9", HOOD, "Pairs of products in 16 bits", no_saturation
+        N_("reduced range cannot saturate"),
+        "C9",
+        HOOD,
+        N_("Pairs of products in 16 bits"),
+        no_saturation,
     ),
     "E12": Exercise(
-        "one step in integers", "C10", HOOD, "One step, and the whole sequence", step_in_integers
+        N_("one step in integers"),
+        "C10",
+        HOOD,
+        N_("One step, and the whole sequence"),
+        step_in_integers,
     ),
 }
 
@@ -86,9 +109,12 @@ def check(exercise: str, answer: Any = ...) -> Verdict:
     """
     task = EXERCISES.get(exercise) if isinstance(exercise, str) else None
     if task is None:
-        known = ", ".join(EXERCISES)
-        fault = f"There is no exercise {exercise!r}; there are {known}."
-        return Verdict(str(exercise), "no exercise", "", "exercises/", faults=(fault,))
+        fault = Text(
+            "There is no exercise {name}; there are {known}.",
+            name=repr(exercise),
+            known=", ".join(EXERCISES),
+        )
+        return Verdict(str(exercise), N_("no exercise"), "", "exercises/", faults=(fault,))
     notes = Notes()
     try:
         with settings.seeded(SEED):
@@ -96,7 +122,7 @@ def check(exercise: str, answer: Any = ...) -> Verdict:
     except NoAnswer:
         return Verdict(exercise, task.title, task.claim, task.where, answered=False)
     except WrongAnswer as fault:
-        notes.wrong.append(str(fault))
+        notes.wrong.append(fault.args[0])
     except Exception as error:  # noqa: BLE001  (an answer so strange that a check stumbles over it)
         notes.bad(
             "The answer cannot be read: {kind}, {what}.",

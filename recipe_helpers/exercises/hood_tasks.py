@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..common.language import N_
 from ..int8.lstm import Int8LSTM
 from ..recipe.model import demonstration
 from .answers import float_tensor, function, parts, result, whole
@@ -31,7 +32,7 @@ Array = np.ndarray
 
 def ruinous_input(answer: Any, notes: Notes) -> None:
     """E10: inputs (steps, batch, 8) that torch.ao cannot serve and Int8LSTM can."""
-    inputs = float_tensor("The input", answer)
+    inputs = float_tensor(N_("The input"), answer)
     demo = demonstration()
     width = demo.inputs.shape[-1]
     if inputs.ndim != 3 or inputs.shape[-1] != width or not inputs.numel():
@@ -67,16 +68,16 @@ def ruinous_input(answer: Any, notes: Notes) -> None:
 def _why_not_ruined(inputs: Tensor, error: float) -> str:
     peaks = inputs.abs().amax(dim=2).flatten()  # of each row: one step of one sequence
     if not float(peaks.max()):
-        message = "torch.ao errs by {error:.1%}: zeros are exact on every grid."
+        message = N_("torch.ao errs by {error:.1%}: zeros are exact on every grid.")
     elif len(peaks) == 1:
-        message = "torch.ao errs by {error:.1%}: one row alone has the scale to itself."
+        message = N_("torch.ao errs by {error:.1%}: one row alone has the scale to itself.")
     elif float(peaks.max()) <= 100 * float(peaks.median()):
-        message = (
+        message = N_(
             "torch.ao errs by {error:.1%}, {wanted:.0%} are asked for: the rows are of about "
             "one size, and one scale serves them all."
         )
     else:
-        message = (
+        message = N_(
             "torch.ao errs by {error:.1%}, {wanted:.0%} are asked for: the direction is right, "
             "but most of the output does not depend on what is lost."
         )
@@ -101,7 +102,7 @@ def _fits(low: int, high: int) -> bool:
 
 def no_saturation(answer: Any, notes: Notes) -> None:
     """E11: (a function of the levels to the extremes of a pair, the most levels that fit)."""
-    given, most = parts(answer, ("the function", "the largest number of levels that fits"))
+    given, most = parts(answer, (N_("the function"), N_("the largest number of levels that fits")))
     extremes = function(given, "levels")
     fault = _why_not_extremes(extremes)
     if fault:
@@ -115,7 +116,7 @@ def no_saturation(answer: Any, notes: Notes) -> None:
             high=high,
         )
     fits = max(n for n in range(256) if _fits(*_extremes(n)))
-    found = whole("The largest number of levels", most)
+    found = whole(N_("The largest number of levels"), most)
     if found == fits:
         notes.good("{count} is the largest number of levels that fits.", count=found)
     elif not 0 <= found <= 255:
@@ -134,26 +135,30 @@ def no_saturation(answer: Any, notes: Notes) -> None:
 
 def _why_not_extremes(extremes: Callable[..., Any]) -> str:
     for levels in (127, 255, 1, 0, 128, 129, 64):
-        case = f"{levels} levels"
-        found = parts(result(extremes, levels, case=case), ("the smallest", "the largest sum"))
-        pair = tuple(whole(f"Given {case}, an extreme", value) for value in found)
+        case = said("{count} levels", count=levels)
+        found = parts(
+            result(extremes, levels, case=case), (N_("the smallest"), N_("the largest sum"))
+        )
+        pair = tuple(whole(said("Given {case}, an extreme", case=case), value) for value in found)
         low, high = _extremes(levels)
         if pair == (low, high):
             continue
         if pair == (high, low):
-            return "The extremes have changed places: the smallest comes first."
+            return N_("The extremes have changed places: the smallest comes first.")
         if pair == (low // 2, high // 2):
-            return "Those are the extremes of one product; two are added before 16 bits must do."
+            return N_(
+                "Those are the extremes of one product; two are added before 16 bits must do."
+            )
         if pair == (-high, high):
-            return "A weight reaches from -128 to 127: one side has one more than the other."
+            return N_("A weight reaches from -128 to 127: one side has one more than the other.")
         if pair == (-(2 * levels * 127), 2 * levels * 128) or pair == (low, -low):
-            return "No weight is 128: int8 reaches from -128 to 127."
+            return N_("No weight is 128: int8 reaches from -128 to 127.")
         if all(-128 <= value <= 127 for value in pair):
             return said(
                 "Given {case}, the sum was wrapped to 8 bits: compute in wider integers.", case=case
             )
         if pair[0] >= 0 > low:
-            return "Weights have a sign: what is the smallest sum?"
+            return N_("Weights have a sign: what is the smallest sum?")
         if pair == (max(low, INT16_MIN), min(high, INT16_MAX)):
             return said(
                 "Given {case}, the sum was cut off at 16 bits; the question is what it would be.",
@@ -193,26 +198,41 @@ def _steps() -> tuple[tuple[Any, ...], ...]:
             matrices = [p.detach() for p in lstm.parameters() if p.ndim == 2]
             if all(float(m.max()) > 1.0001 * float(-m.min()) for m in matrices):
                 state = hidden[0].tanh(), cell[0]
-                found.append((f"width {width}, batch {batch}", lstm, demo.inputs[0], *state))
+                found.append(
+                    (
+                        said("width {width}, batch {batch}", width=width, batch=batch),
+                        lstm,
+                        demo.inputs[0],
+                        *state,
+                    )
+                )
                 break
     return tuple(found)
 
 
+_STATES = (N_("Given {case}, the hidden state"), N_("Given {case}, the cell state"))
 _MISTAKES = {
-    How(levels=0): "That is the step in floats: nothing was rounded.",
-    How(levels=255): "The activations have 255 levels; the task, like torch.ao on x86, has 127.",
-    How(zero_point=False): "The correction for the zero point is missing: x is about scale times "
-    "(q - zero point).",
-    How(recurrent=False): "The product of the hidden state is still in floats.",
-    How(weights=False): "The weights are still floats.",
-    How(largest=127.0): "The weights' grid is another one: the largest weight stands for 127.5.",
-    How(largest=128.0): "The weights' grid is another one: the largest weight stands for 127.5.",
-    How(biases=1): "One of the two biases is missing.",
-    How(biases=0): "The biases are missing.",
-    How(gates="iofg"): "Two gates have changed places: the rows are those of i, f, g, o.",
-    How(gates="figo"): "Two gates have changed places: the rows are those of i, f, g, o.",
-    How(gates="ifog"): "Two gates have changed places: the rows are those of i, f, g, o.",
-    How(gates="igfo"): "Two gates have changed places: the rows are those of i, f, g, o.",
+    How(levels=0): N_("That is the step in floats: nothing was rounded."),
+    How(levels=255): N_(
+        "The activations have 255 levels; the task, like torch.ao on x86, has 127."
+    ),
+    How(zero_point=False): N_(
+        "The correction for the zero point is missing: x is about scale times (q - zero point)."
+    ),
+    How(recurrent=False): N_("The product of the hidden state is still in floats."),
+    How(weights=False): N_("The weights are still floats."),
+    How(largest=127.0): N_(
+        "The weights' grid is another one: the largest weight stands for 127.5."
+    ),
+    How(largest=128.0): N_(
+        "The weights' grid is another one: the largest weight stands for 127.5."
+    ),
+    How(biases=1): N_("One of the two biases is missing."),
+    How(biases=0): N_("The biases are missing."),
+    How(gates="iofg"): N_("Two gates have changed places: the rows are those of i, f, g, o."),
+    How(gates="figo"): N_("Two gates have changed places: the rows are those of i, f, g, o."),
+    How(gates="ifog"): N_("Two gates have changed places: the rows are those of i, f, g, o."),
+    How(gates="igfo"): N_("Two gates have changed places: the rows are those of i, f, g, o."),
 }
 
 
@@ -222,11 +242,13 @@ def step_in_integers(answer: Any, notes: Notes) -> None:
     found = []
     for case, *arguments in _steps():
         with torch.no_grad():
-            given = parts(result(step, *arguments, case=case), ("the hidden", "the cell state"))
+            given = parts(
+                result(step, *arguments, case=case), (N_("the hidden"), N_("the cell state"))
+            )
         shape = tuple(arguments[-1].shape)
         hidden, cell = (
-            float_tensor(f"Given {case}, the {name} state", value, shape).double().numpy()
-            for name, value in zip(("hidden", "cell"), given, strict=True)
+            float_tensor(said(name, case=case), value, shape).double().numpy()
+            for name, value in zip(_STATES, given, strict=True)
         )
         found.append((hidden, cell))
     agree = sum(d <= AGREES for d in _differences(found, RIGHT))

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..common.language import N_
 from .answers import function, number, numbers, parts, result, shown
-from .verdicts import Notes, WrongAnswer
+from .verdicts import Notes, WrongAnswer, said
 
 SLACK = 1e-3  # of a step: float32 rounds, too
 SMALLEST_PEAK, LARGEST_PEAK = 115.0, 127.6  # the integer that the largest number may stand for
@@ -21,26 +22,26 @@ def _vectors() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(4)
     drawn = torch.randn(200, generator=generator)
     return {
-        "random numbers": drawn,
-        "numbers whose largest magnitude is negative": torch.tensor([0.31, -1.27, 0.006, 0.84]),
-        "numbers of one sign": drawn.abs() + 0.1,
-        "very small numbers": drawn * 1e-6,
-        "very large numbers": drawn * 1e6,
-        "numbers with an outlier": torch.cat([drawn, torch.tensor([50.0])]),
-        "a single number": torch.tensor([-0.3]),
-        "a tensor of zeros": torch.zeros(5),
+        N_("random numbers"): drawn,
+        N_("numbers whose largest magnitude is negative"): torch.tensor([0.31, -1.27, 0.006, 0.84]),
+        N_("numbers of one sign"): drawn.abs() + 0.1,
+        N_("very small numbers"): drawn * 1e-6,
+        N_("very large numbers"): drawn * 1e6,
+        N_("numbers with an outlier"): torch.cat([drawn, torch.tensor([50.0])]),
+        N_("a single number"): torch.tensor([-0.3]),
+        N_("a tensor of zeros"): torch.zeros(5),
     }
 
 
 def by_hand(answer: Any, notes: Notes) -> None:
     """E4: a function of a float32 tensor (n) to (int8 integers, scale, bound of the error)."""
     quantize = function(answer, "numbers")
-    names = ("the integers", "the scale", "the bound")
+    names = (N_("the integers"), N_("the scale"), N_("the bound"))
     for case, values in _vectors().items():
         first, *others = parts(result(quantize, values, case=case), names)
         integers = _integers(first, values, case)
         scale, bound = (
-            number(f"Given {case}, {name}", value)
+            number(said("Given {case}, {name}", case=case, name=name), value)
             for name, value in zip(names[1:], others, strict=True)
         )
         _check_scale(np.atleast_1d(scale), values[None], case)
@@ -77,14 +78,14 @@ def _matrices() -> dict[str, Tensor]:
     holed = drawn.clone()
     holed[2] = 0
     return {
-        "a matrix of 6 rows and 10 columns": drawn,
-        "a matrix of 10 rows and 4 columns": torch.randn(10, 4, generator=generator),
-        "a square matrix": torch.randn(5, 5, generator=generator),
-        "rows of very different size": uneven,
-        "columns of very different size": torch.randn(4, 6, generator=generator)
+        N_("a matrix of 6 rows and 10 columns"): drawn,
+        N_("a matrix of 10 rows and 4 columns"): torch.randn(10, 4, generator=generator),
+        N_("a square matrix"): torch.randn(5, 5, generator=generator),
+        N_("rows of very different size"): uneven,
+        N_("columns of very different size"): torch.randn(4, 6, generator=generator)
         * torch.logspace(-3, 2, 6),
-        "a matrix with a row of zeros": holed,
-        "a single row": drawn[:1],
+        N_("a matrix with a row of zeros"): holed,
+        N_("a single row"): drawn[:1],
     }
 
 
@@ -92,7 +93,7 @@ def per_channel(answer: Any, notes: Notes) -> None:
     """E9: a function of a float32 weight (N, K) to (int8 integers (N, K), scales (N))."""
     quantize = function(answer, "weight")
     for case, weight in _matrices().items():
-        given = parts(result(quantize, weight, case=case), ("the integers", "the scales"))
+        given = parts(result(quantize, weight, case=case), (N_("the integers"), N_("the scales")))
         integers = _integers(given[0], weight, case)
         scales = _scales(given[1], weight, case)
         _check_scale(scales, weight, case)
@@ -105,17 +106,19 @@ def _scales(value: Any, weight: Tensor, case: str) -> Array:
     count = int(np.size(value)) if not isinstance(value, Tensor) else value.numel()
     if count != rows:
         if count == columns:
-            message = (
+            message = N_(
                 "Given {case}, there is a scale for each column; a channel of a weight is a "
                 "row: it makes one output."
             )
         elif count == 1:
-            message = "Given {case}, there is one scale for the whole matrix; each row needs one."
+            message = N_(
+                "Given {case}, there is one scale for the whole matrix; each row needs one."
+            )
         else:
-            message = "Given {case}, there are {count} scales for {rows} rows."
+            message = N_("Given {case}, there are {count} scales for {rows} rows.")
         raise WrongAnswer(message, case=case, count=count, rows=rows)
     flat = value.reshape(-1) if isinstance(value, Tensor | np.ndarray) else value
-    return numbers(f"Given {case}, the list of scales", flat)
+    return numbers(said("Given {case}, the list of scales", case=case), flat)
 
 
 def _integers(value: Any, like: Tensor, case: str) -> Array:
@@ -152,16 +155,16 @@ def _check_scale(scales: Array, values: Tensor, case: str) -> None:
         if SMALLEST_PEAK <= steps <= LARGEST_PEAK:
             continue
         if len(scales) > 1 and SMALLEST_PEAK <= whole / scale <= LARGEST_PEAK:
-            message = (
+            message = N_(
                 "Given {case}, a row has the scale of the largest one; each row needs its own."
             )
         elif steps > LARGEST_PEAK:
-            message = (
+            message = N_(
                 "Given {case}, the largest magnitude is {steps:.4g} steps: more than int8 "
                 "holds. Which number decides about the scale?"
             )
         else:
-            message = (
+            message = N_(
                 "Given {case}, only {steps:.3g} of the steps on one side of zero are used, of "
                 "which int8 has 127."
             )
@@ -176,17 +179,21 @@ def _check_errors(exact: Array, integers: Array, scales: Array, case: str) -> No
         return
     wrapped = np.abs(steps - integers) > 200
     if wrapped.any():
-        message = (
+        message = N_(
             "Given {case}, a number has changed its sign: {step:.4g} does not fit into int8 "
             "and wraps around. Clamp before you convert."
         )
         raise WrongAnswer(message, case=case, step=float(steps[wrapped][0]))
     if _mostly(np.trunc(steps), integers):
-        message = "Given {case}, fractions were cut off, so that errors reach a whole step: round."
+        message = N_(
+            "Given {case}, fractions were cut off, so that errors reach a whole step: round."
+        )
     elif _mostly(np.floor(steps), integers):
-        message = "Given {case}, everything was rounded down, so that errors reach a whole step."
+        message = N_(
+            "Given {case}, everything was rounded down, so that errors reach a whole step."
+        )
     else:
-        message = (
+        message = N_(
             "Given {case}, a number is {error:.3g} steps away from what its integer stands "
             "for; half a step is the most that rounding costs."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from ..common.language import N_
 from ..recipe.model import demonstration
 from .answers import function, number, parts, result, shown
 from .oracles import file_bytes, torch_ao_copy
@@ -27,10 +28,14 @@ def _near(value: float, truth: float, relative: float) -> bool:
 
 def predicted_ratio(answer: Any, notes: Notes) -> None:
     """E1: (ratio predicted, ratio measured), FP32 bytes / INT8 bytes at width 40."""
-    given = parts(answer, ("the ratio that you predicted", "the ratio that you measured"))
+    given = parts(answer, (N_("the ratio that you predicted"), N_("the ratio that you measured")))
     predicted, measured = (
-        number(f"The ratio that you {name}", value)
-        for name, value in zip(("predicted", "measured"), given, strict=True)
+        number(name, value)
+        for name, value in zip(
+            (N_("The ratio that you predicted"), N_("The ratio that you measured")),
+            given,
+            strict=True,
+        )
     )
     before, after = bytes_at(WIDTH)
     truth = before / after
@@ -47,13 +52,13 @@ def predicted_ratio(answer: Any, notes: Notes) -> None:
 def _why_not_measured(value: float, before: int, after: int) -> str:
     truth = before / after
     if _near(value, 1 / truth, MEASURED):
-        return "The ratio that you measured is upside down: divide FP32 by INT8."
+        return N_("The ratio that you measured is upside down: divide FP32 by INT8.")
     if value in (before, after, before - after):
-        return "You measured bytes; the ratio of the two files is asked for."
+        return N_("You measured bytes; the ratio of the two files is asked for.")
     if _near(value, 1 - 1 / truth, MEASURED) or _near(value, 100 * (1 - 1 / truth), MEASURED):
-        return "That is the share of the bytes that is saved; give the ratio."
+        return N_("That is the share of the bytes that is saved; give the ratio.")
     if 3.99 < value <= 4.01:
-        return "Four is the ratio of the weights alone; measure the whole files."
+        return N_("Four is the ratio of the weights alone; measure the whole files.")
     for width in (8, 20, 80, 160, 400, 512):
         if _near(value, bytes_at(width)[0] / bytes_at(width)[1], MEASURED):
             return said("That is the ratio at width {width}.", width=width)
@@ -67,17 +72,17 @@ def _why_not_measured(value: float, before: int, after: int) -> str:
 
 def _why_not_predicted(value: float, truth: float) -> str:
     if 3.95 < value <= 4.05:
-        return "Four would be right without any overhead: what else is in a file?"
+        return N_("Four would be right without any overhead: what else is in a file?")
     if _near(value, 1 / truth, PREDICTED):
-        return "The prediction is upside down: above 1, INT8 is smaller."
+        return N_("The prediction is upside down: above 1, INT8 is smaller.")
     if value <= 0:
-        return "A ratio of two sizes is above 0; the prediction is not."
+        return N_("A ratio of two sizes is above 0; the prediction is not.")
     if value < truth:
-        return (
+        return N_(
             "The prediction is too low: size is an overhead plus a price per parameter, and the "
             "larger the model, the less its overhead counts."
         )
-    return (
+    return N_(
         "The prediction is too high: size is an overhead plus a price per parameter, and the "
         "overhead, and biases that stay FP32, hold the ratio down."
     )
@@ -85,8 +90,9 @@ def _why_not_predicted(value: float, truth: float) -> str:
 
 def size_law(answer: Any, notes: Notes) -> None:
     """E3: (intercept in bytes, price in bytes per parameter) of the FP32 file."""
-    names = ("The intercept in bytes", "the price in bytes per parameter")
-    intercept, price = map(number, names, parts(answer, (names[0].lower(), names[1])))
+    wanted = (N_("the intercept in bytes"), N_("the price in bytes per parameter"))
+    names = (N_("The intercept in bytes"), wanted[1])
+    intercept, price = map(number, names, parts(answer, wanted))
     points = []
     for width in (24, 96):
         model = demonstration(dimension=width).model
@@ -106,39 +112,41 @@ def size_law(answer: Any, notes: Notes) -> None:
 
 def _why_not_price(price: float, intercept: float, truth: float) -> str:
     if _near(intercept, truth, MEASURED):
-        return "The two numbers have changed places: first the intercept, then the price."
+        return N_("The two numbers have changed places: first the intercept, then the price.")
     if price <= 0:
-        return "A price below or at zero says that more parameters need no more bytes."
+        return N_("A price below or at zero says that more parameters need no more bytes.")
     if _near(price, 1 / truth, MEASURED):
-        return "The price is upside down: divide bytes by parameters."
+        return N_("The price is upside down: divide bytes by parameters.")
     if _near(price, 8 * truth, MEASURED):
-        return "The price is in bits; give bytes."
+        return N_("The price is in bits; give bytes.")
     if _near(price, truth / 1000, 0.03):
-        return "The price is in thousands of bytes; give bytes."
+        return N_("The price is in thousands of bytes; give bytes.")
     if 0.9 < price < 1.1:
-        return "That is about the price of an INT8 weight; the law of the FP32 file is asked for."
+        return N_(
+            "That is about the price of an INT8 weight; the law of the FP32 file is asked for."
+        )
     if truth < price < 3 * truth:
-        return (
+        return N_(
             "The price is too high: either it has the overhead in it, which two measurements "
             "separate, or some parameters were not counted."
         )
     if price > 20 * truth:
-        return "The price is far too high: is it per unit of width instead of per parameter?"
-    return "The price does not fit: a parameter is a number of float32, and two files tell."
+        return N_("The price is far too high: is it per unit of width instead of per parameter?")
+    return N_("The price does not fit: a parameter is a number of float32, and two files tell.")
 
 
 def _why_not_intercept(intercept: float, truth: float) -> str:
     if intercept <= 0:
-        return "The intercept must be above zero: a file without numbers is not empty."
+        return N_("The intercept must be above zero: a file without numbers is not empty.")
     if _near(intercept, truth / 1000, 0.05):
-        return "The intercept is in thousands of bytes; give bytes."
+        return N_("The intercept is in thousands of bytes; give bytes.")
     if intercept < 20:
-        return "So few bytes hold no archive with names and shapes."
+        return N_("So few bytes hold no archive with names and shapes.")
     if any(intercept == size for width in (8, 16, 40, 80) for size in bytes_at(width)):
-        return "The intercept is a whole file; take away what its parameters cost."
+        return N_("The intercept is a whole file; take away what its parameters cost.")
     if intercept < truth:
-        return "The intercept is too small: it is what is left of a file at zero parameters."
-    return "The intercept is too large: it is what is left of a file at zero parameters."
+        return N_("The intercept is too small: it is what is left of a file at zero parameters.")
+    return N_("The intercept is too large: it is what is left of a file at zero parameters.")
 
 
 def pareto(answer: Any, notes: Notes) -> None:
@@ -180,11 +188,13 @@ def _why_not_frontier(chosen: set[str], models: list[Model]) -> str:
         return ""
     everything = {m[0] for m in models}
     if not chosen:
-        return "nothing was chosen, but the smallest model that is as accurate always stays."
+        return N_("nothing was chosen, but the smallest model that is as accurate always stays.")
     if chosen == everything - best:
-        return "these are the models that another one dominates; the others stay."
+        return N_("these are the models that another one dominates; the others stay.")
     if chosen == everything:
-        return "every model was kept, also one that is larger than another and no more accurate."
+        return N_(
+            "every model was kept, also one that is larger than another and no more accurate."
+        )
     if extra := sorted(chosen - best):
         winner = next(m for m in models for x in models if x[0] == extra[0] and dominates(m, x))
         return said(
@@ -202,21 +212,21 @@ def _why_not_frontier(chosen: set[str], models: list[Model]) -> str:
 
 
 _FIELDS: dict[str, list[Model]] = {
-    "three widths": [
+    N_("three widths"): [
         ("FP32, width 8", 5_000, 0.92),
         ("INT8, width 8", 4_000, 0.91),
         ("FP32, width 16", 12_000, 0.96),
         ("INT8, width 16", 6_000, 0.96),
         ("FP32, width 32", 40_000, 0.95),
     ],
-    "a quantized model that lost its accuracy": [
+    N_("a quantized model that lost its accuracy"): [
         ("FP32, width 4", 3_000, 0.85),
         ("FP32, width 32", 40_000, 0.97),
         ("INT8, width 32", 11_000, 0.60),
         ("INT8, width 16", 6_000, 0.95),
     ],
-    "two models of one size": [("A", 5_000, 0.90), ("B", 5_000, 0.93), ("C", 9_000, 0.95)],
-    "two models of one accuracy": [("A", 5_000, 0.90), ("B", 7_000, 0.90), ("C", 4_000, 0.80)],
-    "two models that are alike": [("A", 5_000, 0.90), ("B", 5_000, 0.90), ("C", 4_000, 0.80)],
-    "one model": [("alone", 5_000, 0.90)],
+    N_("two models of one size"): [("A", 5_000, 0.90), ("B", 5_000, 0.93), ("C", 9_000, 0.95)],
+    N_("two models of one accuracy"): [("A", 5_000, 0.90), ("B", 7_000, 0.90), ("C", 4_000, 0.80)],
+    N_("two models that are alike"): [("A", 5_000, 0.90), ("B", 5_000, 0.90), ("C", 4_000, 0.80)],
+    N_("one model"): [("alone", 5_000, 0.90)],
 }

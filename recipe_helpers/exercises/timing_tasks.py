@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..common.language import N_
 from .answers import function, numbers, parts, result, shown, whole
 from .simulated_machine import CANDIDATE, REFERENCE, Conditions, SimulatedMachine
-from .verdicts import Notes, WrongAnswer
+from .verdicts import Notes, WrongAnswer, said
 
 FEWEST_ROUNDS = 7
 NOISE = 1.1  # a ratio within this of 1 may be called either way, unless a control says more
@@ -26,7 +27,7 @@ Array = np.ndarray
 
 def crossover(answer: Any, notes: Notes) -> None:
     """E2: (the width or None, a sweep): `rh.latency_sweep` or {width: (FP32 times, INT8 times)}."""
-    claimed, sweep = parts(answer, ("the width from which INT8 wins", "your measurements"))
+    claimed, sweep = parts(answer, (N_("the width from which INT8 wins"), N_("your measurements")))
     ratios = {width: _ratios(width, *times) for width, times in sorted(_times(sweep).items())}
     noise = _noise(sweep)
     clear = {w: _low(r) > noise.get(w, NOISE) for w, r in ratios.items()}  # INT8 is faster, surely
@@ -40,7 +41,7 @@ def crossover(answer: Any, notes: Notes) -> None:
         _check_nowhere(widths, clear)
         notes.good("INT8 does not win up to width {width} here.", width=widths[-1])
         return
-    width = whole("The width", claimed)
+    width = whole(N_("The width"), claimed)
     if width not in widths:
         raise WrongAnswer(
             "{width} is not among the widths that you measured: {widths}.",
@@ -106,8 +107,8 @@ def _times(sweep: Any) -> dict[int, tuple[Any, Any]]:
             "of lists, FP32 and INT8 times, for each width.",
             came=shown(sweep),
         )
-    pairs = ("the FP32 times", "the INT8 times")
-    return {whole("A width", width): parts(times, pairs) for width, times in sweep.items()}
+    pairs = (N_("the FP32 times"), N_("the INT8 times"))
+    return {whole(N_("A width"), width): parts(times, pairs) for width, times in sweep.items()}
 
 
 def _noise(sweep: Any) -> dict[int, float]:
@@ -118,7 +119,7 @@ def _noise(sweep: Any) -> dict[int, float]:
 
 def _ratios(width: int, before: Any, after: Any) -> Array:
     fp32, int8 = (
-        numbers(f"The list of {name} times at width {width}", times)
+        numbers(said("The list of {name} times at width {width}", name=name, width=width), times)
         for name, times in (("FP32", before), ("INT8", after))
     )
     if len(fp32) != len(int8) or len(fp32) < FEWEST_ROUNDS:
@@ -150,11 +151,11 @@ def _low(ratios: Array) -> float:
 # --- E5 -------------------------------------------------------------------------------------------
 
 CONDITIONS = (
-    Conditions("a steady machine and a candidate twice as fast", speedup=2.0),
-    Conditions("a steady machine and a candidate half as fast", speedup=0.5),
-    Conditions("a machine that gets slower and two models alike", speedup=1.0, drift=3e-3),
-    Conditions("a machine that warms up and two models alike", speedup=1.0, warm_up=10.0),
-    Conditions("a machine that is interrupted and two models alike", 1.0, interrupted=True),
+    Conditions(N_("a steady machine and a candidate twice as fast"), speedup=2.0),
+    Conditions(N_("a steady machine and a candidate half as fast"), speedup=0.5),
+    Conditions(N_("a machine that gets slower and two models alike"), speedup=1.0, drift=3e-3),
+    Conditions(N_("a machine that warms up and two models alike"), speedup=1.0, warm_up=10.0),
+    Conditions(N_("a machine that is interrupted and two models alike"), 1.0, interrupted=True),
 )
 
 
@@ -165,10 +166,11 @@ def controlled_benchmark(answer: Any, notes: Notes) -> None:
         machine = SimulatedMachine(how)
         models = machine.model(REFERENCE), machine.model(CANDIDATE)
         found = result(benchmark, *models, machine.clock, case=how.name)
-        lists = parts(found, ("the list of speedups", "the list of controls"))
+        names = (N_("the list of speedups"), N_("the list of controls"))
+        lists = parts(found, names)
         speedups, controls = (
-            numbers(f"Given {how.name}, the list of {name}", values)
-            for name, values in zip(("speedups", "controls"), lists, strict=True)
+            numbers(said("Given {case}, {name}", case=how.name, name=name), values)
+            for name, values in zip(names, lists, strict=True)
         )
         _check_rounds(machine, speedups, controls)
         _check_ratios(how, float(np.median(speedups)), float(np.median(controls)))
@@ -210,20 +212,20 @@ def _check_ratios(how: Conditions, speedup: float, control: float) -> None:
     if abs(control - 1) > TOLERANCE:
         others = {how.speedup, 1 / how.speedup} - {1}
         if any(abs(control - other) < TOLERANCE for other in others):
-            message = (
+            message = N_(
                 "Given {case}, the controls lie at {control:.2f}: they compare the two models. "
                 "A control compares a model with itself."
             )
         else:
-            message = "Given {case}, the controls lie at {control:.2f}, which should be 1."
+            message = N_("Given {case}, the controls lie at {control:.2f}, which should be 1.")
         raise WrongAnswer(message, case=how.name, control=control)
     if abs(speedup - how.speedup) <= TOLERANCE * how.speedup:
         return
     if abs(speedup - 1 / how.speedup) < TOLERANCE:
-        message = (
+        message = N_(
             "Given {case}, the speedups lie at {speedup:.2f}: upside down, divide the "
             "reference's time by the candidate's."
         )
     else:
-        message = "Given {case}, the speedups lie at {speedup:.2f}; {truth:g} is the truth."
+        message = N_("Given {case}, the speedups lie at {speedup:.2f}; {truth:g} is the truth.")
     raise WrongAnswer(message, case=how.name, speedup=speedup, truth=how.speedup)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..common.language import N_
 from .answers import function, number, parts, result, shown, whole
 from .materials import outlier_model
 from .oracles import rounded_alone
@@ -33,11 +34,11 @@ def _studies() -> dict[str, tuple[Array, Array]]:
         return fp32, fp32 + mean + spread * drawn
 
     return {
-        "ten seeds with small differences": study(10, -0.001, 0.004),
-        "eight seeds that all lose": study(8, -0.03, 0.008),
-        "five seeds that differ a lot": study(5, -0.004, 0.02),
-        "six seeds that gain": study(6, 0.02, 0.006),
-        "thirty seeds with a certain, small loss": study(30, -0.004, 0.003),
+        N_("ten seeds with small differences"): study(10, -0.001, 0.004),
+        N_("eight seeds that all lose"): study(8, -0.03, 0.008),
+        N_("five seeds that differ a lot"): study(5, -0.004, 0.02),
+        N_("six seeds that gain"): study(6, 0.02, 0.006),
+        N_("thirty seeds with a certain, small loss"): study(30, -0.004, 0.003),
     }
 
 
@@ -53,7 +54,7 @@ def keeps_accuracy(answer: Any, notes: Notes) -> None:
     """E6: a function of (FP32 accuracies, INT8 accuracies) to (low, high, conclusion)."""
     judge = function(answer, "fp32", "int8")
     for case, (fp32, int8) in _studies().items():
-        names = ("the lower end", "the upper end", "the conclusion")
+        names = (N_("the lower end"), N_("the upper end"), N_("the conclusion"))
         *ends, conclusion = parts(result(judge, fp32.tolist(), int8.tolist(), case=case), names)
         low, high = (
             number(said("Given {case}, {name}", case=case, name=name), value)
@@ -78,37 +79,41 @@ def _why_not_interval(
     mean, error = float(d.mean()), float(d.std(ddof=1)) / n**0.5
     apart = (fp32.var(ddof=1) / n + int8.var(ddof=1) / n) ** 0.5
     if given[0] > given[1]:
-        return "Given {case}, the lower end is above the upper one."
+        return N_("Given {case}, the lower end is above the upper one.")
     if _same(given, (-truth[1], -truth[0])):
-        return "Given {case}, the sign is the other way round: take INT8 less FP32."
+        return N_("Given {case}, the sign is the other way round: take INT8 less FP32.")
     if _same(given, (100 * truth[0], 100 * truth[1])) or abs(given[0]) > 1:
-        return "Given {case}, the interval is in percent; give fractions, as the accuracies are."
+        return N_(
+            "Given {case}, the interval is in percent; give fractions, as the accuracies are."
+        )
     if _same(given, (mean - 1.96 * error, mean + 1.96 * error)):
-        return (
+        return N_(
             "Given {case}, the interval is that of a known spread, 1.96 standard errors; with so "
             "few seeds the spread is an estimate, and Student's quantile is wider."
         )
     if _same(given, _interval(d, ddof=0)):
-        return "Given {case}, the spread was divided by n; an estimate divides by n - 1."
+        return N_("Given {case}, the spread was divided by n; an estimate divides by n - 1.")
     if any(_same(given, _interval(d, quantile=q)) for q in (0.95, 0.995, 0.9)):
-        return "Given {case}, the level is another one; 95 % leave 2.5 % on either side."
+        return N_("Given {case}, the level is another one; 95 % leave 2.5 % on either side.")
     if _same(given, (float(d.min()), float(d.max()))):
-        return "Given {case}, that is the range of the differences, not the interval of their mean."
+        return N_(
+            "Given {case}, that is the range of the differences, not the interval of their mean."
+        )
     if _same(given, (mean - error, mean + error)):
-        return "Given {case}, the ends are one standard error away; that is no 95 % interval."
+        return N_("Given {case}, the ends are one standard error away; that is no 95 % interval.")
     centred = abs((given[0] + given[1]) / 2 - mean) <= 0.1 * (truth[1] - truth[0])
     wide = (given[1] - given[0]) / (truth[1] - truth[0])
     if centred and abs(wide - n**0.5) < 0.15 * n**0.5:
-        return (
+        return N_(
             "Given {case}, the interval is that of single differences; the mean of n of them is "
             "known better, by the root of n."
         )
     if centred and (given[1] - given[0]) > 3 * apart:
-        return (
+        return N_(
             "Given {case}, the interval is far too wide: both models were trained from the same "
             "seeds, so look at the difference of each pair, not at two separate means."
         )
-    return "Given {case}, this is not Student's 95 % interval of the mean paired difference."
+    return N_("Given {case}, this is not Student's 95 % interval of the mean paired difference.")
 
 
 def _check_conclusion(conclusion: Any, truth: tuple[float, float], case: str) -> None:
@@ -123,17 +128,17 @@ def _check_conclusion(conclusion: Any, truth: tuple[float, float], case: str) ->
     if conclusion == right:
         return
     if right == OPEN:
-        message = (
+        message = N_(
             "Given {case}, the interval reaches to both sides of a loss of one point, so that "
             "neither can be concluded."
         )
     elif right == KEEPS:
-        message = (
+        message = N_(
             "Given {case}, the whole interval lies above a loss of one point. Whether it "
             "holds zero is another question."
         )
     else:
-        message = "Given {case}, the whole interval lies below a loss of one point."
+        message = N_("Given {case}, the whole interval lies below a loss of one point.")
     raise WrongAnswer(message, case=case)
 
 
@@ -154,7 +159,7 @@ def _culprit() -> tuple[str, int, dict[str, float], str]:
 
 def culprit(answer: Any, notes: Notes) -> None:
     """E8: (name of the matrix, number of its row) of `outlier_model()`."""
-    given, row = parts(answer, ("the name of the matrix", "the number of the row"))
+    given, row = parts(answer, (N_("the name of the matrix"), N_("the number of the row")))
     name, true_row, errors, largest = _culprit()
     if not isinstance(given, str):
         raise WrongAnswer(
@@ -181,7 +186,7 @@ def culprit(answer: Any, notes: Notes) -> None:
             error=errors[said],
         )
     notes.good("{name} it is.", name=said)
-    found = whole("The number of the row", row)
+    found = whole(N_("The number of the row"), row)
     if found == true_row:
         notes.good("Row {row} spoils the scale for all others.", row=found)
     elif found == true_row + 1:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table
 
-RIGHT, NOT_YET, UNANSWERED = "right", "not yet right", "not yet answered"
+RIGHT, NOT_YET, UNANSWERED = N_("right"), N_("not yet right"), N_("not yet answered")
 
 
-def said(message: str, /, **values: Any) -> str:
-    """A sentence with its values filled in."""
-    return message.format(**values) if values else message
+def said(message: str, /, **values: Any) -> Text:
+    """A sentence with its values filled in; words of ours among them are said in its language."""
+    if isinstance(message, Text):
+        return message
+    return Text(message, **{k: Text(v) if type(v) is str else v for k, v in values.items()})
 
 
 class WrongAnswer(Exception):  # noqa: N818  (no error of the program: it is caught by the check)
@@ -68,9 +71,11 @@ class Verdict(Shown):
 
     def table(self) -> Table:
         """A line for each sentence; while it is not right, a last one that says where to look."""
-        rows = [("right", sentence) for sentence in self.correct]
-        rows += [("not yet", sentence) for sentence in self.faults]
+        rows = [(_("right"), sentence) for sentence in self.correct]
+        rows += [(_("not yet"), sentence) for sentence in self.faults]
         if not self.right:
-            rows.append(("look at", self.where))
-        about = f"{self.title} (claim {self.claim})" if self.claim else self.title
-        return Table((f"{self.exercise}: {self.verdict}", about), rows)
+            rows.append((_("look at"), self.where))
+        about = _(self.title)
+        if self.claim:
+            about = _("{title} (claim {claim})", title=about, claim=self.claim)
+        return Table((f"{self.exercise}: {_(self.verdict)}", about), rows)

@@ -65,7 +65,6 @@ class Int8GRU(Int8Recurrent):
         """Convert an `nn.GRU`; arguments and errors as in `Int8LSTM.from_float`."""
         return cls._converted("gru", gru, scheme, activation_bits, fast)
 
-    @torch.no_grad()
     def forward(
         self,
         input: Tensor | PackedSequence,  # noqa: A002
@@ -84,7 +83,12 @@ class Int8GRU(Int8Recurrent):
         Raises:
             InputError: Shapes or dtypes do not fit, or the sequence is empty.
         """
-        output, (hidden,) = self._forward(input, hx)
+        if (fast := self._fast()) is not None:
+            done = fast.run_usual(self, input, None if hx is None else (hx,))
+            if done is not None:
+                return done[0], done[1][0]
+        with torch.no_grad():
+            output, (hidden,) = self._forward(input, hx)
         return output, hidden
 
     def _run_layer(

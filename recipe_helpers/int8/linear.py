@@ -33,8 +33,8 @@ def _usual(scheme: Scheme) -> bool:
     return (
         scheme.activations == "row"
         and scheme.weights == "channel"
-        and scheme.symmetric
-        and (scheme.smallest_scale == DEFAULT.smallest_scale)
+        and (scheme.symmetric or (scheme.activation_bits or 16) <= 8)
+        and scheme.smallest_scale == DEFAULT.smallest_scale
     )
 
 
@@ -59,6 +59,10 @@ class Int8Module(nn.Module):
     def _weight(self, name: str) -> Int8Weight:
         columns = self._buffers.get(f"{name}_columns")  # one pickled by version 1.0 has none
         return Int8Weight(getattr(self, name), getattr(self, f"{name}_scale"), columns)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What the fast path has packed stays behind: a copy or a pickle has weights of its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_packed"}
 
     def _fast(self) -> ModuleType | None:
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
@@ -155,9 +159,11 @@ class Int8Linear(Int8Module):
                 f"(..., {self.in_features})."
             )
         rows = input.reshape(-1, self.in_features)
-        fast = self._fast()
-        run = arithmetic.run_linear if fast is None else fast.run_linear
-        output = run(rows, self._weight("weight"), self.bias, self.activation_bits, self.scheme)
+        output = None if (fast := self._fast()) is None else fast.run_linear(self, rows)
+        if output is None:
+            weight = self._weight("weight")
+            how = self.activation_bits, self.scheme
+            output = arithmetic.run_linear(rows, weight, self.bias, *how)
         return output.view(*input.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:

@@ -126,7 +126,7 @@ class Int8LSTM(Int8Recurrent):
             InputError: Shapes or dtypes do not fit, or the sequence is empty.
         """
         if (fast := self._fast()) is not None:
-            done = fast.run_lstm(self, input, hx)
+            done: tuple[Tensor, State] | None = fast.run_usual(self, input, hx)
             if done is not None:
                 return done
         with torch.no_grad():
@@ -135,15 +135,6 @@ class Int8LSTM(Int8Recurrent):
 
     def _widths(self) -> tuple[int, ...]:
         return self._output_size, self.hidden_size
-
-    def _run_fast(
-        self, data: Tensor, batch_sizes: tuple[int, ...], states: States
-    ) -> tuple[Tensor, States] | None:
-        if (fast := self._fast()) is None:
-            return None
-        suffixes = [suffix for _, suffix in self._suffixes()]
-        most = self.scheme.largest_integer(self.activation_bits)
-        return fast.run_layers(self._buffers, suffixes, data, batch_sizes, states, most)
 
     def _run_layer(
         self,

@@ -149,8 +149,11 @@ class Int8Recurrent(Int8Module):
     def _run_fast(
         self, data: Tensor, batch_sizes: tuple[int, ...], states: States
     ) -> tuple[Tensor, States] | None:
-        """All layers in compiled code; None where there is none for this kind of module."""
-        return None
+        """All layers in compiled code; None where there is none."""
+        if (fast := self._fast()) is None:
+            return None
+        done: tuple[Tensor, States] | None = fast.run_recurrent(self, data, batch_sizes, states)
+        return done
 
     def _run_layer(
         self,

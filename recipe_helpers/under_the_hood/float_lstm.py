@@ -61,7 +61,7 @@ class FusedFloatLSTM(Int8LSTM):
             InputError: The input is of another form, or does not fit.
         """
         arithmetic = "float" if self.weights == "float32" else "weights"
-        done = calls.run_lstm(self, input, hx, arithmetic)
+        done = cast(tuple[Tensor, State] | None, calls.run_fused(self, input, hx, arithmetic))
         if done is None:
             raise InputError(
                 Text(

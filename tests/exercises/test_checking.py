@@ -1,6 +1,7 @@
 """`rh.check` as a whole: every exercise has its place, and nothing ever comes out but a verdict."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,7 @@ from recipe_helpers.exercises.checking import EXERCISES
 from recipe_helpers.exercises.verdicts import NOT_YET, RIGHT, UNANSWERED, Verdict
 from recipe_helpers.recipe.claims import CLAIMS
 
+from ..korean import in_both
 from .judged import refused
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +40,26 @@ def test_each_belongs_to_a_claim_and_leads_to_a_section_that_is_there(exercise):
     }
     assert task.heading in headings
     assert f"notebooks/{task.notebook}.ipynb" in task.where
+
+
+def test_in_korean_it_leads_to_the_section_of_the_korean_notebook(exercise):
+    task = EXERCISES[exercise]
+    english, korean = in_both(lambda: str(task.where))
+    assert english == f'notebooks/{task.notebook}.ipynb, "{task.heading}"'
+    path, heading = korean.split(", ", 1)
+    if (ROOT / path).exists():
+        texts = [c.source for c in nbformat.read(ROOT / path, 4).cells]
+        assert any(re.search(rf"^#+ {re.escape(heading[1:-1])}$", t, re.M) for t in texts)
+
+
+def test_a_verdict_is_made_once_and_shown_in_both_languages():
+    verdict = rh.check("E4", "an answer")
+    english, korean = in_both(lambda: str(verdict))
+    assert "E4: not yet right" in english
+    assert "E4: 아직 맞지 않음" in korean
+    assert "답으로 받은 것은 'an answer'입니다. 함수를 호출하지 말고" in korean
+    unknown = rh.check("E13")
+    assert "'E13': 그런 연습 문제가 없습니다." in in_both(lambda: str(unknown))[1]
 
 
 @pytest.mark.parametrize("answer", [..., (..., 3.0), [1, ...], {"a": ...}])

@@ -12,37 +12,46 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recipe_helpers.int8 import arithmetic
-from recipe_helpers.int8.fast_path import rows
+from recipe_helpers.int8.fast_path import dots, rows
+from recipe_helpers.int8.gru import Int8GRU
 from recipe_helpers.int8.lstm import Int8LSTM
 
 ROOT = Path(__file__).parents[2]
 
 
 def rational_tanh(x):
-    """The kernel's tanh, one float32 operation of PyTorch after the other."""
-    x = x.clamp(-rows._CLAMP.item(), rows._CLAMP.item())
+    """The kernel's tanh in PyTorch; float64 stands for the fused multiply-add, rounded once."""
+    x = x.clamp(-rows.CLAMP.item(), rows.CLAMP.item())
     square = x * x
-    p, q = (torch.full_like(x, c[0].item()) for c in (rows._P, rows._Q))
-    for coefficient in rows._P[1:]:
-        p = p * square + coefficient.item()
-    for coefficient in rows._Q[1:]:
-        q = q * square + coefficient.item()
+    p, q = (torch.full_like(x, c[0].item()) for c in (rows.TANH_P, rows.TANH_Q))
+    for coefficient in rows.TANH_P[1:]:
+        p = (p.double() * square.double() + coefficient.item()).float()
+    for coefficient in rows.TANH_Q[1:]:
+        q = (q.double() * square.double() + coefficient.item()).float()
     return x * p / q
 
 
-def int8_pair(*sizes, seed=0, **options):
-    """An Int8LSTM and the same one without the fast path."""
+def int8_pair(*sizes, seed=0, activation_bits=None, kind="lstm", **options):
+    """An Int8LSTM (or Int8GRU) and the same one without the fast path."""
+    floats, int8 = {"lstm": (nn.LSTM, Int8LSTM), "gru": (nn.GRU, Int8GRU)}[kind]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        lstm = nn.LSTM(*sizes, **options).eval()
+        module = floats(*sizes, **options).eval()
         with torch.no_grad():
-            for name, weight in lstm.named_parameters():
+            for name, weight in module.named_parameters():
                 if "weight" in name:  # columns of very different size
                     weight *= torch.exp(torch.randn(weight.shape[1]))
-        fast = Int8LSTM.from_float(lstm)
+        fast = int8.from_float(module, activation_bits=activation_bits)
     plain = copy.deepcopy(fast)
     plain.fast = False
     return fast, plain
+
+
+def products(symmetric):
+    """The kinds of packed products that this CPU can run, for one kind of activations."""
+    name = dots.host_instruction()
+    bytewise = ["planes" if symmetric else "bytes"] if dots.is_exact(name) else []
+    return [*bytewise, "wide", "narrow"]
 
 
 def random(*shape, seed=1, scale=1.0):
@@ -50,8 +59,9 @@ def random(*shape, seed=1, scale=1.0):
 
 
 def flat(result):
-    output, (hidden, cell) = result
-    return [output.data if isinstance(output, PackedSequence) else output, hidden, cell]
+    output, states = result
+    states = states if isinstance(states, tuple) else (states,)
+    return [output.data if isinstance(output, PackedSequence) else output, *states]
 
 
 def assert_same_bits(one, other):
@@ -65,11 +75,12 @@ def assert_fast_path_ran(monkeypatch, call):
         raise AssertionError("the reference ran")
 
     with monkeypatch.context() as patch:
-        patch.setattr(arithmetic, "run_layer", refuse)
+        for name in ("run_layer", "run_gru_layer", "run_linear"):
+            patch.setattr(arithmetic, name, refuse)
         return call()
 
 
-def run_python(code):
+def run_python(code, **environment):
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
@@ -77,5 +88,5 @@ def run_python(code):
         timeout=120,
         cwd=ROOT,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )

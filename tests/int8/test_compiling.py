@@ -65,7 +65,7 @@ def test_numba_is_imported_when_it_is_needed_and_compiled_code_is_found_again():
         lstm(torch.randn(3, 1, 4))
         from recipe_helpers.int8.fast_path import kernels, ready
         print("numba" in sys.modules, ready.fast_path().available)
-        print(sum(kernels.run.stats.cache_hits.values()))
+        print(sum(kernels.run_packed.stats.cache_hits.values()))
         """
     )
     assert (done.stdout.split(), done.stderr) == (["False", "True", "True", "1"], "")
@@ -118,19 +118,18 @@ def test_where_nothing_can_be_kept_the_code_is_compiled_all_the_same(folder, tmp
     assert before == numba.config.CACHE_DIR
 
 
-@pytest.mark.parametrize("entry", ["prepare", "run"])
-def test_a_fault_in_the_fast_path_comes_out(entry, monkeypatch):
+def test_a_fault_in_the_fast_path_comes_out(monkeypatch):
     """It must not be taken for a machine on which nothing can be compiled."""
     import torch
 
     import recipe_helpers as rh
-    from recipe_helpers.int8.fast_path import kernels
+    from recipe_helpers.int8.fast_path import packed_calls
 
     def broken(*_):
         raise ZeroDivisionError("a fault of our own")
 
     lstm = rh.Int8LSTM.from_float(torch.nn.LSTM(4, 5).eval())
-    monkeypatch.setattr(kernels, entry, broken)
+    monkeypatch.setattr(packed_calls, "run_packed", broken)
     with pytest.raises(ZeroDivisionError, match="a fault of our own"):
         lstm(torch.ones(3, 1, 4))
 

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from recipe_helpers.common.settings import threads_set
-from recipe_helpers.int8.fast_path import calls, plans, task
+from recipe_helpers.int8.fast_path import calls, packed_plans, plans, sharing
 
 from .fast_path import (
     assert_same_bits,
@@ -24,41 +25,44 @@ from .fast_path import (
 # --- buffers -------------------------------------------------------------------------------------
 
 
-def test_nothing_is_written_between_the_working_buffers(monkeypatch, eager_threads):
+@pytest.mark.parametrize(
+    ("where", "plan", "bits"),
+    [(packed_plans, "PackedPlan", None), (packed_plans, "PackedPlan", 8), (plans, "Plan", None)],
+    ids=["packed", "packed, 8 bits", "row by row"],
+)
+def test_nothing_is_written_between_the_working_buffers(
+    where, plan, bits, monkeypatch, eager_threads
+):
     """Gaps between all working buffers keep their bytes, at odd sizes and on several threads."""
-    made, gap = [], 512
+    made, gap, sizes_seen = [], 512, []
 
     def spread(sizes):
-        ends = [0]
-        for size in sizes:
-            ends.append(ends[-1] + -(-size // 64) * 64 + gap)
-        return tuple(ends)
+        sizes_seen.append([*sizes])
+        return tuple(itertools.accumulate((-(-size // 64) * 64 + gap for size in sizes), initial=0))
 
     def watched(self, *arguments):
         original(self, *arguments)
-        self.room[:] = 0x5A
-        made.append(self)
+        ends = spread(sizes_seen.pop())
+        base = -self.room.ctypes.data % 64
+        gaps = [slice(base + end - gap, base + end) for end in ends[1:]]
+        for between in gaps:
+            self.room[between] = 0x5A
+        made.append((self.room, gaps))
 
-    original = plans.Plan.__init__
-    monkeypatch.setattr(plans, "ends_of", spread)
-    monkeypatch.setattr(plans.Plan, "__init__", watched)
+    kind = getattr(where, plan)
+    original = kind.__init__
+    monkeypatch.setattr(where, "ends_of", spread)
+    monkeypatch.setattr(kind, "__init__", watched)
+    monkeypatch.setattr(calls, "_row_by_row", lambda module: where is plans)
     for threads in (1, 2):
         for sizes, options in [((1, 1), {}), ((3, 17), {"proj_size": 5}), ((33, 31), {})]:
-            fast, _ = int8_pair(*sizes, bidirectional=True, **options)
+            fast, _ = int8_pair(*sizes, activation_bits=bits, bidirectional=True, **options)
             with threads_set(threads):
                 fast(random(9, 3, sizes[0]))
     assert len(made) == 12
-    for plan in made:
-        base = plan.room.ctypes.data
-        starts = plan.task[task.Task._fields.index("padded_ih_at") :].tolist()
-        for after in [*starts[1:], starts[0] + spread_end(plan, starts, gap)]:
-            end = after - base
-            assert (plan.room[end - gap : end] == 0x5A).all()
-
-
-def spread_end(plan, starts, gap):
-    """Where the last gap ends, counted from the first buffer: after the counters and claims."""
-    return starts[-1] - starts[0] + -(-8 * (task.SYNC + plan.blocks) // 64) * 64 + gap
+    for room, gaps in made:
+        for between in gaps:
+            assert (room[between] == 0x5A).all()
 
 
 GUARDED = """
@@ -159,7 +163,7 @@ def test_helpers_that_never_come_hold_nobody_up(eager_threads, monkeypatch):
             self.jobs.append(job)
 
     idle = Idle()
-    monkeypatch.setattr(calls, "_helpers", lambda: idle)
+    monkeypatch.setattr(sharing, "helpers", lambda: idle)
     fast, _ = int8_pair(20, 37)
     data = random(15, 3, 20)
     with threads_set(1):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.int8 import arithmetic, linear
+from recipe_helpers.int8 import linear
 from recipe_helpers.int8.arithmetic import Scheme
 
 
@@ -15,42 +15,47 @@ class Recorder:
     def __init__(self):
         self.calls = []
 
-    def run_lstm(self, module, data, hx):
-        self.calls.append(("run_lstm", data, hx))
+    def run_usual(self, *arguments):
+        self.calls.append(("run_usual", *arguments))
 
-    def run_layers(self, *arguments):
-        self.calls.append(("run_layers", *arguments))
+    def run_recurrent(self, *arguments):
+        self.calls.append(("run_recurrent", *arguments))
 
     def run_linear(self, *arguments):
         self.calls.append(("run_linear", *arguments))
-        return arithmetic.run_linear(*arguments)
 
 
-def test_the_fast_path_is_asked_where_it_may_be(monkeypatch):
+@pytest.mark.parametrize(
+    ("floats", "int8", "parts"), [(nn.LSTM, rh.Int8LSTM, 2), (nn.GRU, rh.Int8GRU, 1)]
+)
+def test_the_fast_path_is_asked_where_it_may_be(floats, int8, parts, monkeypatch):
     recorder = Recorder()
     monkeypatch.setattr(linear, "_kernels", lambda: recorder)
-    lstm, x = nn.LSTM(6, 7, 2, bidirectional=True).eval(), torch.randn(5, 4, 6)
-    slow = rh.Int8LSTM.from_float(lstm, fast=False)
+    module, x = floats(6, 7, 2, bidirectional=True).eval(), torch.randn(5, 4, 6)
+    slow = int8.from_float(module, fast=False)
     expected = slow(x)[0]
-    rh.Int8LSTM.from_float(lstm, scheme="torch.ao")(x)
+    for other in ("torch.ao", Scheme("tensor"), Scheme(symmetric=False, activation_bits=9)):
+        int8.from_float(module, scheme=other)(x)
     assert not recorder.calls
 
-    fast = rh.Int8LSTM.from_float(lstm)
+    fast = int8.from_float(module)
     assert torch.equal(fast(x)[0], expected)
-    (short, *arguments), (general, tensors, suffixes, data, batch_sizes, state, most) = (
-        recorder.calls
-    )
-    assert (short, arguments) == ("run_lstm", [x, None])
-    assert (general, tensors) == ("run_layers", fast._buffers)
-    assert suffixes == ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
-    assert (len(data), batch_sizes, most) == (20, (4,) * 5, 2**15 - 1)
-    assert [part.shape for part in state] == [(4, 4, 7), (4, 4, 7)]
-    recorder.calls.clear()
-    rh.Int8LSTM.from_float(lstm, scheme=Scheme(activation_bits=9))(x)
-    rh.Int8Linear.from_float(nn.Linear(6, 3))(x)
-    assert recorder.calls[1][-1] == 2**8 - 1
-    assert recorder.calls[2][0] == "run_linear"
-    assert recorder.calls[2][4] == 16
+    usual, (general, asked, data, batch_sizes, states) = recorder.calls
+    assert usual == ("run_usual", fast, x, None)
+    assert (general, asked) == ("run_recurrent", fast)
+    assert (len(data), batch_sizes) == (20, (4,) * 5)
+    assert [part.shape for part in states] == [(4, 4, 7)] * parts
+
+
+def test_a_linear_layer_asks_the_fast_path_for_its_rows(monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr(linear, "_kernels", lambda: recorder)
+    for bits in (None, 8):
+        fast, x = rh.Int8Linear.from_float(nn.Linear(6, 3), activation_bits=bits), torch.ones(5, 6)
+        assert fast(x[:, None]).shape == (5, 1, 3)
+        name, module, rows = recorder.calls.pop()
+        assert (name, module) == ("run_linear", fast)
+        assert torch.equal(rows, x)
 
 
 def test_export_takes_the_reference(monkeypatch):

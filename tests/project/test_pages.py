@@ -1,5 +1,6 @@
 """The HTML page of `make run`: its sidebar, where its links lead, and that it fetches nothing."""
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -9,13 +10,18 @@ from bs4 import BeautifulSoup
 
 from .tool import tool
 
-ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+RECIPE = NOTEBOOKS / "dynamic_quantization.ipynb"
 pages = tool("pages")
 
 
 def read(path):
     return nbformat.read(path, as_version=4)
+
+
+def named(path, folder):
+    """A page or a notebook among both editions, as `ko/your_model`."""
+    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +32,8 @@ def written(tmp_path_factory):
     (folder / "dynamic_quantization.html").write_text(page, encoding="utf-8")
     pages.write_linked(RECIPE, folder)
     return {
-        path.stem: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in folder.glob("*.html")
+        named(path, folder): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in folder.rglob("*.html")
     }
 
 
@@ -45,15 +51,16 @@ def depth(link):
 
 
 def test_the_notebooks_that_the_recipe_leads_to_have_pages_too(written):
-    assert set(written) == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    stored = [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("ko/*.ipynb")]
+    assert set(written) == {named(path, NOTEBOOKS) for path in stored}
 
 
 def test_the_sidebar_lists_every_section_in_order(written):
     for name, page in written.items():
         (sidebar,) = page.select("nav.contents")
-        assert sidebar["aria-label"] == "Contents"
+        assert sidebar["aria-label"] == ("차례" if name.startswith("ko/") else "Contents")
         found = [(depth(link), link.text) for link in sidebar.select("a")]
-        assert found == list(headings(ROOT / "notebooks" / f"{name}.ipynb")), name
+        assert found == list(headings(NOTEBOOKS / f"{name}.ipynb")), name
 
 
 def test_every_link_of_every_page_leads_somewhere(written):
@@ -63,14 +70,15 @@ def test_every_link_of_every_page_leads_somewhere(written):
             if ":" in file:
                 continue
             assert not file.endswith(".ipynb"), link
-            other = written[file.removesuffix(".html")] if file else written[name]
+            here = posixpath.normpath(posixpath.join(posixpath.dirname(name), file))
+            other = written[here.removesuffix(".html")] if file else written[name]
             assert not anchor or other.find(id=anchor) is not None, link
 
 
 def test_no_page_fetches_anything(written):
     for name, page in written.items():
         sources = [tag.get("src") or tag.get("href") for tag in page.select("[src], link[href]")]
-        assert sources or name == "glossary"
+        assert sources or name.endswith("glossary")
         assert all(source.startswith("data:") for source in sources)
         assert not re.search(r"@import|url\((?!data:)[^)]*//", page.text)
 
@@ -87,7 +95,26 @@ def test_the_sidebar_can_be_skipped_and_folded(written):
 def test_a_page_says_where_its_outputs_are_from(written):
     for name, page in written.items():
         noted = [note.text for note in page.select("main > p.note")]
-        assert noted == ([] if name == "dynamic_quantization" else [pages.STORED])
+        language = "ko" if name.startswith("ko/") else "en"
+        expected = [pages.WORDS[language]["stored"]]
+        assert noted == ([] if name == "dynamic_quantization" else expected)
+        assert page.html["lang"] == language
+
+
+def test_a_page_of_a_run_in_the_other_language_is_kept_and_a_stale_one_is_not(tmp_path):
+    notebooks = tmp_path / "notebooks"
+    (notebooks / "ko").mkdir(parents=True)
+    texts = {"a": "# A\n\n[다른](ko/a.ipynb)", "ko/a": "# 가\n\n[one](b.ipynb)", "ko/b": "# 나"}
+    for name, text in texts.items():
+        cells = [nbformat.v4.new_markdown_cell(text)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / f"{name}.ipynb")
+    run = tmp_path / "build" / "ko" / "a.html"
+    run.parent.mkdir(parents=True)
+    run.write_text("made of a run", encoding="utf-8")
+    run.with_name("b.html").write_text(pages.WORDS["ko"]["stored"], encoding="utf-8")
+    pages.write_linked(notebooks / "a.ipynb", tmp_path / "build")
+    assert run.read_text(encoding="utf-8") == "made of a run"
+    assert "나" in run.with_name("b.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

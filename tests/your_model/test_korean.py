@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
-from recipe_helpers.your_model import command_line as command
 from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.common.language import speaking, use_language
 from recipe_helpers.common.plots import RecipeFigure
+from recipe_helpers.your_model import command_line as command
 from recipe_helpers.your_model.advice import decide
 from recipe_helpers.your_model.input_sets import InputSet
 from recipe_helpers.your_model.plots import plot_report

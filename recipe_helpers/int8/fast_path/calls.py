@@ -1,28 +1,29 @@
-"""The Python side of the fast path: addresses in, threads, and the way back where there is none.
+"""The Python side of the fast path: what a module calls, and which kernel runs.
 
-`run_layers` and `run_linear` do what `run_layer` and `run_linear` in `arithmetic.py` do, in equal
-integers, with the compiled code of `kernels`.
+`run_usual` and `run_recurrent` do what `run_layer` and `run_gru_layer` in `arithmetic.py` do,
+`run_linear` what `run_linear` does, in equal integers, with the compiled code of `kernels`. Each
+gives None where the reference has to do it.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import struct
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .. import arithmetic
-from ..arithmetic import DEFAULT, Int8Weight, Scheme, State
-from .plans import ARITHMETIC, CHUNK_ROWS, LANES, Plan, ends_of, padded_depth, spare_plans
+from ..arithmetic import State
+from .plans import ARITHMETIC, Plan, spare_plans
 from .ready import compiled
+from .sharing import share
 
 _ADDRESSES = struct.Struct("@17q")  # the part of a Task that differs from call to call
+# Without exact byte products weights stream through the kernel that reads them as they are, row
+# by row, as fast as through any other from this width on, and need no second copy.
+_ROW_BY_ROW = 1024
 
 
 def _plain(*tensors: Tensor) -> bool:
@@ -30,28 +31,82 @@ def _plain(*tensors: Tensor) -> bool:
     return all(type(x) is Tensor and x.dtype is torch.float32 and x.is_cpu for x in tensors)
 
 
-def run_lstm(
-    module: Any, data: Any, hx: Any, arithmetic: str = "integer"
-) -> tuple[Tensor, State] | None:
-    """The usual call of an Int8LSTM without detours; None where it is an unusual or a wrong one.
-
-    Usual is a batch of sequences, steps first; all else goes through the checks of the module.
-    """
-    if type(data) is not Tensor or data.dim() != 3 or module.batch_first or not data.numel():
-        return None
+def _usual(module: Any, data: Any, states: Any) -> bool:
+    """Whether this is a batch of sequences, steps first; all else goes through the checks."""
+    if type(data) is not Tensor or data.dim() != 3 or module.batch_first:
+        return False
     steps, batch, inputs = data.shape
-    suffixes = suffixes_of(module.num_layers, module.bidirectional)
-    if inputs != module.input_size:
+    if inputs != module.input_size or not steps or not batch or not _plain(data):
+        return False
+    if states is None:
+        return True
+    count = module.num_layers * (2 if module.bidirectional else 1)
+    widths = module._widths()
+    if type(states) is not tuple or len(states) != len(widths) or not _plain(*states):
+        return False
+    shapes = [(count, batch, width) for width in widths]
+    return [part.shape for part in states] == shapes
+
+
+def run_usual(module: Any, data: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """The usual call of a recurrent module without detours; None where it is another one.
+
+    Args:
+        module: An Int8LSTM or Int8GRU.
+        data: Its input, whatever it is.
+        states: A tuple of its initial states, whatever they are, or None.
+    """
+    if not _usual(module, data, states):
         return None
-    if hx is not None:
-        if type(hx) is not tuple or len(hx) != 2 or not _plain(*hx):
-            return None
-        widths = module.proj_size or module.hidden_size, module.hidden_size
-        shapes = [(len(suffixes), batch, width) for width in widths]
-        if [part.shape for part in hx] != shapes:
-            return None
-    most = module.scheme.largest_integer(module.activation_bits)
-    return run_layers(module._buffers, suffixes, data, (batch,) * steps, hx, most, arithmetic)
+    steps, batch, _ = data.shape
+    return run_recurrent(module, data, (batch,) * steps, states)
+
+
+def run_recurrent(
+    module: Any, data: Tensor, batch_sizes: tuple[int, ...], states: tuple[Tensor, ...] | None
+) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """All layers of an Int8LSTM or Int8GRU, one after the other.
+
+    Args:
+        module: Whose buffers hold the weights.
+        data: float32 (rows, inputs), as in `arithmetic.run_layer`, or (steps, batch, inputs).
+        batch_sizes: Rows of each step.
+        states: Initial hidden (layers · directions, batch, outputs), and cell state of an LSTM;
+            zeros if None.
+    """
+    if compiled() is None or not batch_sizes[0] or not _plain(data):
+        return None
+    from . import packed_calls
+
+    if states is not None:
+        states = tuple([part.contiguous() for part in states])
+    suffixes = suffixes_of(module.num_layers, module.bidirectional)
+    if _row_by_row(module):
+        most = module.scheme.largest_integer(module.activation_bits)
+        state = None if states is None else (states[0], states[1])
+        return run_layers(module._buffers, suffixes, data, batch_sizes, state, most)
+    layers = packed_calls.packed_layers(module, suffixes, module._GATES)
+    directions = 2 if module.bidirectional else 1
+    return packed_calls.run_packed_layers(
+        layers, module._buffers, data, batch_sizes, states, directions
+    )
+
+
+def _row_by_row(module: Any) -> bool:
+    if module.hidden_size < _ROW_BY_ROW or module._GATES != 4 or not module.scheme.symmetric:
+        return False
+    from .dots import host_instruction, is_exact
+
+    return not is_exact(host_instruction())
+
+
+def run_linear(module: Any, rows: Tensor) -> Tensor | None:
+    """An Int8Linear: float32 (rows, in) gives (rows, out)."""
+    if not len(rows) or not _plain(rows) or compiled() is None:
+        return None
+    from . import packed_calls
+
+    return packed_calls.run_packed_linear(module, rows)
 
 
 @functools.cache
@@ -59,6 +114,17 @@ def suffixes_of(layers: int, bidirectional: bool) -> tuple[str, ...]:
     """`_l0`, `_l0_reverse`, `_l1` ... as nn.LSTM names its layers and directions."""
     ends = ("", "_reverse") if bidirectional else ("",)
     return tuple(f"_l{layer}{end}" for layer in range(layers) for end in ends)
+
+
+def run_fused(
+    module: Any, data: Any, states: Any, arithmetic: str
+) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """The usual call of a FusedFloatLSTM: the kernel that works row by row, in floats."""
+    if not _usual(module, data, states):
+        return None
+    suffixes = suffixes_of(module.num_layers, module.bidirectional)
+    steps, batch, _ = data.shape
+    return run_layers(module._buffers, suffixes, data, (batch,) * steps, states, 0, arithmetic)
 
 
 def run_layers(
@@ -70,7 +136,7 @@ def run_layers(
     most: int,
     arithmetic: str = "integer",
 ) -> tuple[Tensor, State] | None:
-    """All layers of an LSTM, one after the other; None where the reference has to do it.
+    """All layers of an LSTM by the kernel that works row by row; None without compiled code.
 
     Every call looks its tensors up anew: nothing is kept that a changed weight would outdate.
 
@@ -78,7 +144,7 @@ def run_layers(
         tensors: The buffers of an Int8LSTM by their names (or the parameters of an nn.LSTM).
         suffixes: `_l0`, `_l0_reverse`, `_l1` ... in the order of the layers; a layer that is
             reversed follows the other direction of the same layer.
-        data: float32 (rows, inputs), as in `integers.run_layer`, or (steps, batch, inputs).
+        data: float32 (rows, inputs), as in `arithmetic.run_layer`, or (steps, batch, inputs).
         batch_sizes: Rows of each step.
         state: Initial hidden (suffixes, batch, outputs) and cell (suffixes, batch, hidden); zeros
             if None.
@@ -120,7 +186,8 @@ def run_layers(
             if plan.small:
                 spare.append(plan)
         else:
-            _share(kernels, plan, (x, data, h, c, state, keep))
+            kernels.prepare(plan.task_at)
+            share(_take_part, plan, plan.blocks, plan.threads, (x, data, h, c, state, keep))
     return data, (h, c)
 
 
@@ -150,58 +217,7 @@ def _addresses(tensors: Mapping[str, Tensor | None], suffix: str) -> tuple[list[
     return addresses, keep
 
 
-def run_linear(
-    data: Tensor, weight: Int8Weight, bias: Tensor | None, bits: int, scheme: Scheme = DEFAULT
-) -> Tensor:
-    """A linear layer; arguments and results are those of `integers.run_linear`."""
-    if not len(data) or not _plain(data) or compiled() is None:
-        return arithmetic.run_linear(data, weight, bias, bits, scheme)
+def _take_part(plan: Plan, start: int, own: int) -> None:
     kernels = compiled()
-    (rows, inputs), outputs = data.shape, len(weight.values)
-    data, values = data.contiguous(), weight.values.contiguous()
-    bias = None if bias is None else bias.contiguous()
-    columns = None if weight.columns is None else weight.columns.contiguous()
-    y = data.new_empty(rows, outputs)
-    depth, held = padded_depth(inputs), min(rows, CHUNK_ROWS)
-    ends = ends_of((outputs * LANES * (inputs < LANES), 2 * held * depth, 4 * held))
-    room = data.new_empty(ends[-1], dtype=torch.int8)
-    start = room.data_ptr()
-    kernels.linear(
-        kernels.product.address, scheme.largest_integer(bits), data.data_ptr(), rows, inputs,
-        values.data_ptr(), weight.scale.data_ptr(),
-        0 if columns is None else columns.data_ptr(), outputs,
-        0 if bias is None else bias.data_ptr(),
-        y.data_ptr(), *[start + end for end in ends[:-1]],
-    )  # fmt: skip
-    return y
-
-
-@functools.cache
-def _helpers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(
-        max_workers=max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="int8-lstm"
-    )
-
-
-if hasattr(os, "register_at_fork"):
-    # A child process has none of its parent's threads: it makes its own.
-    os.register_at_fork(after_in_child=_helpers.cache_clear)
-
-
-def _share(kernels: ModuleType, plan: Plan, keep: tuple[Any, ...]) -> None:
-    """Run a layer here and on helpers, each beginning with its own share of the blocks.
-
-    A helper that comes late finds the layer done; it holds the buffers until then.
-    """
-    kernels.prepare(plan.task_at)
-    own = -(-plan.blocks // plan.threads)
-    for helper in range(1, plan.threads):
-        try:
-            _helpers().submit(_help, kernels.run, plan, helper * own % plan.blocks, own, keep)
-        except RuntimeError:  # the interpreter is shutting down
-            break
-    kernels.run(plan.task_at, 0, own)
-
-
-def _help(run: Any, plan: Plan, start: int, own: int, keep: tuple[Any, ...]) -> None:
-    run(plan.task_at, start, own)
+    assert kernels is not None
+    kernels.run(plan.task_at, start, own)

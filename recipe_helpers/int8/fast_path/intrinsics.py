@@ -6,6 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 I8, I16, I32, I64, F32 = *map(ir.IntType, (8, 16, 32, 64)), ir.FloatType()
@@ -47,6 +48,18 @@ def bits_of(typing_context: Any, value: Any) -> Any:
 
 
 @intrinsic
+def fused(typing_context: Any, factor: Any, other: Any, summand: Any) -> Any:
+    """The float32 factor · other + summand, rounded once."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(F32, [F32] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.f32")
+        return builder.call(function, arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), build
+
+
+@intrinsic
 def load_published(typing_context: Any, address: Any) -> Any:
     """Read an int64 that another thread has published, and all that it wrote before."""
 
@@ -82,3 +95,32 @@ def _exchange(operation: str) -> Any:
 
 
 raise_to, add_to = _exchange("max"), _exchange("add")
+
+
+@intrinsic
+def call_at(typing_context: Any, function_at: Any, arguments: Any) -> Any:
+    """Call a compiled function of int64 by its address: it is not compiled into its callers."""
+
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        parts = cgutils.unpack_tuple(builder, values[1])
+        kind = ir.FunctionType(ir.VoidType(), [I64] * len(parts))
+        builder.call(pointer(builder, values[0], kind), parts)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, arguments), build
+
+
+def numbers_at(kind: Any) -> Any:
+    """An intrinsic that reads a named tuple of int64 from an address, one after the other."""
+
+    @intrinsic
+    def read(typing_context: Any, address: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            base = pointer(builder, arguments[0], I64)
+            places = (builder.gep(base, [I64(i)], source_etype=I64) for i in range(kind.count))
+            loaded = [builder.load(place, typ=I64) for place in places]
+            return context.make_tuple(builder, signature.return_type, loaded)
+
+        return kind(types.int64), build
+
+    return read

@@ -1,7 +1,24 @@
-"""The ways into the compiled code. Importing this module compiles it, or loads it from disk."""
+"""The ways into the compiled code. Each is compiled, or loaded from disk, when it is first used.
 
-from .layer import prepare, run
-from .linear import linear
-from .products import product
+Importing this module makes ready what every module needs; `product`, `prepare` and `run`, of the
+kernel that works row by row, come when they are asked for.
+"""
 
-__all__ = ["linear", "prepare", "product", "run"]
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .packed_layer import run_packed
+
+__all__ = ["run_packed"]
+
+_LATER = {"product": "products", "prepare": "layer", "run": "layer", "run_linear": "packed_linear"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f".{_LATER[name]}", __package__), name)
+    globals()[name] = found
+    return found

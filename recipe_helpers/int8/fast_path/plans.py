@@ -13,9 +13,9 @@ import torch
 from .ready import compiled
 
 # Below this many multiply-adds in a layer, and in one step, a second thread costs more than it
-# brings: handing the work over takes some 20 µs, and meeting after each step 1 µs.
-_WORTH_A_THREAD = 4_000_000
-_WORTH_A_SHARE = 60_000
+# brings: handing the work over takes some 80 µs, and meeting after each step 1 µs.
+_WORTH_A_THREAD = 64_000_000
+_WORTH_A_SHARE = 1_000_000
 _BLOCKS_PER_THREAD = 4
 CHUNK_ROWS = 64  # rows of input that one pass over W_ih serves
 LANES, _COLUMNS = 16, 4  # as in tiles.py
@@ -43,7 +43,7 @@ class Plan:
         steps, batch = len(batch_sizes), batch_sizes[0]
         chunk = min(steps, max(1, CHUNK_ROWS // batch))
         work = 4 * hidden * (inputs + outputs) * int(self.first[-1])
-        self.threads = _threads(allowed, work, work // steps)
+        self.threads = threads_for(allowed, work, work // steps)
         self.blocks = (
             1 if self.threads == 1 else min(self.threads * _BLOCKS_PER_THREAD, -(-hidden // 4))
         )
@@ -111,7 +111,16 @@ def ends_of(sizes: Iterable[int]) -> tuple[int, ...]:
     return tuple(itertools.accumulate((-(-size // 64) * 64 for size in sizes), initial=0))
 
 
-def _threads(allowed: int, work: int, work_per_step: int) -> int:
+def aligned_room(size: int) -> tuple[Any, int]:
+    """So many bytes, zeros, from the beginning of a cache line on; and their address."""
+    raw = np.zeros(size + 64, np.int8)
+    skipped = -raw.ctypes.data % 64
+    room = raw[skipped : skipped + size]
+    return room, room.ctypes.data
+
+
+def threads_for(allowed: int, work: int, work_per_step: int) -> int:
+    """How many threads share so many multiply-adds."""
     if allowed == 1 or work < _WORTH_A_THREAD:
         return 1
     return max(1, min(allowed, work_per_step // _WORTH_A_SHARE))

@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from .compiling import INT64, compiled, inner
-from .intrinsics import I64, at_address, pointer
+from .intrinsics import at_address, call_at
 from .rows import padded_depth
 from .tiles import (
     COLUMNS,
@@ -80,19 +76,6 @@ def product(kind, w_at, w_step, rows, x_at, x_step, columns, depth, last, out_at
                 w11(w, w_step, ahead, x, x_step, depth, last, to, out_step)
 
 
-@intrinsic
-def call_product(typing_context: Any, function_at: Any, arguments: Any) -> Any:
-    """Call `product` by its address, which spares compiling it again into each of its callers."""
-
-    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        parts = cgutils.unpack_tuple(builder, values[1])
-        kind = ir.FunctionType(ir.VoidType(), [I64] * len(parts))
-        builder.call(pointer(builder, values[0], kind), parts)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.UniTuple(types.int64, 11)), build
-
-
 @inner(types.void(*[INT64] * 5))
 def pad_rows(kind, w_at, rows, width, out_at):
     """Copy weights whose rows are shorter than LANES, with zeros before each row."""
@@ -132,7 +115,7 @@ def block_product(
     padded = max(width, LANES)
     w_step = padded * (4 if kind == FLOAT else 1)
     x_step = padded_depth(width) * (2 if kind == INTEGER else 4)
-    call_product(product_at, (
+    call_at(product_at, (
         kind, w_at + first_row * w_step, w_step, -rows if backwards else rows, x_at, x_step,
         columns, padded_depth(width), padded - LANES, out_at + 4 * first_row, out_step,
     ))  # fmt: skip

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
 from .compiling import INT64, inner
-from .intrinsics import I64, at_address, pointer
+from .intrinsics import at_address, numbers_at
 
 
 class Task(NamedTuple):
@@ -98,14 +97,4 @@ def step_rows(t, step):
     return first[s], first[s] - base, first[s + 1] - first[s]
 
 
-@intrinsic
-def task_at_address(typing_context: Any, address: Any) -> Any:
-    """The Task whose numbers lie at this address, one int64 after the other."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        base = pointer(builder, arguments[0], I64)
-        places = (builder.gep(base, [I64(i)], source_etype=I64) for i in range(len(Task._fields)))
-        loaded = [builder.load(place, typ=I64) for place in places]
-        return context.make_tuple(builder, signature.return_type, loaded)
-
-    return TASK(types.int64), build
+task_at_address = numbers_at(TASK)

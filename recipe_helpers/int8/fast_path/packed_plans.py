@@ -1,0 +1,156 @@
+"""Packed layers: their weights, and for each size of input its task with all working buffers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from .packed_task import PER_CALL, PackedTask
+from .packed_weights import KeptMatrix, Tensors, addresses_of
+from .packing import UNITS, padded
+from .plans import CHUNK_ROWS, aligned_room, ends_of, threads_for
+from .task import SYNC
+
+_BLOCKS_PER_THREAD = 4
+_KEPT_BYTES = 1 << 22  # working buffers up to this size are kept for the next call
+_KEPT_SIZES = 16
+
+
+class Sizes(NamedTuple):
+    """What else than the weights a plan follows from."""
+
+    batch_sizes: tuple[int, ...]
+    reverse: int
+    directions: int
+    allowed: int  # threads
+
+
+class PackedLayer:
+    """The packed weights of one layer in one direction, and plans that no call is using."""
+
+    def __init__(
+        self, tensors: Tensors, suffix: str, gates: int, symmetric: bool,
+        most: int,
+    ) -> None:  # fmt: skip
+        self.suffix, self.gates, self.symmetric, self.most = suffix, gates, symmetric, most
+        self.names = [f"weight_{part}{suffix}" for part in ("ih", "hh", "hr")]
+        self.others = [
+            *(f"{name}_scale" for name in self.names),
+            *(f"{name}_columns" for name in self.names),
+            f"bias_ih{suffix}",
+            f"bias_hh{suffix}",
+        ]
+        self.parts: list[KeptMatrix | None] = []
+        for name, stacked in zip(self.names, (gates, gates, 1), strict=True):
+            values = tensors.get(name)
+            if values is None:
+                self.parts.append(None)
+                continue
+            self.parts.append(KeptMatrix(values, stacked, symmetric))
+        ih, hh, hr = (tensors.get(name) for name in self.names)
+        assert ih is not None
+        assert hh is not None
+        self.inputs, self.outputs = ih.shape[1], hh.shape[1]
+        self.hidden = len(hh) // gates
+        self.projected = hr is not None
+        self.plans: dict[Sizes, list[PackedPlan]] = {}
+
+    def is_of(self, tensors: Tensors) -> bool:
+        """Whether these still are the weights that were packed."""
+        for name, part in zip(self.names, self.parts, strict=True):
+            tensor = tensors.get(name)
+            if part is None:
+                if tensor is not None:
+                    return False
+            elif tensor is None or not part.watch.unchanged(tensor):
+                return False
+        return True
+
+    def addresses(self, tensors: Tensors) -> tuple[list[Tensor], list[int]]:
+        """Scales, column scales and biases as the task wants them, and what holds them."""
+        return addresses_of(tensors, self.others)
+
+    def plan(self, sizes: Sizes) -> PackedPlan:
+        """One that is free, or a new one."""
+        spare = self.plans.get(sizes)
+        if spare:
+            try:
+                return spare.pop()
+            except IndexError:  # another thread was faster
+                pass
+        return PackedPlan(self, sizes)
+
+    def give_back(self, plan: PackedPlan) -> None:
+        """Keep a plan for the next call of the same sizes."""
+        if plan.small:
+            if len(self.plans) >= _KEPT_SIZES and plan.sizes not in self.plans:
+                self.plans.clear()
+            self.plans.setdefault(plan.sizes, []).append(plan)
+
+
+class PackedPlan:
+    """A `PackedTask` but for what differs from call to call, and its working buffers."""
+
+    def __init__(self, layer: PackedLayer, sizes: Sizes) -> None:
+        self.sizes, self.layer = sizes, layer
+        batch_sizes = sizes.batch_sizes
+        self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
+        steps, batch = len(batch_sizes), batch_sizes[0]
+        hidden, outputs, inputs = layer.hidden, layer.outputs, layer.inputs
+        tiles, projected = padded(hidden, UNITS) // UNITS, int(layer.projected)
+        projection_tiles = padded(outputs, 64) // 64 if projected else 0
+        chunk = min(steps, max(1, CHUNK_ROWS // batch))
+        work = layer.gates * hidden * (inputs + outputs) * int(self.first[-1])
+        self.threads = threads_for(sizes.allowed, work, work // steps)
+        self.blocks = 1 if self.threads == 1 else min(self.threads * _BLOCKS_PER_THREAD, tiles)
+        widths = inputs, outputs, hidden
+        buffers = self._buffers(layer, widths, chunk * batch, batch, tiles, projection_tiles)
+        ends = ends_of(buffers)
+        self.room, start = aligned_room(ends[-1])
+        at = [start + end for end in ends[:-1]]
+        if not projected:
+            at.insert(11, at[10])  # the state is the hidden units themselves
+        parts = layer.parts
+        numbers = [
+            layer.gates, layer.symmetric, layer.most, steps, batch, inputs, hidden, outputs,
+            projected, sizes.reverse, chunk, self.blocks, tiles, projection_tiles,
+            sizes.directions * outputs,
+            *(part.packed.form if part else 0 for part in parts),
+            *(part.packed.tiles.data_ptr() if part else 0 for part in parts),
+            *(part.tile_bytes if part else 0 for part in parts),
+            *(part.steps(width) if part else 0 for part, width in zip(parts, widths, strict=True)),
+            *(part.packed.product_at if part else 0 for part in parts),
+            self.first.ctypes.data, *at,
+        ]  # fmt: skip
+        self.task = np.array([0] * PER_CALL + [int(number) for number in numbers], np.int64)
+        assert len(self.task) == len(PackedTask._fields)
+        self.numbers = self.task.data
+        self.task_at = self.task.ctypes.data
+        self.small = ends[-1] < _KEPT_BYTES
+        for index, part in enumerate(parts):
+            if part:
+                part.put_row_sums(self.room, at[index] - start)
+
+    def _buffers(
+        self, layer: PackedLayer, widths: Sequence[int], rows: int, batch: int, tiles: int,
+        projection_tiles: int,
+    ) -> list[int]:  # fmt: skip
+        """Bytes of the working buffers in the order of `PackedTask`."""
+        terms = 192 * layer.gates * tiles
+        quantized = [
+            part.row_bytes(width) * count if part else 0
+            for part, width, count in zip(layer.parts, widths, (rows, batch, batch), strict=True)
+        ]
+        row_sums = 64 * layer.gates * tiles
+        state = [256 * projection_tiles * batch] * layer.projected
+        return [
+            terms, terms, 768 * projection_tiles,
+            quantized[0], 8 * rows, quantized[1], 8 * batch, quantized[2], 8 * batch,
+            64 * tiles * batch, 64 * tiles * batch, *state,
+            row_sums * rows, row_sums * batch,
+            8 * (SYNC + self.blocks),
+        ]  # fmt: skip
