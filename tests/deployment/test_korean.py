@@ -12,7 +12,7 @@ from recipe_helpers.deployment import plots
 from recipe_helpers.deployment.serving import Server
 from recipe_helpers.deployment.streaming import StreamCheck
 
-from ..korean import english_in, figure_in_both, in_both
+from ..korean import english_in, figure_in_both, in_both, untold_in
 from .test_decision import BROKEN, A, B, C
 from .test_load import LOADS
 
@@ -30,13 +30,19 @@ from .test_load import LOADS
         (rh.decide_deployment([replace(A, needs="onnxruntime alone")]), "onnxruntime만"),
         (LOADS, "초당 응답 수"),
         (StreamCheck(30, 29, 1e-7), "비트까지 같음"),
-        (Server(1, 2, 1234), "가중치 1,234 bytes의 서버"),
     ],
 )
 def test_a_result_in_both_languages(result, says):
     _, korean = in_both(lambda: str(result))
     assert says in korean
     assert english_in(korean) == []
+    with speaking("ko"):
+        assert untold_in(result.table(), "nothing", "broken") == {}  # names in there
+
+
+def test_a_server_in_both_languages():
+    _, korean = in_both(lambda: str(Server(1, 2, 1234)))
+    assert korean == "가중치 1,234 bytes의 서버"
 
 
 def test_the_figure_in_both_languages():

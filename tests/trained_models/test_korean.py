@@ -5,7 +5,7 @@ import torch
 
 from recipe_helpers.common.errors import ArgumentError, InputError
 from recipe_helpers.common.intervals import Interval
-from recipe_helpers.common.language import speaking
+from recipe_helpers.common.language import Text, speaking
 from recipe_helpers.recipe.accuracy import StepErrors
 from recipe_helpers.trained_models import fragility, plots
 from recipe_helpers.trained_models.classification import disagreements
@@ -25,14 +25,14 @@ from recipe_helpers.trained_models.rounded_parts import (
 )
 from recipe_helpers.trained_models.training import DigitClassifier
 
-from ..korean import english_in, figure_in_both, in_both
+from ..korean import english_in, figure_in_both, in_both, untold_in
 from .test_classification import FIRST, LABELS, SECOND, study
 
 STUDY = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
 SQUARES = Sequences(torch.rand(3, 4, 3), LABELS.labels)
 DIFFER, AGREE = disagreements(FIRST, SECOND, SQUARES), disagreements(FIRST, FIRST, SQUARES)
 CLIFF = Cliff(
-    "factor",
+    Text("factor on the numbers of one feature"),
     (1.0, 64.0),
     dict.fromkeys((*fragility.QUANTIZERS, fragility.RESCALED, fragility.APART), (0.9, 0.5)),
     True,
@@ -56,6 +56,8 @@ def test_a_result_in_both_languages(result, says):
     _, korean = in_both(lambda: str(result))
     assert says in korean
     assert english_in(korean) == []
+    with speaking("ko"):
+        assert untold_in(result.table()) == {}
     with speaking("ko"):
         assert says in result._repr_html_()
 

@@ -13,7 +13,7 @@ from recipe_helpers.under_the_hood.saturation import pair_sums
 from recipe_helpers.under_the_hood.schemes import compare_schemes
 from recipe_helpers.under_the_hood.stress_test import CASES, StressPoint, StressTest
 
-from ..korean import english_in, figure_in_both, in_both
+from ..korean import english_in, figure_in_both, in_both, untold_in
 from .test_plots import question
 
 GAINS = Gains(
@@ -40,6 +40,8 @@ def test_a_result_in_both_languages(result, says):
     _, korean = in_both(lambda: str(result))
     assert says in korean
     assert english_in(korean) == []
+    with speaking("ko"):
+        assert untold_in(result.table()) == {}
 
 
 def test_what_the_notebook_calls_its_choices_is_said_in_korean():
