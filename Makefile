@@ -8,21 +8,27 @@ else
 PYTHON ?= python3
 BIN := .venv/bin
 endif
-# The longest first, so that the other worker has enough to do beside it.
-LONGEST := notebooks/trained_models.ipynb
-NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb))
-RECIPE := notebooks/dynamic_quantization.ipynb
+# `make run LANGUAGE=ko`; a variable of this name in the environment, which Linux uses, says nothing.
+LANGUAGE := en
+ifeq ($(filter en ko,$(LANGUAGE)),)
+$(error LANGUAGE is "$(LANGUAGE)"; pass LANGUAGE=en or LANGUAGE=ko)
+endif
+EDITION := $(filter-out /en,/$(LANGUAGE))
+RECIPE := notebooks$(EDITION)/dynamic_quantization.ipynb
+# The longest first, one for each worker, so that what is left can be shared out evenly.
+LONGEST := notebooks/trained_models.ipynb notebooks/ko/trained_models.ipynb
+NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb notebooks/ko/*.ipynb))
 # Two workers; a test file, and so a notebook with its kernel, stays on one of them.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint unit notebooks execute clean
+.PHONY: help run lab test lint unit notebooks execute slides bundle translations clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: .venv/ready ## execute the recipe, write build/dynamic_quantization.html, print the summary
+run: .venv/ready ## execute the recipe, write build/dynamic_quantization.html, print the summary (LANGUAGE=ko)
 	@$(BIN)/python tools/run_recipe.py $(RECIPE)
 
 lab: .venv/ready ## open the notebooks in JupyterLab
@@ -36,6 +42,7 @@ lint: .venv/ready ## style, format (notebooks included) and types, the CI workfl
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/test.yml
+	$(BIN)/python tools/actionlint.py
 
 unit: .venv/ready ## the unit tests
 	$(PYTEST) tests
@@ -45,6 +52,15 @@ notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
+
+slides: .venv/ready ## write build/dynamic_quantization.slides.html, for a lesson
+	$(BIN)/python tools/slides.py $(RECIPE)
+
+bundle: .venv/ready ## write build/dynamic-quantization.zip, all that a class needs
+	$(BIN)/python tools/bundle.py
+
+translations: .venv/ready ## collect the messages; list which of them, and which Korean cells, wait for their text
+	@$(BIN)/python tools/korean.py all
 
 # A stamp that is made last: an installation that broke off is taken up again.
 .venv/ready: pyproject.toml constraints.txt

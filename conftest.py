@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Generator
 from typing import Any
 
@@ -16,6 +17,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from nbval.plugin import IPyNbCell
+
+# What is compared was written in English, and kernels inherit the environment.
+os.environ.pop("RECIPE_LANGUAGE", None)
 
 BLOCK = 8  # pixels; text may move by a fraction of one, a curve that is another one by more
 SAME = 0.15  # the largest difference of two blocks' mean brightness, of 1

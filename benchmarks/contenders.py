@@ -1,8 +1,15 @@
-"""The runtimes that `peers.py` compares: each a callable on the same LSTM, inputs and threads."""
+"""The runtimes that `peers.py` compares: each a callable on the same LSTM and inputs."""
 
 from __future__ import annotations
 
+import atexit
+import functools
+import importlib
+import importlib.util
 import logging
+import os
+import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,9 +25,12 @@ from recipe_helpers.common.settings import deprecations_silenced
 from recipe_helpers.int8.lstm import Int8LSTM
 from recipe_helpers.recipe.size import state_dict_bytes
 
-OURS = "Int8LSTM"
+OURS, EIGHT_BIT = "Int8LSTM", "Int8LSTM 8-bit"
+SHARED, EARLIER = "Int8LSTM, 2 threads", "Int8LSTM before"
 TORCH = ("torch FP32", "torch.ao INT8", "torch.ao INT8 per channel")
-ONNX = ("ONNX Runtime FP32", "ONNX Runtime INT8", "ONNX Runtime INT8 default")
+ONNX_FLOAT = "ONNX Runtime FP32"
+ONNX_INT8 = ("ONNX Runtime INT8", "ONNX Runtime INT8 reduced")  # per channel, both
+PEERS = (*TORCH, ONNX_FLOAT, *ONNX_INT8)
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Contender:
     call: Callable[[], Any]
     output: np.ndarray  # (steps, batch, width)
     file_bytes: int
+    threads: int
 
 
 class Recurrent(nn.Module):
@@ -73,35 +84,69 @@ class Recurrent(nn.Module):
         return self.lstm(inputs, (hidden, cell))
 
 
-def make(case: Case, *, with_onnx: bool) -> list[Contender]:
-    """All contenders on one LSTM with PyTorch's own initialization and normal inputs."""
+def make(case: Case, *, with_onnx: bool, before: Path | None = None) -> list[Contender]:
+    """All contenders on one LSTM with PyTorch's own initialization and normal inputs.
+
+    `before` is a checkout of an earlier version of this repository, which takes part, too.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(29592)
         model = Recurrent(nn.LSTM(case.width, case.width, case.layers)).eval()
         inputs = torch.randn(case.steps, case.batch, case.width)
         state = [torch.randn(case.layers, case.batch, case.width) for _ in range(2)]
     arguments = (inputs, *state)
-    made = [torch_contender(name, m, arguments) for name, m in torch_models(model)]
-    return made + list(onnx_contenders(model, arguments, case.threads)) if with_onnx else made
+    found = [
+        torch_contender(name, made, arguments, 2 if name == SHARED else case.threads)
+        for name, made in torch_models(model, case, before)
+    ]
+    return found + list(onnx_contenders(model, arguments, case.threads)) if with_onnx else found
 
 
-def torch_models(model: Recurrent) -> Iterator[tuple[str, nn.Module]]:
+def torch_models(
+    model: Recurrent, case: Case, before: Path | None
+) -> Iterator[tuple[str, nn.Module]]:
     """Ours first, then the float model and what torch.ao makes of it."""
     from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
-    yield OURS, Recurrent(Int8LSTM.from_float(model.lstm))
+    exact = Recurrent(Int8LSTM.from_float(model.lstm))
+    yield OURS, exact
+    yield EIGHT_BIT, Recurrent(Int8LSTM.from_float(model.lstm, activation_bits=8))
+    if (case.batch, case.threads) == (1, 1) and (os.cpu_count() or 1) > 1:
+        yield SHARED, exact
+    if before is not None:
+        yield EARLIER, Recurrent(lstm_of(before).from_float(model.lstm))
     yield TORCH[0], model
     with deprecations_silenced():
         yield TORCH[1], quantize_dynamic(model, {nn.LSTM}, dtype=torch.qint8)
         yield TORCH[2], quantize_dynamic(model, {nn.LSTM: per_channel_dynamic_qconfig})
 
 
-def torch_contender(name: str, model: nn.Module, arguments: tuple[Tensor, ...]) -> Contender:
+@functools.cache
+def lstm_of(folder: Path) -> Any:
+    """The Int8LSTM of another checkout, imported beside ours under another name.
+
+    From a copy: numba writes the name of the package into the code that it keeps.
+    """
+    name, copy = "recipe_helpers_before", tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    leave = shutil.ignore_patterns("__pycache__")
+    package = Path(shutil.copytree(folder / "recipe_helpers", Path(copy, name), ignore=leave))
+    found = importlib.util.spec_from_file_location(
+        name, package / "__init__.py", submodule_search_locations=[str(package)]
+    )
+    sys.modules[name] = importlib.util.module_from_spec(found)
+    found.loader.exec_module(sys.modules[name])
+    return importlib.import_module(f"{name}.int8.lstm").Int8LSTM
+
+
+def torch_contender(
+    name: str, model: nn.Module, arguments: tuple[Tensor, ...], threads: int
+) -> Contender:
     """A model of PyTorch; its file is what torch.save makes of its state_dict."""
     with torch.inference_mode(), deprecations_silenced():
         output = model(*arguments)[0].numpy()
         size = state_dict_bytes(model)
-    return Contender(name, lambda: model(*arguments), output, size)
+    return Contender(name, lambda: model(*arguments), output, size, threads)
 
 
 def onnx_contenders(
@@ -115,6 +160,7 @@ def onnx_contenders(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     feed = {name: x.numpy() for name, x in zip(("x", "h", "c"), arguments, strict=True)}
+    names = (ONNX_FLOAT, *ONNX_INT8)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, f"{index}.onnx") for index in range(3)]
         with warnings.catch_warnings():
@@ -122,14 +168,15 @@ def onnx_contenders(
             torch.onnx.export(model, arguments, paths[0], dynamo=False, input_names=list(feed))
         logging.disable(logging.WARNING)
         try:
-            quantize_dynamic(paths[0], paths[1], per_channel=True, reduce_range=True)
-            quantize_dynamic(paths[0], paths[2])
+            for path, reduced in zip(paths[1:], (False, True), strict=True):
+                quantize_dynamic(paths[0], path, per_channel=True, reduce_range=reduced)
         finally:
             logging.disable(logging.NOTSET)
-        for name, path in zip(ONNX, paths, strict=True):
+        for name, path in zip(names, paths, strict=True):
             session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
             output = session.run(None, feed)[0]
             size = path.stat().st_size
-            yield Contender(name, lambda session=session: session.run(None, feed), output, size)
+            call = lambda session=session: session.run(None, feed)  # noqa: E731
+            yield Contender(name, call, output, size, threads)

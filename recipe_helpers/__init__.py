@@ -7,6 +7,8 @@ One room per notebook, in the order in which to read them, and two that serve th
     trained_models  trained_models.ipynb
     under_the_hood  under_the_hood.ipynb
     your_model      your_model.ipynb, and the command line
+    classroom       class_comparison.ipynb, and many measurements at once
+    exercises       what checks the answers to the exercises
     int8            the int8 modules, which outlive the tutorial
     common          what everybody needs: errors, checks, settings, tables
 

@@ -13,6 +13,7 @@ from .common.errors import (
     RecipeError as RecipeError,
     SavedModelError as SavedModelError,
 )
+from .common.language import use_language as use_language
 from .common.progress import progress_bar as progress_bar
 from .common.settings import silence_deprecations as silence_deprecations
 from .deployment.decision import (
@@ -22,6 +23,7 @@ from .deployment.decision import (
 from .deployment.load import measure_load as measure_load
 from .deployment.serving import serving as serving
 from .deployment.streaming import check_streaming as check_streaming, stream as stream
+from .exercises.checking import check as check
 from .explorer.measurement import Choice as Choice, measure_choice as measure_choice
 from .explorer.panel import explore as explore, explore_static as explore_static
 from .int8.activations import quantize_activations as quantize_activations
@@ -118,8 +120,16 @@ from .under_the_hood.by_hand import (
     compare_by_hand as compare_by_hand,
     relative_error as relative_error,
 )
+from .under_the_hood.byte_planes import (
+    byte_planes as byte_planes,
+    product_by_planes as product_by_planes,
+)
 from .under_the_hood.causes_of_speed import compare_gains as compare_gains
 from .under_the_hood.float_lstm import FusedFloatLSTM as FusedFloatLSTM
+from .under_the_hood.planes_and_tiles import (
+    compare_products as compare_products,
+    tile_layout as tile_layout,
+)
 from .under_the_hood.saturation import (
     engine_product as engine_product,
     saturated_share as saturated_share,

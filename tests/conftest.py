@@ -15,8 +15,14 @@ import numpy as np
 import pytest
 import scipy.stats  # noqa: F401  (its first import adds a warning filter, which is not ours)
 import torch
+from hypothesis import HealthCheck, settings
 
 import recipe_helpers as rh
+from recipe_helpers.common import language
+
+# How fast examples are drawn says how busy the machine is, and nothing about the code.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 FORBID_SKIPS = "RECIPE_FORBID_SKIPS"  # set by .ci/run: there, every test must have run
 RANDOM = ("torch's random state", "numpy's random state", "random's state")
@@ -52,6 +58,7 @@ def state():
         "torch's random state": torch.get_rng_state().numpy().tobytes(),
         "numpy's random state": repr(np.random.get_state()),
         "random's state": random.getstate(),
+        "language": language.language(),
     }
 
 
@@ -107,6 +114,7 @@ def steady():
     torch.backends.quantized.engine = before["quantized engine"]
     torch.set_grad_enabled(before["grad mode"])
     torch.set_default_dtype(before["default dtype"])
+    language.use_language(before["language"])
     # A test may draw numbers of its own, and torch.export sets variables of the environment; the
     # filters are pytest's, a new list in every phase.
     free = {*RANDOM, "environment", "warning filters"}

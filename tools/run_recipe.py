@@ -2,10 +2,12 @@
 
     python tools/run_recipe.py notebooks/dynamic_quantization.ipynb
     python tools/run_recipe.py notebooks/*.ipynb --store
+    python tools/run_recipe.py notebooks/ko/dynamic_quantization.ipynb
 
-The first leaves the notebook as it is; the page and the executed copy go to the folder `build`. The
-summary is the text of the cell that is tagged `summary`. The second stores the outputs in the
-notebooks themselves, clean for a commit.
+The first leaves the notebook as it is; the page and the executed copy go to the folder `build`, and
+with them a page for each notebook that it links to, made from its stored outputs. The summary is
+the text of the cell that is tagged `summary`. The second stores the outputs in the notebooks
+themselves, clean for a commit. A Korean notebook lies in a folder `ko`, and its page in `build/ko`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -21,25 +24,40 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from nbconvert import HTMLExporter
+from pages import as_page, language_of, place, title_of, write_linked
 from tqdm import tqdm
 
-TEMPLATES = Path(__file__).parent
-TEMPLATE = "recipe_page"
 CELL_TIMEOUT_S = 300
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+SAYS = {
+    "en": {
+        "running": "running",
+        "done": "Ran in {seconds:.0f} s. Read the whole report: {page}",
+        "stored": "{path}: stored, ran in {seconds:.0f} s.",
+        "failed": "{path}: a cell failed.",
+        "interrupted": "{path}: interrupted; nothing was written.",
+    },
+    "ko": {
+        "running": "실행 중",
+        "done": "{seconds:.0f}초 동안 실행했습니다. 전체 보고서: {page}",
+        "stored": "{path}: {seconds:.0f}초 동안 실행하고 저장했습니다.",
+        "failed": "{path}: 셀 하나가 실패했습니다.",
+        "interrupted": "{path}: 중단되었습니다. 아무것도 쓰지 않았습니다.",
+    },
+}
 
 
-def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
-    """Run every cell in place, with `folder` as the kernel's working directory."""
+def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Run every cell in place, with the notebook's folder as the kernel's working directory."""
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
-        resources={"metadata": {"path": str(folder)}},
+        resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
     )
     code_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    with tqdm(total=code_cells, unit="cell", desc="running") as progress:
+    says = SAYS[language_of(path)]["running"]
+    with tqdm(total=code_cells, unit="cell", desc=says) as progress:
         client.on_cell_executed = lambda **_: progress.update()
         asyncio.run(_until_interrupted(client))
 
@@ -79,13 +97,6 @@ def summary(notebook: nbformat.NotebookNode) -> str:
     return ""
 
 
-def as_page(notebook: nbformat.NotebookNode, title: str) -> str:
-    """The notebook as one HTML page."""
-    exporter = HTMLExporter(template_name=TEMPLATE, extra_template_basedirs=[str(TEMPLATES)])
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    return page
-
-
 def store(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook without what differs from run to run: widget state, cells' times."""
     notebook.metadata.pop("widgets", None)
@@ -95,12 +106,13 @@ def store(notebook: nbformat.NotebookNode, path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def report(notebook: nbformat.NotebookNode, name: str, output: Path) -> Path:
-    """Write the executed copy and the page into a folder; returns where the page is."""
-    output.mkdir(parents=True, exist_ok=True)
-    store(notebook, output / f"{name}.ipynb")
-    page = output / f"{name}.html"
-    page.write_text(as_page(notebook, name.replace("_", " ").capitalize()), encoding="utf-8")
+def report(notebook: nbformat.NotebookNode, path: Path, output: Path) -> Path:
+    """Write the executed copy and the pages into a folder; returns where its page is."""
+    page = place(path, path, output)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    store(notebook, page.with_suffix(".ipynb"))
+    page.write_text(as_page(notebook, title_of(path), language_of(path)), encoding="utf-8")
+    write_linked(path, output)
     return page
 
 
@@ -113,27 +125,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--store", action="store_true", help="store outputs in the notebooks")
     parser.add_argument("--output", type=Path, default=Path("build"), help="folder of the pages")
     chosen = parser.parse_args(arguments)
+    if chosen.store:  # what is committed does not depend on the language of who commits it
+        os.environ.pop("RECIPE_LANGUAGE", None)
     for path in chosen.notebooks:
-        notebook = nbformat.read(path, as_version=4)
+        notebook, says = nbformat.read(path, as_version=4), SAYS[language_of(path)]
         started = time.perf_counter()
         try:
-            execute(notebook, path.parent)
+            execute(notebook, path)
         except CellExecutionError as error:
-            print(f"{path}: a cell failed.\n{error}", file=sys.stderr)
+            print(says["failed"].format(path=path), error, sep="\n", file=sys.stderr)
             return FAILED
         except KeyboardInterrupt:
-            print(f"\n{path}: interrupted; nothing was written.", file=sys.stderr)
+            print("\n" + says["interrupted"].format(path=path), file=sys.stderr)
             return INTERRUPTED
-        elapsed_s = time.perf_counter() - started
+        seconds = time.perf_counter() - started
         if chosen.store:
             store(notebook, path)
-            print(f"{path}: stored, ran in {elapsed_s:.0f} s.")
+            print(says["stored"].format(path=path, seconds=seconds))
         else:
-            page = report(notebook, path.stem, chosen.output)
+            page = report(notebook, path, chosen.output)
             print(summary(notebook))
-            print(f"\nRan in {elapsed_s:.0f} s. Read the whole report: {page}")
+            print("\n" + says["done"].format(seconds=seconds, page=page))
     return DONE
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal without Hangul gets an exit code, too
     sys.exit(main())

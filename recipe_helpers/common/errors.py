@@ -4,7 +4,16 @@ from __future__ import annotations
 
 
 class RecipeError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose.
+
+    Its message is English. Where another language is spoken and the message is a `language.Text`,
+    it is said in that language first, and in English, for a search, on a line of its own.
+    """
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        english = getattr(self.args[0], "english", said) if self.args else said
+        return said if said == english else f"{said}\n{english}"
 
 
 class ArgumentError(RecipeError, ValueError):

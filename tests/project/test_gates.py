@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import nbformat
@@ -17,10 +18,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def commands(target):
+def commands(*target, **environment):
     """What `make` would run for a target, one list of words each."""
     found = subprocess.run(
-        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", *target],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
     )
     joined = found.stdout.replace("\\\n", " ")
     return [shlex.split(line) for line in joined.splitlines() if line.strip()]
@@ -35,12 +41,44 @@ def words_of(target, program):
 def test_make_test_runs_every_notebook_and_every_test():
     words = words_of("test", "pytest")
     given = {word for word in words if not word.startswith("-")}
-    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb")} <= given
+    notebooks = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/**/*.ipynb")}
+    stored = {name for name in notebooks if ".ipynb_checkpoints" not in name}
+    assert {name for name in stored if name.startswith("notebooks/ko/")}
+    assert stored <= given
     assert "tests" in given
     options = [word for word in words if word.startswith("-")]
     assert "--nbval" in options
     refused = ("--nbval-lax", "--ignore", "--deselect", "-k", "-m", "--lf", "--sw", "-x", "--co")
     assert [option for option in options if option.startswith(refused)] == []
+
+
+def test_make_test_starts_with_the_longest_notebook_on_each_worker():
+    given = [word for word in words_of("test", "pytest") if word.endswith(".ipynb")]
+    assert given[:2] == ["notebooks/trained_models.ipynb", "notebooks/ko/trained_models.ipynb"]
+    assert len(given) == len(set(given))
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        ((), {}, "notebooks/dynamic_quantization.ipynb"),
+        ((), {"LANGUAGE": "ko:en"}, "notebooks/dynamic_quantization.ipynb"),
+        (("LANGUAGE=ko",), {}, "notebooks/ko/dynamic_quantization.ipynb"),
+    ],
+    ids=["English", "a locale of Linux", "Korean"],
+)
+def test_make_run_takes_the_language_that_is_asked_for(words, environment, expected):
+    (found,) = [
+        line for line in commands("run", *words, **environment) if "tools/run_recipe.py" in line
+    ]
+    assert found[found.index("tools/run_recipe.py") + 1 :] == [expected]
+
+
+def test_make_refuses_a_language_that_there_is_not():
+    command = ["make", "-n", "run", "LANGUAGE=de"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert 'LANGUAGE is "de"; pass LANGUAGE=en or LANGUAGE=ko' in done.stderr
 
 
 def test_make_test_checks_style_format_and_types_first():
@@ -177,8 +215,16 @@ def test_the_environment_file_holds_what_pip_takes(tmp_path):
     assert "Would install recipe-helpers" in done.stdout
 
 
+FILL = "\0"
+
+
 def ledger_rows(text):
-    """The rows of a ledger printed as text, cells that were wrapped put together again."""
+    """The rows of a ledger printed as text, cells that were wrapped put together again.
+
+    A Hangul syllable is two columns wide, so each is filled up to two characters on the way.
+    """
+    wide = [letter for letter in set(text) if unicodedata.east_asian_width(letter) in "WF"]
+    text = text.translate({ord(letter): letter + FILL for letter in wide})
     lines = text.strip().splitlines()
     rule = next(place for place, line in enumerate(lines) if re.fullmatch(r"[- ]+", line))
     columns = [match.span() for match in re.finditer(r"-+", lines[rule])]
@@ -189,13 +235,30 @@ def ledger_rows(text):
             rows.append(cells)
         elif rows and line.startswith(" "):
             rows[-1] = [f"{a} {b}".strip() for a, b in zip(rows[-1], cells, strict=True)]
-    return {row[0]: row[1:] for row in rows}
+    return {row[0]: [cell.replace(FILL, "") for cell in row[1:]] for row in rows}
 
 
-def test_the_ledger_in_the_readme_is_the_one_in_the_notebook():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (shown,) = [b for b in re.findall(r"```text\n(.*?)```", readme, re.DOTALL) if "verdict" in b]
-    recipe = nbformat.read(ROOT / "notebooks" / "dynamic_quantization.ipynb", as_version=4)
+def test_the_rows_of_a_ledger_are_read_in_both_languages():
+    text = """
+claim    claimed          measured
+-------  ---------------  --------
+C1       모델이 작아진다  4 -> 3
+C2       gets smaller,    10
+         then larger
+"""
+    assert ledger_rows(text) == {
+        "C1": ["모델이 작아진다", "4 -> 3"],
+        "C2": ["gets smaller, then larger", "10"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("readme", "folder"), [("README.md", "notebooks"), ("README.ko.md", "notebooks/ko")]
+)
+def test_the_ledger_in_the_readme_is_the_one_in_the_notebook(readme, folder):
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    (shown,) = [b for b in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "\nC2 " in b]
+    recipe = nbformat.read(ROOT / folder / "dynamic_quantization.ipynb", as_version=4)
     (closing,) = [c for c in recipe.cells if "summary" in c.metadata.get("tags", [])]
     stored = ledger_rows(closing.outputs[0].data["text/plain"])
     quoted = ledger_rows(shown)

@@ -11,7 +11,15 @@ FLOORS = [
     {"common"},
     {"int8"},
     {"recipe"},
-    {"explorer", "trained_models", "under_the_hood", "your_model", "deployment", "classroom"},
+    {
+        "explorer",
+        "trained_models",
+        "under_the_hood",
+        "your_model",
+        "deployment",
+        "classroom",
+        "exercises",
+    },
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in PACKAGE.rglob("*.py")}

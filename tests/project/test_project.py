@@ -71,6 +71,30 @@ def test_what_is_installed_is_what_is_pinned():
         assert pin.specifier.contains(version(pin.name).partition("+")[0]), pin.name
 
 
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_what_is_pinned_can_be_installed_on_every_supported_python(python):
+    """As far as what is installed here says on which versions of Python it runs."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    there = {"python_version": python, "python_full_version": f"{python}.9"}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    checked = 0
+    for pin in (Requirement(line) for line in lines if not line.startswith("#")):
+        try:
+            installed = metadata(pin.name)
+        except PackageNotFoundError:
+            continue
+        applies = pin.marker is None or pin.marker.evaluate(there)
+        if applies and pin.specifier.contains(installed["Version"].partition("+")[0]):
+            needed = SpecifierSet(installed.get("Requires-Python") or "")
+            assert needed.contains(f"{python}.9"), pin
+            checked += 1
+    assert checked > 100
+
+
 def test_no_module_and_no_function_is_too_long():
     import ast
 
@@ -125,6 +149,31 @@ def test_the_readme_names_every_notebook_and_command():
         assert f"notebooks/{notebook.name}" in readme, notebook.name
     for command in ("make run", "make test", "make lab"):
         assert command in readme
+
+
+def blocks(text, language):
+    """The fenced blocks of one kind, without their comments."""
+    found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return [re.sub(r" +#.*", "", block).replace(" LANGUAGE=ko", "") for block in found]
+
+
+def test_the_korean_readme_keeps_to_the_english_one():
+    """The same headings, code and tables; its links lead somewhere, each to its own language."""
+    english, korean = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")
+    )
+    assert "[한국어](README.ko.md)" in english[:200]
+    assert "[English](README.md)" in korean[:200]
+    for language in ("sh", "python"):
+        assert blocks(korean, language) == blocks(english, language)
+    assert blocks(korean, "text")[-1] == blocks(english, "text")[-1]
+    for mark in (r"^#+ ", r"^\| `\w+/` ", r"^\| \[", r"^- \*\*"):
+        counts = [len(re.findall(mark, text, re.MULTILINE)) for text in (english, korean)]
+        assert counts[0] == counts[1] > 0, mark
+    for notebook in (ROOT / "notebooks" / "ko").glob("*.ipynb"):
+        assert f"](notebooks/ko/{notebook.name})" in korean, notebook.name
+    for target in re.findall(r"\]\(([^)#:]+)\)", korean):
+        assert (ROOT / target).exists(), target
 
 
 def test_the_readme_has_a_row_for_every_room():

@@ -11,6 +11,7 @@ from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, ju
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+KOREAN = sorted((ROOT / "notebooks" / "ko").glob("*.ipynb"))
 RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)")
 # What is no text: code, the targets of links, headings, the numbers of a list.
@@ -31,6 +32,7 @@ OUTSIDE = {
         "79.740": "its published size",
         "127.5": "how torch.ao defines its scale",
     },
+    "glossary": {"8": "in the title of a paper"},
     "under_the_hood": {
         "2.6": "a version of PyTorch",
         "95": "the level of the intervals",
@@ -75,8 +77,9 @@ def test_every_number_in_the_prose_was_shown_or_has_a_reason(notebook):
     assert unshown(notebook) == set(OUTSIDE.get(notebook.stem, {}))
 
 
-def test_a_sentence_that_ends_in_a_colon_announces_a_cell(notebook):
-    every = cells(notebook)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *KOREAN], ids=lambda path: "-".join(path.parts[-2:]))
+def test_a_sentence_that_ends_in_a_colon_announces_a_cell(path):
+    every = cells(path)
     for cell, following in itertools.pairwise([*every, None]):
         if cell.cell_type == "markdown" and cell.source.rstrip().endswith(":"):
             assert following is not None, cell.source
@@ -136,9 +139,9 @@ def test_every_stored_verdict_follows_from_the_stored_ratio(notebook):
             assert "is inconclusive" in said
 
 
-def stored(start):
+def stored(start, recipe=RECIPE):
     """The text of the one output of the recipe whose cell's code ends in this line."""
-    (cell,) = [c for c in cells(RECIPE) if c.source.strip().splitlines()[-1].strip() == start]
+    (cell,) = [c for c in cells(recipe) if c.source.strip().splitlines()[-1].strip() == start]
     return cell.outputs[0].data["text/plain"]
 
 
@@ -166,13 +169,15 @@ def test_the_stored_sweep_agrees_with_its_sentence():
         assert f"faster from width {crossover} on" in said
 
 
-def test_the_ledger_repeats_what_its_cells_found():
+@pytest.mark.parametrize("folder", ["", "ko"], ids=["English", "Korean"])
+def test_the_ledger_repeats_what_its_cells_found(folder):
     """All from one run: the closing table is made of the findings above it, word for word."""
     from .test_gates import ledger_rows
 
-    closing = ledger_rows(stored("ledger"))
+    recipe = RECIPE.parent / folder / RECIPE.name
+    closing = ledger_rows(stored("ledger", recipe))
     judged = 0
-    for cell in cells(RECIPE):
+    for cell in cells(recipe):
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("claim-"):
                 (row,) = ledger_rows(cell.outputs[0].data["text/plain"]).items()

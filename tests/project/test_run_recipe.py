@@ -30,7 +30,8 @@ def started(path):
         [*command, "--output", str(path.parent / "build")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
 
 
@@ -40,6 +41,23 @@ def test_a_notebook_that_works_ends_in_its_summary_and_a_page(tmp_path):
     assert running.returncode == 0
     assert out.startswith("42\n")
     assert "42" in (tmp_path / "build" / "notebook.html").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_notebooks_heading_and_its_language(tmp_path):
+    (tmp_path / "ko").mkdir()
+    for folder, language, heading in ((tmp_path, "en", "A page"), (tmp_path / "ko", "ko", "한 쪽")):
+        path = written(folder, "6 * 7", tag="summary")
+        made = nbformat.read(path, as_version=4)
+        made.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {heading}\n\ntext"))
+        nbformat.write(made, path)
+        running = started(path)
+        out, _ = running.communicate(timeout=60)
+        assert out.startswith("42\n")
+        assert ("전체 보고서" in out) == (language == "ko")
+        page = folder / "build" / ("ko" if language == "ko" else "") / "notebook.html"
+        page = page.read_text(encoding="utf-8")
+        assert f'<html lang="{language}">' in page
+        assert f"<title>{heading}</title>" in page
 
 
 def test_a_cell_that_fails_is_named_and_the_exit_code_says_so(tmp_path):
@@ -68,3 +86,14 @@ def test_ctrl_c_ends_in_one_sentence_and_leaves_no_kernel(tmp_path):
     assert not (tmp_path / "build").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "kernel").read_text()), 0)
+
+
+def test_storing_does_not_depend_on_the_language_of_who_commits(tmp_path):
+    """The kernel is not told of it; a Korean notebook chooses its language itself."""
+    path = written(tmp_path, "import os; os.environ.get('RECIPE_LANGUAGE', 'none')")
+    command = [sys.executable, str(ROOT / "tools" / "run_recipe.py"), str(path), "--store"]
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "RECIPE_LANGUAGE": "ko"}
+    )
+    (cell,) = nbformat.read(path, as_version=4).cells
+    assert cell.outputs[0].data["text/plain"] == "'none'"

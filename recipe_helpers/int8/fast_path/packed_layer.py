@@ -36,6 +36,8 @@ from .intrinsics import (
 from .packed_task import chunk_rows, packed_task_at, step_rows
 from .quantizing import row_bytes
 
+ALL = 1 << 62  # phases
+
 
 @inner
 def fill_terms(s_at, bias_at, units, vectors, lines, tiles, terms_at):
@@ -197,11 +199,11 @@ def _prepare(t):
     _quantize_state(t, t.batch)
 
 
-@compiled(types.void(INT64, INT64, INT64, INT64))
-def run_packed(task_at, start, own, first):
+@compiled(types.void(*[INT64] * 5))
+def run_packed(task_at, start, own, first, until):
     """Take part in a layer until it is done, as `layer.run` does; whoever is `first` prepares it.
 
-    With `own` 0 this is all: others may begin then.
+    With `own` 0 this is all: others may begin then. Phases from `until` on are left to later calls.
     """
     t = packed_task_at(task_at)
     if first:
@@ -212,7 +214,7 @@ def run_packed(task_at, start, own, first):
     published_at, done_at, claims_at = t.sync_at, t.sync_at + 64, t.sync_at + 8 * SYNC
     while True:
         phase = load_published(published_at)
-        if phase >= t.steps + chunks:
+        if phase >= min(t.steps + chunks, until):
             return
         chunk, within = phase // (t.chunk + 1), phase % (t.chunk + 1)
         backwards = phase % 2

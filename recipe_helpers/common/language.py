@@ -1,0 +1,158 @@
+"""The language that results, figures and errors speak: English, or Korean where it is asked for.
+
+A result is made without a language and speaks when it is shown: `_` and `plural` translate on the
+spot, `Text` is a sentence that a result stores and that is said later. The messages are the English
+sentences themselves; their translations stand in `recipe_helpers/locale`, a gettext catalogue that
+`tools/translations.py` keeps in step with the code.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from .errors import ArgumentError
+
+ENGLISH, KOREAN = "en", "ko"
+LANGUAGES = (ENGLISH, KOREAN)
+VARIABLE = "RECIPE_LANGUAGE"
+LOCALE = Path(__file__).parents[1] / "locale"
+DOMAIN = "recipe_helpers"
+
+# A `with speaking(...)` block holds in its own thread or task; the rest of the process has another.
+_spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
+_chosen = ENGLISH
+
+
+def use_language(code: str) -> None:
+    """Let tables, sentences, figures and errors speak this language until the process ends.
+
+    The environment variable RECIPE_LANGUAGE chooses the first one; without it that is English,
+    whatever the locale.
+
+    Args:
+        code: "en" or "ko".
+
+    Raises:
+        ArgumentError: there is no such language.
+    """
+    global _chosen
+    _chosen = _known("code", code)
+
+
+def language() -> str:
+    """The code of the language in force."""
+    return _spoken.get() or _chosen
+
+
+@contextmanager
+def speaking(code: str) -> Iterator[None]:
+    """Speak this language inside a `with` block, in this thread only.
+
+    Raises:
+        ArgumentError: there is no such language.
+    """
+    token = _spoken.set(_known("code", code))
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+class Text(str):
+    """A sentence that is stored now and said when it is shown, in the language then in force.
+
+    As a string it is the English sentence: that is what it compares, sorts, and stands in JSON as.
+    `str(text)`, `print(text)` and f-strings say it.
+
+    Args:
+        message: the English sentence, a literal with the names of the values in braces.
+        values: what is filled in by `str.format`; a Text among them is said in the same language.
+    """
+
+    _say: Callable[[], str]
+    _made_of: tuple[Any, ...]
+
+    def __new__(cls, message: str, /, **values: object) -> Text:
+        """The sentence `message`, with these values in it."""
+        return cls._made(functools.partial(_, message, **values), (message, values))
+
+    @classmethod
+    def plural(cls, one: str, many: str, count: int, /, **values: object) -> Text:
+        """One of two sentences, whichever suits the count; both may name `{count}`."""
+        say = functools.partial(plural, one, many, count, **values)
+        return cls._made(say, (one, many, count, values))
+
+    @classmethod
+    def _made(cls, say: Callable[[], str], made_of: tuple[Any, ...]) -> Text:
+        with speaking(ENGLISH):
+            text = str.__new__(cls, say())
+        text._say, text._made_of = say, made_of
+        return text
+
+    @property
+    def english(self) -> str:
+        """The English sentence, a plain string."""
+        return self[:]
+
+    def __str__(self) -> str:
+        return self._say()
+
+    def __format__(self, spec: str) -> str:
+        return format(self._say(), spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, self._made_of
+
+
+def _remade(*made_of: Any) -> Text:
+    """The Text that was pickled or copied."""
+    *messages, values = made_of
+    return Text.plural(*messages, **values) if len(messages) > 1 else Text(*messages, **values)
+
+
+def _(message: str, /, **values: object) -> str:
+    """`message` in the language in force, with the values filled in by `str.format`, if any."""
+    said = _catalogue(language()).gettext(message) if message else ""
+    return said.format(**values) if values else said
+
+
+def plural(one: str, many: str, count: int, /, **values: object) -> str:
+    """Whichever of two messages suits the count, in the language in force; see `_`."""
+    return _catalogue(language()).ngettext(one, many, count).format(count=count, **values)
+
+
+def listed(parts: Iterable[object], between: str = ", ") -> Text:
+    """One Text of several parts, those that are Text themselves said in the same language."""
+    values = {f"part{place}": part for place, part in enumerate(parts)}
+    return Text(between.join(f"{{{name}}}" for name in values), **values)
+
+
+def N_(message: str) -> str:  # noqa: N802  (gettext's own name for it)
+    """`message` itself: marks a constant for the catalogue, to be shown later by `_(CONSTANT)`."""
+    return message
+
+
+@functools.cache
+def _catalogue(code: str) -> gettext.NullTranslations:
+    if code == ENGLISH:
+        return gettext.NullTranslations()
+    with (LOCALE / code / "LC_MESSAGES" / f"{DOMAIN}.mo").open("rb") as compiled:
+        return gettext.GNUTranslations(compiled)
+
+
+def _known(name: str, code: str) -> str:
+    if code not in LANGUAGES:
+        raise ArgumentError(
+            Text("{name} is {code!r}; pass one of 'en', 'ko'.", name=name, code=code)
+        )
+    return code
+
+
+use_language(_known(VARIABLE, os.environ.get(VARIABLE) or ENGLISH))

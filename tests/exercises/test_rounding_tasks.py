@@ -1,0 +1,187 @@
+"""E4 and E9: several right solutions each, and typical wrong ones."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+
+import recipe_helpers as rh
+
+from .judged import accepted, refused
+
+# --- E4 -------------------------------------------------------------------------------------------
+
+
+def symmetric(numbers, largest=127.0, low=-127, bound=0.5):
+    scale = float(numbers.abs().max()) / largest or 1.0
+    integers = (numbers / scale).round().clamp(low, 127).to(torch.int8)
+    return integers, scale, bound * scale
+
+
+def as_torch_ao(numbers):
+    return symmetric(numbers, 127.5, -128)
+
+
+def with_the_helper(numbers):
+    if not numbers.any():
+        return torch.zeros_like(numbers, dtype=torch.int8), 1, 0
+    rounding = rh.round_to_grid(numbers)
+    return rounding.integers, rounding.scale, rounding.scale / 2
+
+
+def in_numpy(numbers):
+    values = numbers.double().numpy()
+    scale = np.abs(values).max() / 127 or np.float64(1)
+    return torch.from_numpy(np.rint(values / scale).astype(np.int8)), scale, scale / 2
+
+
+def with_tensors(numbers):
+    scale = (numbers.abs().max() / 127).clamp(min=1e-30)
+    integers = (numbers / scale).round().char()
+    error = (integers * scale - numbers).abs().max()  # this tensor's own largest error
+    return integers, scale, error
+
+
+@pytest.mark.parametrize(
+    "solution", [symmetric, as_torch_ao, with_the_helper, in_numpy, with_tensors]
+)
+def test_e4_accepts(solution):
+    accepted("E4", solution)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(118, 127.5))
+def test_e4_accepts_every_grid_that_uses_the_range(largest):
+    accepted("E4", lambda numbers: symmetric(numbers, largest, -128))
+
+
+def outlier_cut(numbers):
+    scale = float(numbers.abs().median()) / 40 or 1.0
+    return (numbers / scale).round().clamp(-127, 127).to(torch.int8), scale, scale / 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "fragment"),
+    [
+        (lambda x: (*symmetric(x)[:2], symmetric(x)[1]), "larger than it need be"),
+        (lambda x: symmetric(x, bound=0.25), "more than the bound"),
+        (lambda x: symmetric(x, bound=0), "more than the bound"),
+        (lambda x: ((x / (s := symmetric(x)[1])).to(torch.int8), s, s / 2), "cut off"),
+        (lambda x: ((x / (s := symmetric(x)[1])).floor().to(torch.int8), s, s / 2), "rounded down"),
+        (lambda x: ((x / (s := max(float(x.max()) / 127, 1e-9))).round().clamp(-128, 127).to(
+            torch.int8), s, s / 2), "Which number decides"),
+        (lambda x: ((x / (s := float(x.abs().max()) / 127.5 or 1)).round().to(torch.int8), s, s),
+         "wraps around"),
+        (lambda x: symmetric(x, 64), "of the steps on one side"),
+        (lambda x: symmetric(x, 255), "more than int8 holds"),
+        (outlier_cut, "int8"),
+        (lambda x: (symmetric(x)[0].float(), *symmetric(x)[1:]), "stored as torch.float32"),
+        (lambda x: (symmetric(x)[0].tolist(), *symmetric(x)[1:]), "return a tensor"),
+        (lambda x: symmetric(x)[:2], "has 2 parts"),
+        (lambda x: ((x / (s := x.abs().max() / 127)).round().to(torch.int8), s, s / 2),
+         "Given a tensor of zeros"),
+        (lambda x: (symmetric(x)[0], x.abs() / 127, 1.0), "the scale is a float32 tensor"),
+        (lambda x: (symmetric(x)[0], float("nan"), 1.0), "finite number"),
+        (lambda x: (symmetric(x)[0][:3], *symmetric(x)[1:]), "have the shape"),
+        (lambda x: 1 / 0, "raised ZeroDivisionError"),
+        (lambda x, scale: x, "other arguments"),
+        (symmetric(torch.ones(3)), "the function itself"),
+    ],
+)  # fmt: skip
+def test_e4_refuses(answer, fragment):
+    refused("E4", answer, fragment)
+
+
+# --- E9 -------------------------------------------------------------------------------------------
+
+
+def by_rows(weight, largest=127.0, low=-127):
+    scales = weight.abs().amax(dim=1) / largest
+    scales = torch.where(scales > 0, scales, 1.0)
+    integers = (weight / scales[:, None]).round().clamp(low, 127)
+    return integers.to(torch.int8), scales
+
+
+def one_row_after_the_other(weight):
+    rows = [rh.round_to_grid(row, None if row.any() else 1.0) for row in weight]
+    return torch.stack([row.integers for row in rows]), [row.scale for row in rows]
+
+
+def with_columns_kept(weight):
+    integers, scales = by_rows(weight)
+    return integers, scales[:, None]
+
+
+def by_pytorch(weight):
+    scales = by_rows(weight, 127.5, -128)[1]
+    zeros = torch.zeros(len(weight), dtype=torch.int64)
+    quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
+    return quantized.int_repr(), quantized.q_per_channel_scales()
+
+
+def by_int8_lstm(weight):
+    from recipe_helpers.int8.scheme import Scheme
+    from recipe_helpers.int8.weights import quantize_weight
+
+    found = quantize_weight("weight", weight, Scheme(columns=False))
+    return found.values, found.scale
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize_per_channel.*deprecated:UserWarning")
+@pytest.mark.parametrize(
+    "solution",
+    [by_rows, one_row_after_the_other, with_columns_kept, by_pytorch, by_int8_lstm],
+)
+def test_e9_accepts(solution):
+    accepted("E9", solution)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(118, 127.5))
+def test_e9_accepts_every_grid_that_uses_the_range(largest):
+    accepted("E9", lambda weight: by_rows(weight, largest, -128))
+
+
+def per_tensor(weight):
+    scale = weight.abs().max() / 127
+    return (weight / scale).round().to(torch.int8), scale
+
+
+@pytest.mark.parametrize(
+    ("answer", "fragment"),
+    [
+        (per_tensor, "one scale for the whole matrix"),
+        (lambda w: (per_tensor(w)[0], per_tensor(w)[1].repeat(len(w))), "the scale of the largest"),
+        (lambda w: (by_rows(w.T)[0].T, by_rows(w.T)[1]), "a scale for each column"),
+        (lambda w: ((w / (s := w.abs().amax(1) / 127)[:, None]).round().to(torch.int8), s),
+         "a row of zeros"),
+        (lambda w: ((w / (s := by_rows(w)[1])[:, None]).to(torch.int8), s), "cut off"),
+        (lambda w: ((w / (s := by_rows(w, 127.5)[1])[:, None]).round().to(torch.int8), s),
+         "wraps around"),
+        (lambda w: ((w / (s := w.amax(1).clamp(min=1e-9) / 127)[:, None]).round().clamp(-128, 127)
+                    .to(torch.int8), s), "Which number decides"),
+        (lambda w: by_rows(w, 7), "of the steps on one side"),
+        (lambda w: by_rows(w, 255), "more than int8 holds"),
+        (lambda w: (by_rows(w)[0].int(), by_rows(w)[1]), "stored as torch.int32"),
+        (lambda w: (by_rows(w)[0], -by_rows(w)[1]), "not above zero"),
+        (lambda w: (by_rows(w)[0].T, by_rows(w)[1]), "have the shape"),
+        (lambda w: by_rows(w)[0], "is a int8 tensor"),
+        (lambda w: (by_rows(w)[1], by_rows(w)[0]), "stored as torch.float32"),
+        (lambda w: (by_rows(w)[0], by_rows(w)[1][1:]), "scales for"),
+        (lambda w: (by_rows(w)[0], 1 / by_rows(w)[1]), "steps"),
+        (lambda w: (by_rows(w)[0], by_rows(w)[1] * torch.nan), "NaN"),
+        (lambda w: w.quantise(), "raised AttributeError"),
+    ],
+)  # fmt: skip
+def test_e9_refuses(answer, fragment):
+    refused("E9", answer, fragment)
+
+
+def test_a_function_that_changes_what_it_is_given_changes_nothing_else():
+    def in_place(weight):
+        integers, scales = by_rows(weight)
+        weight.zero_()
+        return integers, scales
+
+    accepted("E9", in_place)
+    accepted("E9", in_place)

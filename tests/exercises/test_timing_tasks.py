@@ -1,0 +1,227 @@
+"""E2 and E5: several right solutions each, and typical wrong ones; no real time is measured."""
+
+import random
+import statistics
+import time
+import timeit
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from recipe_helpers.recipe.latency import LatencyComparison, LatencyPoint, LatencySweep
+from recipe_helpers.recipe.timing import Timing, judge, ratio_of_rounds
+
+from .judged import accepted, refused
+
+# --- E2 -------------------------------------------------------------------------------------------
+
+
+def rounds(speedup, count=15, seed=0):
+    """Times in µs with a noise of three percent, the same interruptions for both."""
+    draw = random.Random(seed)
+    fp32 = [100 * draw.uniform(0.98, 1.02) for _ in range(count)]
+    return fp32, [t / speedup * draw.uniform(0.98, 1.02) for t in fp32]
+
+
+def measured(speedups, count=15):
+    return {width: rounds(s, count, width) for width, s in speedups.items()}
+
+
+def as_sweep(speedups):
+    """The same as `rh.latency_sweep` would return it."""
+    points = []
+    for width, (fp32, int8) in measured(speedups).items():
+        speedup, control = ratio_of_rounds(fp32, int8), ratio_of_rounds(fp32, rounds(1)[0])
+        verdict = judge(speedup, control)
+        both = LatencyComparison(
+            Timing(tuple(fp32)), Timing(tuple(int8)), speedup, control, verdict, 1
+        )
+        points.append(LatencyPoint(width, 1, both))
+    return LatencySweep(tuple(points), 1, 1)
+
+
+USUAL = {8: 0.4, 80: 0.6, 128: 0.8, 256: 3.0, 512: 2.0}
+NEVER = {8: 0.4, 128: 0.5, 512: 0.7}
+ALWAYS = {8: 1.5, 128: 2.0, 512: 4.0}
+
+
+@pytest.mark.parametrize(
+    ("width", "speedups"), [(256, USUAL), (None, NEVER), (8, ALWAYS), (512, {**USUAL, 256: 1.05})]
+)
+def test_e2_accepts(width, speedups):
+    accepted("E2", (width, measured(speedups)))
+    accepted("E2", (width, as_sweep(speedups)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0.3, 4.0), min_size=3, max_size=6), st.booleans())
+def test_e2_accepts_what_any_sweep_says_of_itself(speedups, rising):
+    widths = (8, 32, 80, 128, 256, 512)[-len(speedups) :]
+    ordered = sorted(speedups) if rising else speedups
+    sweep = as_sweep(dict(zip(widths, ordered, strict=True)))
+    if sweep.crossover is None or sweep.crossover <= 16 or sweep.crossover > widths[0]:
+        accepted("E2", (sweep.crossover, sweep))
+
+
+@pytest.mark.parametrize(
+    ("width", "sweep", "fragment"),
+    [
+        (128, measured(USUAL), "INT8 is the slower one"),
+        (512, measured(USUAL), "INT8 is clearly faster at width 256"),
+        (8, measured(USUAL), "INT8 is the slower one"),
+        (200, measured(USUAL), "not among the widths"),
+        (3.0, measured(USUAL), "not among the widths"),
+        (None, measured(USUAL), "You found no crossover"),
+        (None, measured({8: 0.4, 32: 0.5, 80: 0.6}), "measure up to 512"),
+        (256, measured({256: 3, 512: 2, 1024: 2}), "INT8 may win earlier"),
+        (256, measured({8: 0.5, 256: 2}), "2 widths were measured"),
+        (256, measured(USUAL, count=3), "7 rounds at least"),
+        (256, {**measured(USUAL), 512: ([1.0] * 9, [1.0] * 8)}, "9 FP32 and 8 INT8 times"),
+        (256, {**measured(USUAL), 512: ([-1.0] * 9, [1.0] * 9)}, "not above zero"),
+        (256, {w: (b, a) for w, (a, b) in measured(USUAL).items()}, "INT8 is the slower one"),
+        (256, dict.fromkeys(USUAL, 1.0), "The answer is 1.0"),
+        (256, [1, 2, 3], "type list; give what rh.latency_sweep returns"),
+        ("256", measured(USUAL), "'256'; give a number"),
+        (float("nan"), measured(USUAL), "finite number"),
+        (256.5, measured(USUAL), "a whole number"),
+        (256, {**measured(USUAL), 512: ([float("nan")] * 9, [1.0] * 9)}, "NaN"),
+    ],
+)  # fmt: skip
+def test_e2_refuses(width, sweep, fragment):
+    refused("E2", (width, sweep), fragment)
+
+
+# --- E5 -------------------------------------------------------------------------------------------
+
+
+def one(model, clock):
+    start = clock()
+    model()
+    return clock() - start
+
+
+def in_turns(reference, candidate, clock):
+    speedups, controls = [], []
+    for _ in range(20):
+        first, other, again = (one(m, clock) for m in (reference, candidate, reference))
+        speedups.append(first / other)
+        controls.append(first / again)
+    return speedups, controls
+
+
+def in_random_order(reference, candidate, clock):
+    models = {"first": reference, "other": candidate, "again": reference}
+    found = []
+    for _ in range(30):
+        names = random.Random(len(found)).sample(sorted(models), 3)
+        found.append({name: one(models[name], clock) for name in names})
+    return tuple([r["first"] / r[name] for r in found] for name in ("other", "again"))
+
+
+def warmed_up_by_timeit(reference, candidate, clock):
+    for model in (reference, candidate):
+        timeit.timeit(model, number=3, timer=clock)
+    times = [
+        [timeit.timeit(m, number=5, timer=clock) for m in (reference, candidate, reference)]
+        for _ in range(15)
+    ]
+    return [a / b for a, b, _ in times], [a / c for a, _, c in times]
+
+
+def with_the_candidate_as_control(reference, candidate, clock):
+    times = [[one(m, clock) for m in (candidate, reference, candidate)] for _ in range(15)]
+    return [b / a for a, b, _ in times], [a / c for a, _, c in times]
+
+
+def one_clock_reading_each(reference, candidate, clock, count=25):
+    import numpy as np
+
+    reads = [clock()]
+    for _ in range(count):
+        for model in (reference, candidate, reference):
+            model()
+            reads.append(clock())
+    times = np.diff(reads).reshape(count, 3)
+    return times[:, 0] / times[:, 1], times[:, 0] / times[:, 2]
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        in_turns,
+        in_random_order,
+        warmed_up_by_timeit,
+        with_the_candidate_as_control,
+        one_clock_reading_each,
+    ],
+)
+def test_e5_accepts(solution):
+    accepted("E5", solution)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(9, 60))
+def test_e5_accepts_any_number_of_rounds(count):
+    accepted("E5", lambda r, c, clock: one_clock_reading_each(r, c, clock, count))
+
+
+def broken(reference, candidate, clock):
+    """The one of the task: one model after the other, and no control."""
+    before = statistics.mean(one(reference, clock) for _ in range(30))
+    return before / statistics.mean(one(candidate, clock) for _ in range(30))
+
+
+def in_blocks(reference, candidate, clock):
+    a, b, c = ([one(m, clock) for _ in range(30)] for m in (reference, candidate, reference))
+    return [x / y for x, y in zip(a, b, strict=True)], [x / y for x, y in zip(a, c, strict=True)]
+
+
+def control_of_its_own(reference, candidate, clock):
+    controls = [one(reference, clock) / one(reference, clock) for _ in range(20)]
+    return [one(reference, clock) / one(candidate, clock) for _ in range(20)], controls
+
+
+def real_time(reference, candidate, clock):
+    return in_turns(reference, candidate, time.perf_counter)
+
+
+def divided_by_itself(reference, candidate, clock):
+    times = [(one(reference, clock), one(candidate, clock)) for _ in range(20)]
+    return [a / b for a, b in times], [a / a for a, _ in times]
+
+
+def means(reference, candidate, clock):
+    return tuple(map(statistics.mean, in_turns(reference, candidate, clock)))
+
+
+def endless(reference, candidate, clock):
+    start = time.monotonic()
+    while time.monotonic() - start < 3600:
+        reference()
+
+
+@pytest.mark.parametrize(
+    ("answer", "fragment"),
+    [
+        (broken, "the list of speedups and the list of controls"),
+        (in_blocks, "30 times in a row"),
+        (control_of_its_own, "times in a row"),
+        (lambda r, c, clock: in_turns(c, r, clock), "upside down"),
+        (divided_by_itself, "divided by itself"),
+        (lambda r, c, clock: (lambda s, k: (k, s))(*in_turns(r, c, clock)), "compare the two"),
+        (lambda r, c, clock: [x[:1] for x in in_turns(r, c, clock)], "7 rounds at least"),
+        (lambda r, c, clock: [x[:i] for i, x in zip((20, 9), in_turns(r, c, clock), strict=True)],
+         "20 speedups and 9 controls"),
+        (real_time, "never read"),
+        (means, "give a list of numbers"),
+        (lambda r, c, clock: in_turns(r, r, clock), "the candidate was never called"),
+        (lambda r, c, clock: [[y - 1 for y in x] for x in in_turns(r, c, clock)], "should be 1"),
+        (lambda r, c, clock: [[y * float("nan") for y in x] for x in in_turns(r, c, clock)], "NaN"),
+        (lambda r, c: ([1.0], [1.0]), "other arguments"),
+        (endless, "without an end"),
+        (lambda r, c, clock: [1.0] * 20, "has 20 parts"),
+        (2.0, "the function itself"),
+    ],
+)  # fmt: skip
+def test_e5_refuses(answer, fragment):
+    refused("E5", answer, fragment)

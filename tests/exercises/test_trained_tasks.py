@@ -1,0 +1,210 @@
+"""E6 and E8: several right solutions each, and typical wrong ones."""
+
+import copy
+import math
+import statistics
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import recipe_helpers as rh
+from recipe_helpers.common.intervals import mean_interval
+from recipe_helpers.exercises.materials import outlier_model
+from recipe_helpers.exercises.oracles import rounded_alone
+
+from .judged import accepted, refused
+
+# --- E6 -------------------------------------------------------------------------------------------
+
+
+def concluded(low, high):
+    return "keeps" if low > -0.01 else "loses" if high < -0.01 else "inconclusive"
+
+
+def by_scipy(fp32, int8):
+    d = np.subtract(int8, fp32)
+    low, high = stats.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=stats.sem(d))
+    return low, high, concluded(low, high)
+
+
+def by_hand(fp32, int8):
+    d = [b - a for a, b in zip(fp32, int8, strict=True)]
+    reach = stats.t.ppf(0.975, len(d) - 1) * statistics.stdev(d) / math.sqrt(len(d))
+    low, high = statistics.mean(d) - reach, statistics.mean(d) + reach
+    return low, high, concluded(low, high)
+
+
+def by_the_helper(fp32, int8):
+    found = mean_interval([b - a for a, b in zip(fp32, int8, strict=True)])
+    return [found.low, found.high, concluded(found.low, found.high)]
+
+
+def by_a_paired_test(fp32, int8):
+    found = stats.ttest_rel(int8, fp32).confidence_interval(0.95)
+    return torch.tensor(found.low), found.high, concluded(*found)
+
+
+@pytest.mark.parametrize("solution", [by_scipy, by_hand, by_the_helper, by_a_paired_test])
+def test_e6_accepts(solution):
+    accepted("E6", solution)
+
+
+def ends(make, conclude=concluded):
+    """A solution that gets its interval from the array of differences in some other way."""
+
+    def solution(fp32, int8):
+        low, high = make(np.subtract(int8, fp32))
+        return low, high, conclude(low, high)
+
+    return solution
+
+
+def around(factor, **spread):
+    return ends(
+        lambda d: tuple(
+            d.mean() + sign * factor(len(d)) * d.std(**({"ddof": 1} | spread)) for sign in (-1, 1)
+        )
+    )
+
+
+def student(n, level=0.95):
+    return stats.t.ppf(0.5 + level / 2, n - 1) / math.sqrt(n)
+
+
+def unpaired(fp32, int8):
+    found = stats.ttest_ind(int8, fp32).confidence_interval(0.95)
+    return found.low, found.high, concluded(*found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fragment"),
+    [
+        (unpaired, "the difference of each pair"),
+        (lambda a, b: by_hand(b, a), "the sign is the other way round"),
+        (around(lambda n: 1.96 / math.sqrt(n)), "1.96 standard errors"),
+        (around(student, ddof=0), "n - 1"),
+        (around(lambda n: student(n) * math.sqrt(n)), "the root of n"),
+        (around(lambda n: student(n, 0.9)), "the level is another one"),
+        (around(lambda n: student(n, 0.99)), "the level is another one"),
+        (around(lambda n: 1 / math.sqrt(n)), "one standard error away"),
+        (ends(lambda d: (d.min(), d.max())), "the range of the differences"),
+        (lambda a, b: (*(100 * x for x in by_hand(a, b)[:2]), "keeps"), "in percent"),
+        (lambda a, b: (by_hand(a, b)[1], by_hand(a, b)[0], "keeps"), "above the upper one"),
+        (lambda a, b: (*by_hand(a, b)[:2], "keeps"), "the whole interval lies below"),
+        (lambda a, b: (*by_hand(a, b)[:2], "inconclusive"), "Whether it holds zero"),
+        (lambda a, b: (*by_hand(a, b)[:2], "loses" if by_hand(a, b)[1] < 0 else "keeps"),
+         "to both sides"),
+        (lambda a, b: (*by_hand(a, b)[:2], by_hand(a, b)[0] > -0.01), '"keeps", "loses"'),
+        (lambda a, b: by_hand(a, b)[2], "The answer is 'keeps'"),
+        (lambda a, b: (0.0, 0.0, "keeps"), "not Student's 95 % interval"),
+        (lambda a, b: (float("nan"), 0.0, "keeps"), "finite number"),
+        (lambda a, b: (a - b).mean(), "raised TypeError"),
+        (lambda differences: (0, 0, "keeps"), "other arguments"),
+    ],
+)  # fmt: skip
+def test_e6_refuses(answer, fragment):
+    refused("E6", answer, fragment)
+
+
+# --- E8 -------------------------------------------------------------------------------------------
+
+
+def by_rounding_one_at_a_time(drawn):
+    lstm, inputs = drawn.model.lstm, drawn.inputs
+    exact, errors = lstm(inputs)[0], {}
+    for name, weight in lstm.named_parameters():
+        if name.startswith("weight"):
+            changed = copy.deepcopy(lstm)
+            scale = weight.abs().max() / 127
+            changed.get_parameter(name).copy_((weight / scale).round() * scale)
+            errors[name] = rh.relative_error(changed(inputs)[0], exact)
+    worst = max(errors, key=errors.get)
+    return worst, lstm.get_parameter(worst).abs().sum(1).argmax()
+
+
+def by_looking_for_a_row(drawn):
+    peaks = {
+        name: weight.abs().amax(1)
+        for name, weight in drawn.model.named_parameters()
+        if weight.ndim > 1
+    }
+    uneven = {name: float(peak.max() / peak.median()) for name, peak in peaks.items()}
+    worst = max(uneven, key=uneven.get)
+    return worst, int(peaks[worst].argmax())
+
+
+def by_repairing_one_at_a_time(drawn):
+    """The matrix whose largest row, set to zero, brings FP32 and INT8 together."""
+    errors = {}
+    for name, weight in drawn.model.named_parameters():
+        if weight.ndim > 1:
+            changed = copy.deepcopy(drawn.model)
+            row = int(weight.norm(dim=1).argmax())
+            changed.get_parameter(name)[row] = 0
+            quantized = rh.quantize_dynamic(changed)
+            errors[name, row] = rh.compare_outputs(changed, quantized, drawn.inputs).relative
+    return min(errors, key=errors.get)
+
+
+@pytest.mark.parametrize(
+    "solution", [by_rounding_one_at_a_time, by_looking_for_a_row, by_repairing_one_at_a_time]
+)
+def test_e8_accepts(solution):
+    with torch.no_grad():
+        accepted("E8", solution(outlier_model()))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_culprit_is_one_matrix_whatever_the_seed(seed):
+    drawn = outlier_model(seed)
+    errors = sorted(rounded_alone(drawn.model.lstm, drawn.inputs).values())
+    assert errors[-1] > 10 * errors[-2]
+    with torch.no_grad():
+        name, row = by_looking_for_a_row(drawn)
+        assert by_rounding_one_at_a_time(drawn) == (name.removeprefix("lstm."), row)
+
+
+def test_the_outlier_model_is_ruined_by_torch_ao_and_not_by_int8lstm():
+    drawn = outlier_model()
+    errors = [
+        rh.compare_outputs(
+            drawn.model, rh.quantize_dynamic(drawn.model, backend=backend), drawn.inputs
+        ).relative
+        for backend in ("torch.ao", "plain")
+    ]
+    assert errors[0] > 0.1
+    assert errors[1] < 0.02
+
+
+NAME, ROW = "weight_hh_l0", 74
+
+
+@pytest.mark.parametrize(
+    ("answer", "fragment"),
+    [
+        (("weight_ih_l0", ROW), "largest weights"),
+        (("weight_hh_l2", ROW), "another one does far more"),
+        (("lstm.weight_ih_l1", ROW), "another one does far more"),
+        (("bias_hh_l0", ROW), "biases are not quantized"),
+        (("weight_hh_l3", ROW), "none of the weight matrices"),
+        (("weight_hh", ROW), "none of the weight matrices"),
+        ((NAME, 3), "is like most others"),
+        ((NAME, 1000), "has no row 1000"),
+        ((NAME, -1), "has no row -1"),
+        ((NAME, 3.5), "a whole number"),
+        ((NAME, None), "None; give a number"),
+        ((0, ROW), "as text"),
+        (NAME, "The answer is 'weight_hh_l0'"),
+        ((torch.ones(3, 3), ROW), "as text"),
+    ],
+)
+def test_e8_refuses(answer, fragment):
+    refused("E8", answer, fragment)
+
+
+def test_e8_sees_a_row_that_was_counted_from_one():
+    with torch.no_grad():
+        name, row = by_looking_for_a_row(outlier_model())
+    refused("E8", (name, row + 1), "counted from 0")

@@ -1,0 +1,173 @@
+"""The catalogue and the code are in step, and what is missing or stale is named."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tools import translations
+
+PACKAGE = Path(__file__).parents[2] / "recipe_helpers"
+
+
+def test_every_message_has_its_translation():
+    assert list(translations.problems("ko")) == []
+
+
+@pytest.fixture
+def catalogue(tmp_path, monkeypatch):
+    """A catalogue of one's own, in step with a code of two messages."""
+    wanted = {"It is {what}.", ("{count} dog", "{count} dogs")}
+    monkeypatch.setattr(translations, "path_of", lambda code, suffix: tmp_path / f"{code}{suffix}")
+    monkeypatch.setattr(translations, "messages_in_code", lambda: wanted)
+    assert translations.main([]) == 1, "both have no translation yet"
+    po, mo = tmp_path / "ko.po", tmp_path / "ko.mo"
+    text = po.read_text("utf-8")
+    text = text.replace('It is {what}."\nmsgstr ""', 'It is {what}."\nmsgstr "{what}입니다."')
+    po.write_text(text.replace('msgstr[0] ""', 'msgstr[0] "개 {count}마리"'), "utf-8")
+    assert translations.main([]) == 0
+    return po, mo, wanted
+
+
+def problem():
+    (found,) = translations.problems("ko")
+    return found
+
+
+def changed(path, before, after):
+    text = path.read_text("utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after), "utf-8")
+
+
+def test_a_new_message(catalogue):
+    catalogue[2].add("Nobody has said this before")
+    assert "not in the catalogue: 'Nobody has said this before'" in problem()
+    assert translations.main([]) == 1
+    assert "without a translation: 'Nobody has said this before'" in problem()
+
+
+def test_a_message_that_has_changed_takes_the_old_translation_along_as_a_guess(catalogue):
+    po, _, wanted = catalogue
+    wanted.remove("It is {what}.")
+    assert "no longer in the code: 'It is {what}.'" in problem()
+    wanted.add("It was {what}.")
+    assert translations.main([]) == 1
+    assert "fuzzy, to be looked over: 'It was {what}.'" in problem()
+    assert "It is" not in po.read_text("utf-8")
+    changed(po, "#, fuzzy\n", "")
+    assert translations.main([]) == 0
+
+
+def test_a_translation_that_was_taken_out(catalogue):
+    changed(catalogue[0], "개 {count}마리", "")
+    found = list(translations.problems("ko"))
+    assert "without a translation: ('{count} dog', '{count} dogs')" in found[0]
+    assert "the .mo is older than the .po" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{what}입", "{that}입"),
+        ("{what}입", "입"),
+        ("{count}마", "{count:,}마"),
+        ("{what}입", "{{}}입"),
+    ],
+)
+def test_other_values_in_braces(catalogue, before, after):
+    changed(catalogue[0], before, after)
+    translations.main([])
+    assert "other values in braces" in problem()
+
+
+def test_a_catalogue_that_was_not_compiled_or_not_written_by_the_tool(catalogue):
+    po, mo, _ = catalogue
+    changed(po, "{what}입니다", "{what}이었습니다")
+    assert "the .mo is older than the .po" in problem()
+    translations.main(["--check"])
+    assert "the .mo is older" in problem(), "--check writes nothing"
+    translations.main([])
+    changed(po, 'msgid "It', '#: somewhere.py:12\nmsgid "It')
+    assert "not as the tool writes it" in problem()
+    before = mo.read_bytes()
+    assert translations.main([]) == 0
+    assert mo.read_bytes() == before
+
+
+def test_the_messages_are_found_in_every_way_of_saying_them(tmp_path):
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "module.py").write_text(
+        """
+def f(a: Text) -> Text:
+    return Text("a text"), _("a sentence " "in two parts", x=1), N_("a mark"), g("no message")
+Text.plural("{count} one", "{count} many", n), plural("1", "2", n, of=_("inner {x}", x=g("x")))
+Text("outer {x}", x=g("x", Text("behind a call"))), f"{_('in an f-string')}: {x}"
+""",
+        "utf-8",
+    )
+    assert translations.messages_in_code(tmp_path) == {
+        "a text",
+        "a sentence in two parts",
+        "a mark",
+        "inner {x}",
+        "outer {x}",
+        "behind a call",
+        "in an f-string",
+        ("{count} one", "{count} many"),
+        ("1", "2"),
+    }
+
+
+def translating_calls(tree):
+    """Calls that say a message, and which arguments of theirs are messages."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in ("_", "N_", "Text"):
+                yield node, node.args[:1]
+            elif name in ("plural", "Text.plural"):
+                yield node, node.args[:2]
+
+
+def faults(source):
+    """What would keep a message from the catalogue, or `_` from being the function."""
+    tree = ast.parse(source)
+    imports_it = any(
+        alias.name == "_"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )
+    for node in ast.walk(tree):
+        stored = isinstance(node, ast.Name) and node.id == "_" and isinstance(node.ctx, ast.Store)
+        if imports_it and (stored or (isinstance(node, ast.arg) and node.arg == "_")):
+            yield f"line {node.lineno}: `_` is given another meaning"
+    for call, messages in translating_calls(tree):
+        for message in messages:
+            constant = isinstance(message, ast.Constant) or ast.unparse(message).isidentifier()
+            if isinstance(message, ast.JoinedStr) or not (constant or not call.keywords):
+                yield f"line {call.lineno}: a message is a literal string"
+
+
+SPEAKING = [path for path in sorted(PACKAGE.rglob("*.py")) if path.stem != "language"]
+
+
+@pytest.mark.parametrize("path", SPEAKING, ids=lambda p: p.stem)
+def test_messages_are_literals_and_nothing_else_is_called_underscore(path):
+    assert list(faults(path.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "_(f'{x} bytes')",
+        "Text('a' + x, x=x)",
+        "for _ in range(3):\n    pass",
+        "def f(**_): pass",
+        "a, _ = f()",
+        "plural('one', f'{n} many', n)",
+    ],
+)
+def test_such_a_message_would_be_seen(line):
+    assert list(faults(f"from .language import _, plural\n{line}"))
