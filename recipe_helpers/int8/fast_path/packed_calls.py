@@ -16,9 +16,7 @@ from .sharing import share
 from .wide import plan_for
 
 _CALL = struct.Struct("@6q")  # the part of a PackedTask that every call writes
-_KEPT = (
-    "_fast_packed"  # in the dictionary of a module; travels neither with copies nor with pickles
-)
+_KEPT = "_fast_packed"  # in the dictionary of a module; copies and pickles leave it out
 
 
 def packed_layers(module: Any, suffixes: Sequence[str], gates: int) -> list[PackedLayer]:
@@ -79,14 +77,15 @@ def run_packed_layers(
             x = data if data.is_contiguous() else data.contiguous()
             data = x.new_empty(*x.shape[:-1], directions * outputs)
         plan = layer.plan((batch_sizes, reverse, directions, allowed), plan_for)
-        plan.tell_addresses()
+        small = layer.small  # held while the compiled code reads it
+        plan.tell_addresses(small)
         y_at = data.data_ptr() + 4 * reverse * outputs
         _CALL.pack_into(plan.numbers, 0, x.data_ptr(), y_at, h0_at, c0_at, h_at, c_at)
         if plan.threads == 1:
             plan.run()
         else:
             run_packed(plan.task_at, 0, 0, 1, ALL)
-            keep = x, data, h, c, states, layer.keep
+            keep = x, data, h, c, states, small
             share(_take_part, plan, plan.blocks, plan.threads, keep)
         if plan.reusable:
             layer.give_back(plan)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from .basics import SYNC
 from .packed_layer import ALL, run_packed
@@ -20,8 +22,19 @@ _KEPT_BYTES = 1 << 22  # working buffers up to this size are kept for the next c
 _KEPT_SIZES = 16
 
 
-# What else than the weights a plan follows from: rows of each step, reverse, directions, threads.
-Sizes = tuple[tuple[int, ...], int, int, int]
+class Sizes(NamedTuple):
+    """What else than the weights a plan follows from; a plain tuple of them finds it as well."""
+
+    batch_sizes: tuple[int, ...]
+    reverse: int
+    directions: int
+    allowed: int  # threads
+
+
+Key = tuple[tuple[int, ...], int, int, int]
+# Scales, column scales and biases, which hold their memory, and where that lies, 0 where there is
+# none, in the order of `PackedTask`.
+Small = tuple[list[Tensor], list[int]]
 
 
 class PackedLayer:
@@ -29,8 +42,7 @@ class PackedLayer:
 
     Attributes:
         parts: The weights `ih`, `hh` and (or None) `hr`.
-        addresses: Where its scales, column scales and biases lie, 0 where there is none, in the
-            order of `PackedTask`; a new list whenever one of them has moved.
+        small: What is read anew at every call; another tuple whenever one of them has moved.
         plans: For each size of input those that are free.
     """
 
@@ -39,7 +51,7 @@ class PackedLayer:
     ) -> None:
         self.suffix, self.gates, self.symmetric, self.most = suffix, gates, symmetric, most
         names = [f"weight_{part}{suffix}" for part in ("ih", "hh", "hr")]
-        self._small = [
+        self._names = [
             *(f"{name}_scale" for name in names),
             *(f"{name}_columns" for name in names),
             f"bias_ih{suffix}",
@@ -49,20 +61,22 @@ class PackedLayer:
         self._watches: list[tuple[str, Watch]] = []
         for name, stacked in zip(names, (gates, gates, 1), strict=True):
             values = tensors.get(name)
-            part = None if values is None else KeptMatrix(values, stacked, symmetric)
+            if values is None:
+                self.parts.append(None)
+                continue
+            part = KeptMatrix(values, stacked, symmetric, row_by_row=name == names[1])
             self.parts.append(part)
-            if part is not None:
-                self._watches.append((name, part.watch))
+            self._watches.append((name, part.watch))
         (ih, hh), self.projected = tensors_of(tensors, names[:2]), self.parts[2] is not None
         self.inputs, self.outputs, self.hidden = ih.shape[1], hh.shape[1], len(hh) // gates
         self._widest = max(self.inputs, self.outputs, self.hidden)
-        self.plans: dict[Sizes, list[PackedPlan]] = {}
+        self.plans: dict[Key, list[PackedPlan]] = {}
         self._look_up(tensors)
 
     def _look_up(self, tensors: Tensors) -> None:
         """Where the small tensors lie."""
-        self.keep, self.addresses = addresses_of(tensors, self._small, self._widest)
-        found = [(name, tensors.get(name)) for name in self._small]
+        self.small: Small = addresses_of(tensors, self._names, self._widest)
+        found = [(name, tensors.get(name)) for name in self._names]
         self._absent = [name for name, tensor in found if tensor is None]
         # What is not contiguous has been copied, and is copied again for each call.
         self._found = [
@@ -91,7 +105,7 @@ class PackedLayer:
                 return True
         return True
 
-    def plan(self, sizes: Sizes, make: Callable[[PackedLayer, Sizes], PackedPlan]) -> PackedPlan:
+    def plan(self, sizes: Key, make: Callable[[PackedLayer, Sizes], PackedPlan]) -> PackedPlan:
         """One that is free, or a new one."""
         spare = self.plans.get(sizes)
         if spare:
@@ -99,7 +113,7 @@ class PackedLayer:
                 return spare.pop()
             except IndexError:  # another thread was faster
                 pass
-        return make(self, sizes)
+        return make(self, Sizes(*sizes))
 
     def give_back(self, plan: PackedPlan) -> None:
         """Keep a plan for the next call of the same sizes."""
@@ -150,12 +164,18 @@ class PackedPlan:
         assert len(self.task) == len(PackedTask._fields)
         self.numbers = self.task.data
         self.task_at = self.task.ctypes.data
-        self.addresses: list[int] = []
+        self.small: Small = [], []
         # Helpers may come late: what they may still look at serves once.
         self.reusable = self.threads == 1 and ends[-1] < _KEPT_BYTES
         for index, part in enumerate(parts):
             if part:
                 part.put_row_sums(self.room, at[index] - start)
+
+    def tell_addresses(self, small: Small) -> None:
+        """Write where the layer's small tensors lie, if that has changed."""
+        if self.small is not small:
+            self.small, addresses = small, small[1]
+            self.task[PER_CALL - len(addresses) : PER_CALL] = addresses
 
     def run(self) -> None:
         """The whole layer, on this thread."""
@@ -163,17 +183,11 @@ class PackedPlan:
 
     def number(self, name: str) -> int:
         """A field of the task."""
-        return int(self.task[PackedTask._fields.index(name)])
+        return self.numbers[PackedTask._fields.index(name)]
 
     def set_number(self, name: str, number: int) -> None:
         """Change a field of the task."""
-        self.task[PackedTask._fields.index(name)] = number
-
-    def tell_addresses(self) -> None:
-        """Write where the layer's small tensors lie, if that has changed."""
-        if self.addresses is not self.layer.addresses:
-            self.addresses = self.layer.addresses
-            self.task[PER_CALL - len(self.addresses) : PER_CALL] = self.addresses
+        self.numbers[PackedTask._fields.index(name)] = number
 
     def _buffers(
         self, layer: PackedLayer, widths: Sequence[int], rows: int, batch: int, tiles: int,
