@@ -15,7 +15,6 @@ from typing import Any, Literal, ParamSpec, Protocol
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
@@ -89,21 +88,11 @@ class RecipeFigure(Figure):
     """A figure that knows its alternative text and shows itself in a notebook with it.
 
     `title` names the figure and is the same on every machine: it is what a strict comparison of
-    notebooks sees. `alt` says what the figure shows and may quote what was measured. `fonts` are
-    the families for its labels where the usual one has not all their letters.
+    notebooks sees. `alt` says what the figure shows and may quote what was measured.
     """
 
     title: str
     alt: str
-    fonts: tuple[str, ...] = ()
-
-    def draw(self, renderer: RendererBase) -> None:
-        """Draw the figure, its ticks too, which are made only now, in its own fonts."""
-        if not self.fonts:
-            super().draw(renderer)
-            return
-        with mpl.rc_context({"font.family": self.fonts}):
-            super().draw(renderer)
 
     def png(self, dpi: float = 2 * _DPI) -> bytes:
         """The picture, as the bytes of a PNG file."""
@@ -136,7 +125,6 @@ def drawn(
         with mpl.rc_context({**_DEFAULTS, **STYLE, **family}):
             figure = draw(*args, **kwargs)
             if language() == ENGLISH or fonts:
-                figure.fonts = fonts
                 return figure
             # What was just drawn has the words; it is never rendered, so nothing is missing in it.
             said, why = figure, _(_NO_KOREAN_FONT)
