@@ -37,7 +37,7 @@ class MachineLedger:
             name=name,
             cpu=machine["cpu"],
             system=machine["system"],
-            vector_instructions=machine["vector_instructions"],
+            vector_instructions=_instructions(machine["vector_instructions"]),
             torch_version=data["versions"]["torch"],
             verdicts={claim: found["verdict"] for claim, found in findings.items()},
             widths=tuple(point["width"] for point in points),
@@ -51,6 +51,13 @@ class MachineLedger:
         if not self.widths:
             return OPEN
         return NO_CROSSOVER if self.crossover_width is None else str(self.crossover_width)
+
+
+def _instructions(written: str) -> str:
+    """What a file says of vector instructions, as the Text that `rh.machine()` had for it."""
+    used = written.partition(",")[0]
+    known = (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used))
+    return next((text for text in known if text == written), written)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ HANGUL = re.compile("[가-힣]")
 # Names stay as they are; a label of anything else that spells a word has Hangul in it.
 NAMES = {"torch", "plain", "onnxruntime", "state_dict", "bytes", "lstm"}
 # What the figures were given as data here: names of ledgers, of modules, of a quantity.
-GIVEN = r"first|second|third|trained|text \d+|factor on a weight|AVX\d+, with(out)? VNNI"
+GIVEN = r"first|second|third|trained|text \d+|factor on a weight"
 SIMPLE = next(iter(FIGURES))
 
 
