@@ -87,6 +87,8 @@ def figure_in_both(draw):
     assert len(said) == len([words for words in words_of(english) if words])
     for title_or_alt in (korean.title, korean.alt):
         assert HANGUL.search(title_or_alt)
+    left = [words for words in said if untold(words)]
+    assert left == [], left
     for before, after in zip(english.axes, korean.axes, strict=True):
         assert before.get_xlim() == after.get_xlim()
         assert before.get_ylim() == after.get_ylim()

@@ -55,7 +55,7 @@ def crossovers(compared: ClassComparison) -> RecipeFigure:
             axes.plot(widths, rows, mark, color=COLORS[0], alpha=0.7, label=label)
     width_axis(axes, tuple(sorted({width for ledger in measured for width in ledger.widths})))
     axes.set(title=_("the width from which INT8 is faster"), ylabel=_("vector instructions"))
-    axes.set_yticks(range(len(kinds)), kinds)
+    axes.set_yticks(range(len(kinds)), list(map(str, kinds)))
     axes.set_ylim(-0.5, len(kinds) - 0.5)
     axes.legend()
     said = (f"{ledger.vector_instructions}: {_(ledger.crossover)}" for ledger in measured)

@@ -12,7 +12,7 @@ from recipe_helpers.deployment import plots
 from recipe_helpers.deployment.serving import Server
 from recipe_helpers.deployment.streaming import StreamCheck
 
-from ..korean import english_in, figure_in_both, in_both
+from ..korean import english_in, figure_in_both, in_both, untold_in
 from .test_decision import BROKEN, A, B, C
 from .test_load import LOADS
 
@@ -22,19 +22,27 @@ from .test_load import LOADS
     [
         (
             rh.decide_deployment([A, B, C]),
-            "오차 5% 이내에서, 가장 빠름: b 또는 c; 가장 작은 파일: c; 가장 적은 메모리: b.",
+            "오차가 5% 이내인 방법 가운데, 가장 빠른 것: b 또는 c; 가장 작은 파일: c; "
+            "메모리를 가장 적게 쓰는 것: b.",
         ),
         (rh.decide_deployment([BROKEN]), "오차가 5% 이내인 방법이 없습니다."),
-        (rh.decide_deployment([replace(A, peak_bytes=None)]), "가장 빠름: a"),
+        (rh.decide_deployment([replace(A, peak_bytes=None)]), "가장 빠른 것: a"),
+        (rh.decide_deployment([replace(A, needs="onnxruntime alone")]), "onnxruntime만"),
         (LOADS, "초당 응답 수"),
         (StreamCheck(30, 29, 1e-7), "비트까지 같음"),
-        (Server(1, 2, 1234), "가중치 1,234 bytes의 서버"),
     ],
 )
 def test_a_result_in_both_languages(result, says):
     _, korean = in_both(lambda: str(result))
     assert says in korean
     assert english_in(korean) == []
+    with speaking("ko"):
+        assert untold_in(result.table(), "nothing", "broken") == {}  # names in there
+
+
+def test_a_server_in_both_languages():
+    _, korean = in_both(lambda: str(Server(1, 2, 1234)))
+    assert korean == "가중치 1,234 bytes의 서버"
 
 
 def test_the_figure_in_both_languages():

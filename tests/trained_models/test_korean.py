@@ -5,7 +5,7 @@ import torch
 
 from recipe_helpers.common.errors import ArgumentError, InputError
 from recipe_helpers.common.intervals import Interval
-from recipe_helpers.common.language import speaking
+from recipe_helpers.common.language import Text, speaking
 from recipe_helpers.recipe.accuracy import StepErrors
 from recipe_helpers.trained_models import fragility, plots
 from recipe_helpers.trained_models.classification import disagreements
@@ -25,14 +25,14 @@ from recipe_helpers.trained_models.rounded_parts import (
 )
 from recipe_helpers.trained_models.training import DigitClassifier
 
-from ..korean import english_in, figure_in_both, in_both
+from ..korean import english_in, figure_in_both, in_both, untold_in
 from .test_classification import FIRST, LABELS, SECOND, study
 
 STUDY = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
 SQUARES = Sequences(torch.rand(3, 4, 3), LABELS.labels)
 DIFFER, AGREE = disagreements(FIRST, SECOND, SQUARES), disagreements(FIRST, FIRST, SQUARES)
 CLIFF = Cliff(
-    "factor",
+    Text("factor on the numbers of one feature"),
     (1.0, 64.0),
     dict.fromkeys((*fragility.QUANTIZERS, fragility.RESCALED, fragility.APART), (0.9, 0.5)),
     True,
@@ -57,6 +57,8 @@ def test_a_result_in_both_languages(result, says):
     assert says in korean
     assert english_in(korean) == []
     with speaking("ko"):
+        assert untold_in(result.table()) == {}
+    with speaking("ko"):
         assert says in result._repr_html_()
 
 
@@ -65,7 +67,7 @@ def test_what_the_factor_multiplies_is_said_when_it_is_shown():
     found = loud_passage_cliff(model, Sequences(torch.rand(2, 4, 3), torch.zeros(4)), [1, 2])
     assert found.table().caption == "Accuracy against factor on the brightness of what follows"
     with speaking("ko"):
-        assert found.table().caption == "정확도와 뒤따르는 이미지의 밝기에 곱한 배수"
+        assert found.table().caption == "뒤따르는 이미지의 밝기에 곱한 배수에 따른 정확도"
     said = figure_in_both(lambda: plots.cliff(found))
     assert english_in(said) == []
 
@@ -83,6 +85,14 @@ def test_what_the_factor_multiplies_is_said_when_it_is_shown():
 )  # fmt: skip
 def test_a_figure_in_both_languages(draw):
     assert english_in(figure_in_both(draw)) == []
+
+
+def test_what_the_notebook_calls_its_lstms_is_said_in_korean():
+    parts = Sensitivity({"language model": dict.fromkeys((*PARTS, ALL, MEASURED), 40.0)})
+    assert "언어 모델" in in_both(lambda: str(parts))[1]
+    errors = {"random, forget gates held open": StepErrors((0.02,) * 100)}
+    said = figure_in_both(lambda: plots.error_along(errors))
+    assert said.count("무작위, 망각 게이트를 열어 둠") == 2  # the legend and the alternative text
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ import sys
 import pytest
 import torch
 
-from recipe_helpers import __main__ as command
-from recipe_helpers.your_model import reference
+from recipe_helpers.your_model import command_line as command, reference
 
 from .report_models import made_up_latency
 

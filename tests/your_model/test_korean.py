@@ -5,18 +5,17 @@ import re
 import pytest
 import torch
 
-from recipe_helpers import __main__ as command
 from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.common.language import speaking, use_language
 from recipe_helpers.common.plots import RecipeFigure
-from recipe_helpers.your_model import command_line
+from recipe_helpers.your_model import command_line as command
 from recipe_helpers.your_model.advice import decide
 from recipe_helpers.your_model.input_sets import InputSet
 from recipe_helpers.your_model.plots import plot_report
 from recipe_helpers.your_model.preparation import steady_outputs
 from recipe_helpers.your_model.promises import KEEP, SHIP, Limits, judge_metric
 
-from ..korean import english_in, in_both
+from ..korean import english_in, in_both, untold_in
 from .made_up import candidate, measured
 from .report_models import quickly, weak
 from .test_advice import MODEL, NAMES, TABLE
@@ -46,7 +45,7 @@ def test_every_advice_is_whole_in_korean(case, relative, speed, size, given, adv
         made = [candidate(name, found) for name, found in zip(NAMES, tried, strict=False)]
         _, korean = in_both(lambda made=made: str(decide(made, MODEL)))
         assert korean.startswith("FP32 유지. " if advice == KEEP else "INT8로 배포. ")
-        assert english_in(korean, "interval") == [], case
+        assert english_in(korean) == [], case
     mended = [candidate("plain", other, one, left=("lstm", ""))]
     _, korean = in_both(lambda: str(decide(mended, MODEL)))
     assert "lstm, 모델 자체" in korean
@@ -72,6 +71,9 @@ def test_the_tables_the_notes_and_the_next_steps(found):
     ):
         english, korean = in_both(say)
         assert english_in(korean, *found.inputs) == [], english
+    with speaking("ko"):
+        tables = [found.table(), *(table for _name, own in found.details() for table in own)]
+        assert [untold_in(table, "output") for table in tables] == [{}] * len(tables)
 
 
 def test_the_page_says_its_language_and_holds_the_same_numbers(found, monkeypatch):
@@ -80,7 +82,7 @@ def test_the_page_says_its_language_and_holds_the_same_numbers(found, monkeypatc
                        for page in in_pages(found))  # fmt: skip
     assert '<html lang="en">' in english
     assert '<html lang="ko">' in korean
-    for said in ("양자화 보고서", "한계", "기계", "자세한 결과", 'alt="세 그림이'):
+    for said in ("양자화 보고서", "한도", "컴퓨터", "자세한 결과", 'alt="그림 세 개가'):
         assert said in korean
     assert sorted(NUMBER.findall(korean)) == sorted(NUMBER.findall(english))
 
@@ -155,7 +157,7 @@ def korean():
 @pytest.mark.parametrize("words", [[], ["report"], ["recipe"], ["demo"], ["ledger"]])
 def test_the_help_of_the_command_line(korean, capsys, words):
     with pytest.raises(SystemExit) as caught:
-        command.main([*words, "--help"])
+        command_line.main([*words, "--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith("사용법: python -m recipe_helpers")
@@ -163,13 +165,13 @@ def test_the_help_of_the_command_line(korean, capsys, words):
 
 
 def test_wrong_use_of_the_command_line(korean, capsys):
-    assert command.main(["report", "nothing"]) == 2
+    assert command_line.main(["report", "nothing"]) == 2
     err = capsys.readouterr().err
     assert "모델을 만드는 함수의 이름이 아닙니다" in err
     assert err.rstrip().endswith(
         "'nothing' is no factory; pass MODULE:FUNCTION, as tagger:factory."
     )
     with pytest.raises(SystemExit) as caught:
-        command_line.main(["report"])
+        command.main(["report"])
     assert caught.value.code == 2
     assert "명령을 이해할 수 없습니다" in capsys.readouterr().err
