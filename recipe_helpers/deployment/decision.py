@@ -11,13 +11,16 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError
-from ..common.language import Text, _
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table, in_bytes, microseconds
 from ..recipe.accuracy import compare_outputs
 from ..recipe.judges import BALLPARK
 from ..recipe.latency import BUDGET_S, compare_latency
 from ..recipe.memory import in_megabytes, memory_use
 from ..recipe.timing import Ratio
+
+# What the notebook says that a way needs; a reader's own words stay as they are.
+_NOTEBOOKS_OWN = (N_("torch, while torch.ao is there"), N_("onnxruntime alone"))
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Decision(Shown):
                 microseconds(option.time_us),
                 str(option.speedup),
                 f"{option.relative:.2%}",
-                option.needs,
+                _(option.needs),
             )
             for option in self.options
         ]

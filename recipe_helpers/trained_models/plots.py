@@ -191,7 +191,7 @@ def error_along(errors: Mapping[str, StepErrors]) -> RecipeFigure:
     for (name, found), color, marker in zip(errors.items(), COLORS, "os^Dxv", strict=False):
         positions, relatives = zip(*error_by_position(found), strict=True)
         percent = np.array(relatives) * 100
-        axes.plot(positions, percent, color=color, marker=marker, label=name)
+        axes.plot(positions, percent, color=color, marker=marker, label=_(name))
     axes.set(xscale="log", yscale="log")
     axes.set(xlabel=_("position (steps)"), ylabel=_("relative error (%)"))
     axes.xaxis.set_major_formatter("{x:g}")
@@ -201,7 +201,7 @@ def error_along(errors: Mapping[str, StepErrors]) -> RecipeFigure:
     sentences += [
         _(
             "{name}: {first:.2%} over the first half, {second:.2%} over the second.",
-            name=name,
+            name=_(name),
             first=found.first_half,
             second=found.second_half,
         )

@@ -110,23 +110,24 @@ def _draw_options(axes: Axes, question: ChoiceErrors) -> None:
         medians = [option.median(kind) * 100 for option in question.options]
         label = _("{kind} models, median of the seeds", kind=_(kind))
         axes.plot(at, medians, f"{mark}-", color=color, label=label)
-    labels = [option.label.replace(" ", "\n") for option in question.options]
+    labels = [_(option.label).replace(" ", "\n") for option in question.options]
     axes.set_xticks(places, labels, fontsize=8.5)
     axes.set_xlim(-0.5, len(places) - 0.5)
-    axes.set_title(question.question)
+    axes.set_title(_(question.question))
 
 
 def _sentence(question: ChoiceErrors) -> str:
     options = ", ".join(
         _(
             "{label} {even:.2%} and {uneven:.2%}",
-            label=option.label,
+            label=_(option.label),
             even=option.median("even"),
             uneven=option.median("uneven"),
         )
         for option in question.options
     )
-    title = f"{question.question[0].upper()}{question.question[1:]}"
+    asked = _(question.question)
+    title = f"{asked[0].upper()}{asked[1:]}"
     return _("{question} (even, uneven): {options}.", question=title, options=options)
 
 

@@ -28,6 +28,14 @@ from ..int8.lstm import Int8LSTM
 from .by_hand import relative_error
 
 CASES = (N_("even"), N_("uneven"))
+# What the notebook calls its questions and answers; a label of a reader's own stays as it is.
+_NOTEBOOKS_OWN = (
+    *(N_("weights"), N_("per tensor"), N_("per channel")),
+    *(N_("activation scales"), N_("per sequence"), N_("per step"), N_("per row")),
+    *(N_("activation bits"), N_("zero point"), N_("with, 7 bits"), N_("none, 7 bits")),
+    *(N_("with, 12 bits"), N_("none, 12 bits")),
+    *(N_("weights, again"), N_("least squares"), N_("and per column")),
+)
 SEEDS = range(8)
 WIDTH, STEPS, BATCH_SIZE = 32, 20, 4
 _ROW_SPREAD, _LOUDNESS_SPREAD = 1.0, 1.5  # standard deviations of the factors' logarithms
@@ -82,11 +90,11 @@ class ChoiceErrors(Shown):
     def table(self) -> Table:
         """One row per option: the median over the seeds, and the smallest and largest error."""
         rows = [
-            (o.label, *(f"{o.median(k):.2%} ({_range(getattr(o, k))})" for k in CASES))
+            (_(o.label), *(f"{o.median(k):.2%} ({_range(getattr(o, k))})" for k in CASES))
             for o in self.options
         ]
         caption = _("relative error, median (range) over {count} seeds", count=len(self.seeds))
-        return Table((self.question, _("even model"), _("uneven model")), rows, caption)
+        return Table((_(self.question), _("even model"), _("uneven model")), rows, caption)
 
 
 def compare_schemes(

@@ -16,7 +16,7 @@ from .test_reading import BAD
 
 def test_the_table_of_machines():
     _, korean = in_both(lambda: str(compared()))
-    assert korean.startswith("기계 3대")
+    assert korean.startswith("컴퓨터 3대")
     assert "AVX2, VNNI 없음" in korean
     assert re.search(r"third .* 없음", korean), "a machine without a crossover"
     assert english_in(korean) == []

@@ -22,10 +22,12 @@ from .test_load import LOADS
     [
         (
             rh.decide_deployment([A, B, C]),
-            "오차 5% 이내에서, 가장 빠름: b 또는 c; 가장 작은 파일: c; 가장 적은 메모리: b.",
+            "오차가 5% 이내인 방법 가운데, 가장 빠른 것: b 또는 c; 가장 작은 파일: c; "
+            "메모리를 가장 적게 쓰는 것: b.",
         ),
         (rh.decide_deployment([BROKEN]), "오차가 5% 이내인 방법이 없습니다."),
-        (rh.decide_deployment([replace(A, peak_bytes=None)]), "가장 빠름: a"),
+        (rh.decide_deployment([replace(A, peak_bytes=None)]), "가장 빠른 것: a"),
+        (rh.decide_deployment([replace(A, needs="onnxruntime alone")]), "onnxruntime만"),
         (LOADS, "초당 응답 수"),
         (StreamCheck(30, 29, 1e-7), "비트까지 같음"),
     ],

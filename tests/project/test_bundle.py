@@ -57,7 +57,13 @@ def fresh(unpacked):
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     (wheel,) = unpacked.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
-    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)], check=True)
+    # pip would take a repository on PYTHONPATH for the package, installed already.
+    leading_nowhere = {k: value for k, value in os.environ.items() if k != "PYTHONPATH"}
+    subprocess.run(
+        [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)],
+        env=leading_nowhere,
+        check=True,
+    )
     own = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         capture_output=True,

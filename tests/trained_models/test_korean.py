@@ -67,7 +67,7 @@ def test_what_the_factor_multiplies_is_said_when_it_is_shown():
     found = loud_passage_cliff(model, Sequences(torch.rand(2, 4, 3), torch.zeros(4)), [1, 2])
     assert found.table().caption == "Accuracy against factor on the brightness of what follows"
     with speaking("ko"):
-        assert found.table().caption == "정확도와 뒤따르는 이미지의 밝기에 곱한 배수"
+        assert found.table().caption == "뒤따르는 이미지의 밝기에 곱한 배수에 따른 정확도"
     said = figure_in_both(lambda: plots.cliff(found))
     assert english_in(said) == []
 
@@ -85,6 +85,14 @@ def test_what_the_factor_multiplies_is_said_when_it_is_shown():
 )  # fmt: skip
 def test_a_figure_in_both_languages(draw):
     assert english_in(figure_in_both(draw)) == []
+
+
+def test_what_the_notebook_calls_its_lstms_is_said_in_korean():
+    parts = Sensitivity({"language model": dict.fromkeys((*PARTS, ALL, MEASURED), 40.0)})
+    assert "언어 모델" in in_both(lambda: str(parts))[1]
+    errors = {"random, forget gates held open": StepErrors((0.02,) * 100)}
+    said = figure_in_both(lambda: plots.error_along(errors))
+    assert said.count("무작위, 망각 게이트를 열어 둠") == 2  # the legend and the alternative text
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ ASKED = question("Gewichte", "pro Matrix", "pro Kanal")
 @pytest.mark.parametrize(
     ("result", "says"),
     [
-        (GAINS, "가장 큰 요인: 폭 8에서 연산 융합; 폭 512에서 적은 바이트."),
+        (GAINS, "가장 큰 요인: 폭 8에서 융합; 폭 512에서 적은 바이트."),
         (Agreement((AgreementPoint(8, 1, (0.0, 1.0)),)), "2번 가운데 1번의 실행에서"),
         (ASKED, "시드 3개의 중앙값 (범위)"),
         (StressTest(tuple(StressPoint(c, (1.0,), (0.5,)) for c in CASES), 3), "이상치 행"),
@@ -42,6 +42,16 @@ def test_a_result_in_both_languages(result, says):
     assert english_in(korean) == []
     with speaking("ko"):
         assert untold_in(result.table()) == {}
+
+
+def test_what_the_notebook_calls_its_choices_is_said_in_korean():
+    asked = question("weights, again", "per channel", "least squares")
+    _, korean = in_both(lambda: str(asked))
+    assert korean.splitlines()[1].startswith("다시 가중치 ")
+    assert [line.split()[0] for line in korean.splitlines()[3:]] == ["채널별", "최소제곱"]
+    said = figure_in_both(lambda: plots.choices([asked, asked]))
+    for label in ("다시 가중치", "채널별", "최소제곱"):
+        assert label in said
 
 
 @pytest.mark.parametrize(
