@@ -8,7 +8,7 @@ import torch
 from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.common.language import speaking, use_language
 from recipe_helpers.common.plots import RecipeFigure
-from recipe_helpers.your_model import command_line as command
+from recipe_helpers.your_model import command_line
 from recipe_helpers.your_model.advice import decide
 from recipe_helpers.your_model.input_sets import InputSet
 from recipe_helpers.your_model.plots import plot_report
@@ -172,6 +172,6 @@ def test_wrong_use_of_the_command_line(korean, capsys):
         "'nothing' is no factory; pass MODULE:FUNCTION, as tagger:factory."
     )
     with pytest.raises(SystemExit) as caught:
-        command.main(["report"])
+        command_line.main(["report"])
     assert caught.value.code == 2
     assert "명령을 이해할 수 없습니다" in capsys.readouterr().err
