@@ -157,7 +157,7 @@ def korean():
 @pytest.mark.parametrize("words", [[], ["report"], ["recipe"], ["demo"], ["ledger"]])
 def test_the_help_of_the_command_line(korean, capsys, words):
     with pytest.raises(SystemExit) as caught:
-        command.main([*words, "--help"])
+        command_line.main([*words, "--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith("사용법: python -m recipe_helpers")
@@ -165,7 +165,7 @@ def test_the_help_of_the_command_line(korean, capsys, words):
 
 
 def test_wrong_use_of_the_command_line(korean, capsys):
-    assert command.main(["report", "nothing"]) == 2
+    assert command_line.main(["report", "nothing"]) == 2
     err = capsys.readouterr().err
     assert "모델을 만드는 함수의 이름이 아닙니다" in err
     assert err.rstrip().endswith(
