@@ -3,9 +3,10 @@
     python tools/run_recipe.py notebooks/dynamic_quantization.ipynb
     python tools/run_recipe.py notebooks/*.ipynb --store
 
-The first leaves the notebook as it is; the page and the executed copy go to the folder `build`. The
-summary is the text of the cell that is tagged `summary`. The second stores the outputs in the
-notebooks themselves, clean for a commit.
+The first leaves the notebook as it is; the page and the executed copy go to the folder `build`, and
+with them a page for each notebook that it links to, made from its stored outputs. The summary is
+the text of the cell that is tagged `summary`. The second stores the outputs in the notebooks
+themselves, clean for a commit.
 """
 
 from __future__ import annotations
@@ -21,11 +22,9 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from nbconvert import HTMLExporter
+from pages import as_page, title_of, write_linked
 from tqdm import tqdm
 
-TEMPLATES = Path(__file__).parent
-TEMPLATE = "recipe_page"
 CELL_TIMEOUT_S = 300
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -79,13 +78,6 @@ def summary(notebook: nbformat.NotebookNode) -> str:
     return ""
 
 
-def as_page(notebook: nbformat.NotebookNode, title: str) -> str:
-    """The notebook as one HTML page."""
-    exporter = HTMLExporter(template_name=TEMPLATE, extra_template_basedirs=[str(TEMPLATES)])
-    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    return page
-
-
 def store(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook without what differs from run to run: widget state, cells' times."""
     notebook.metadata.pop("widgets", None)
@@ -95,12 +87,13 @@ def store(notebook: nbformat.NotebookNode, path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def report(notebook: nbformat.NotebookNode, name: str, output: Path) -> Path:
-    """Write the executed copy and the page into a folder; returns where the page is."""
+def report(notebook: nbformat.NotebookNode, path: Path, output: Path) -> Path:
+    """Write the executed copy and the pages into a folder; returns where its page is."""
     output.mkdir(parents=True, exist_ok=True)
-    store(notebook, output / f"{name}.ipynb")
-    page = output / f"{name}.html"
-    page.write_text(as_page(notebook, name.replace("_", " ").capitalize()), encoding="utf-8")
+    store(notebook, output / path.name)
+    page = output / path.with_suffix(".html").name
+    page.write_text(as_page(notebook, title_of(path)), encoding="utf-8")
+    write_linked(path, output)
     return page
 
 
@@ -129,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
             store(notebook, path)
             print(f"{path}: stored, ran in {elapsed_s:.0f} s.")
         else:
-            page = report(notebook, path.stem, chosen.output)
+            page = report(notebook, path, chosen.output)
             print(summary(notebook))
             print(f"\nRan in {elapsed_s:.0f} s. Read the whole report: {page}")
     return DONE

@@ -3,7 +3,7 @@
     python tools/translations.py           update and compile the catalogues, list what is missing
     python tools/translations.py --check   list it only, and write nothing
 
-The messages are extracted from `recipe_helpers` with Babel. A catalogue is written sorted, without
+The messages are those of `recipe_helpers`. A catalogue is written by Babel, sorted, without
 dates and places, so that it changes only where a message does and two branches merge line by line.
 A sentence that has changed takes over the translation of the one that it was, marked `fuzzy`: it is
 looked over by hand, and the mark removed. What the code no longer says is left out.
@@ -12,6 +12,7 @@ looked over by hand, and the mark removed. What the code no longer says is left 
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import gettext
 import io
@@ -21,13 +22,12 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from babel.messages import Catalog, Message
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 PACKAGE = Path(__file__).parents[1] / "recipe_helpers"
 LANGUAGES = ("ko",)
-KEYWORDS = {"_": None, "N_": None, "Text": None, "plural": (1, 2)}
+KEYWORDS = {"_": 1, "N_": 1, "Text": 1, "plural": 2, "Text.plural": 2}  # how many are messages
 HEAD = "# The helpers' messages; `make translations` keeps them in step with the code."
 LIKE_ENOUGH = 0.6  # difflib's ratio from which a new sentence counts as an old one, changed
 
@@ -56,11 +56,29 @@ def add(catalog: Catalog, message_id: MessageId, said: object = "", fuzzy: bool 
 
 
 def messages_in_code(package: Path = PACKAGE) -> set[MessageId]:
-    """Every message that the code says."""
+    """Every message that the code says.
+
+    Found in the syntax tree: Babel's own extractor looks into no f-string, and not behind another
+    call among a message's values.
+    """
     return {
-        found if isinstance(found, str) else tuple(found)
-        for _, _, found, _, _ in extract_from_dir(package, [("**.py", "python")], {}, KEYWORDS)
+        message
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        for message in _message_of(node)
     }
+
+
+def _message_of(call: ast.Call) -> Iterator[MessageId]:
+    """The message of a call that says one as literals."""
+    given = call.args[: KEYWORDS.get(ast.unparse(call.func), 0)]
+    said = [one.value for one in given if isinstance(one, ast.Constant)]
+    match [one for one in said if isinstance(one, str)]:
+        case [str(one)] if one:
+            yield one
+        case [str(one), str(many)]:
+            yield one, many
 
 
 def read(language: str) -> Catalog:
@@ -106,13 +124,13 @@ def as_mo(catalog: Catalog) -> bytes:
     return made.getvalue()
 
 
-def fields(text: str) -> list[str]:
+def fields(text: str) -> set[str]:
     """The values that a message names, with how they are written: `{count:,}`, `{name!r}`."""
-    return sorted(
+    return {
         f"{name}!{how}:{spec}"
         for _, name, spec, how in string.Formatter().parse(text)
         if name is not None
-    )
+    }
 
 
 def problems(language: str) -> Iterator[str]:

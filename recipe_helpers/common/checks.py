@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
+from .language import Text, listed
 
 Choice = TypeVar("Choice", str, float)
 
@@ -18,50 +19,86 @@ def positive_int(name: str, value: Any, most: int | None = None) -> int:
     """`value` as an int if it is a whole number from 1 to `most`; ArgumentError otherwise."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < 1 or (most is not None and value > most):
-        upper = "" if most is None else f" and at most {most}"
-        raise ArgumentError(f"{name} is {value!r}; pass a whole number of at least 1{upper}.")
+        came = {"name": name, "value": repr(value)}
+        if most is None:
+            raise ArgumentError(
+                Text("{name} is {value}; pass a whole number of at least 1.", **came)
+            )
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass a whole number of at least 1 and at most {most}.",
+                **came,
+                most=most,
+            )
+        )
     return value
 
 
 def whole_number(name: str, value: object) -> int:
     """`value` if it is a whole number of any sign; ArgumentError otherwise."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ArgumentError(f"{name} is {value!r}; pass a whole number.")
+        raise ArgumentError(
+            Text("{name} is {value}; pass a whole number.", name=name, value=repr(value))
+        )
     return value
 
 
 def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
     """`values` as a tuple of whole numbers of at least 1, in rising order without repeats."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise ArgumentError(f"{name} is {values!r}; pass a list of whole numbers of at least 1.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass a list of whole numbers of at least 1.",
+                name=name,
+                value=repr(values),
+            )
+        )
     numbers = tuple(positive_int(f"{name}[{i}]", value) for i, value in enumerate(values))
     if not numbers:
-        raise ArgumentError(f"{name} is empty; pass at least one whole number.")
+        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name=name))
     if any(left >= right for left, right in itertools.pairwise(numbers)):
-        raise ArgumentError(f"{name} is {list(numbers)}; pass rising numbers without repeats.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass rising numbers without repeats.",
+                name=name,
+                value=list(numbers),
+            )
+        )
     return numbers
 
 
 def numbers(name: str, value: object) -> torch.Tensor:
     """`value` if it is a one-dimensional float32 tensor of finite numbers; ArgumentError if not."""
     if not isinstance(value, torch.Tensor):
-        came = type(value).__name__
+        came: str = type(value).__name__
     elif (value.ndim, value.dtype, value.device.type) != (1, torch.float32, "cpu"):
-        came = f"a {describe(value)} on the device {value.device}"
+        came = Text(
+            "a {tensor} on the device {device}", tensor=describe(value), device=str(value.device)
+        )
     elif not value.numel():
-        came = "empty"
+        came = Text("empty")
     elif not bool(torch.isfinite(value).all()):
-        came = "a tensor with NaN or infinity"
+        came = Text("a tensor with NaN or infinity")
     else:
         return value
-    raise ArgumentError(f"{name} is {came}; pass a one-dimensional float32 tensor on the CPU.")
+    raise ArgumentError(
+        Text(
+            "{name} is {came}; pass a one-dimensional float32 tensor on the CPU.",
+            name=name,
+            came=came,
+        )
+    )
 
 
 def seed(name: str, value: object) -> int:
     """`value` if PyTorch's generator takes it as a seed; ArgumentError otherwise."""
     number = whole_number(name, value)
     if not -(2**63) <= number < 2**64:
-        raise ArgumentError(f"{name} is {value!r}; pass a whole number of at most 64 bits.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass a whole number of at most 64 bits.", name=name, value=value
+            )
+        )
     return number
 
 
@@ -71,7 +108,13 @@ def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Modul
     if not isinstance(values, Iterable) or not all(
         isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds
     ):
-        raise ArgumentError(f"{name} is {values!r}; pass types of modules, such as [nn.LSTM].")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass types of modules, such as [nn.LSTM].",
+                name=name,
+                value=repr(values),
+            )
+        )
     return frozenset(kinds)
 
 
@@ -79,7 +122,14 @@ def one_of(name: str, value: Choice, choices: Iterable[Choice]) -> Choice:
     """`value` if it is one of `choices`; ArgumentError naming them all otherwise."""
     known = tuple(choices)
     if value not in known:
-        raise ArgumentError(f"{name} is {value!r}; pass one of {', '.join(map(repr, known))}.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass one of {choices}.",
+                name=name,
+                value=repr(value),
+                choices=", ".join(map(repr, known)),
+            )
+        )
     return value
 
 
@@ -96,7 +146,13 @@ def is_quantized(module: nn.Module) -> bool:
 def module(name: str, value: object) -> nn.Module:
     """`value` if it is an nn.Module; ModelError otherwise."""
     if not isinstance(value, nn.Module):
-        raise ModelError(f"{name} is of type {type(value).__name__}; pass a torch.nn.Module.")
+        raise ModelError(
+            Text(
+                "{name} is of type {kind}; pass a torch.nn.Module.",
+                name=name,
+                kind=type(value).__name__,
+            )
+        )
     return value
 
 
@@ -104,19 +160,28 @@ def runnable_model(name: str, value: object) -> nn.Module:
     """`value` if it is a module in eval mode whose tensors are on the CPU and finite."""
     model = module(name, value)
     if model.training:
-        raise ModelError(f"{name} is in training mode; call {name}.eval() first.")
+        raise ModelError(Text("{name} is in training mode; call {name}.eval() first.", name=name))
     for key, tensor in _named_tensors(model):
         if tensor.device.type != "cpu":
             raise ModelError(
-                f"{name} has {key} on the device {tensor.device}; dynamic quantization runs "
-                f"on the CPU: call {name}.cpu() first."
+                Text(
+                    "{name} has {key} on the device {device}; dynamic quantization runs on the "
+                    "CPU: call {name}.cpu() first.",
+                    name=name,
+                    key=key,
+                    device=str(tensor.device),
+                )
             )
         # Infinity in a buffer may well be meant: it is how attention masks are stored.
         sound = torch.isfinite if isinstance(tensor, nn.Parameter) else _no_nan
         if tensor.is_floating_point() and not bool(sound(tensor).all()):
             raise ModelError(
-                f"{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
-                "weights first."
+                Text(
+                    "{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
+                    "weights first.",
+                    name=name,
+                    key=key,
+                )
             )
     return model
 
@@ -127,15 +192,25 @@ def float_model(name: str, value: object) -> nn.Module:
     for key, part in model.named_modules():
         if is_quantized(part):
             raise AlreadyQuantizedError(
-                f"{name} is already quantized: {key or 'the module itself'} is a "
-                f"{type(part).__name__}; pass the float model it was made from."
+                Text(
+                    "{name} is already quantized: {key} is a {kind}; pass the float model it was "
+                    "made from.",
+                    name=name,
+                    key=key or Text("the module itself"),
+                    kind=type(part).__name__,
+                )
             )
     runnable_model(name, model)
     for key, tensor in _named_tensors(model):
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ModelError(
-                f"{name} has {key} in {tensor.dtype}; quantization starts from torch.float32: "
-                f"call {name}.float() first."
+                Text(
+                    "{name} has {key} in {dtype}; quantization starts from torch.float32: call "
+                    "{name}.float() first.",
+                    name=name,
+                    key=key,
+                    dtype=str(tensor.dtype),
+                )
             )
     return model
 
@@ -150,8 +225,14 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
             return model(*inputs)
     except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError) as e:
         raise InputError(
-            f"inputs do not fit {name}: it was called with ({', '.join(map(describe, inputs))}) "
-            f"and raised {type(e).__name__}: {first_line(e)}; pass what {name}.forward expects."
+            Text(
+                "inputs do not fit {name}: it was called with ({inputs}) and raised {kind}: "
+                "{message}; pass what {name}.forward expects.",
+                name=name,
+                inputs=listed(map(describe, inputs)),
+                kind=type(e).__name__,
+                message=first_line(e),
+            )
         ) from e
 
 
@@ -160,13 +241,14 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "").rstrip(". ") or type(error).__name__
 
 
-def describe(value: Any) -> str:
+def describe(value: Any) -> Text:
     """A short description of one input: `float32 tensor of shape (20, 1, 8)`."""
     if isinstance(value, torch.Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+        dtype, shape = str(value.dtype).removeprefix("torch."), tuple(value.shape)
+        return Text("{dtype} tensor of shape {shape}", dtype=dtype, shape=shape)
     if isinstance(value, tuple | list):
-        return f"({', '.join(map(describe, value))})"
-    return type(value).__name__
+        return listed(["(", listed(map(describe, value)), ")"], "")
+    return Text(type(value).__name__)
 
 
 def _no_nan(tensor: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import ArgumentError
+from .language import Text
 
 CONFIDENCE = 0.95
 
@@ -20,13 +21,13 @@ class Interval:
     low: float
     high: float
 
-    def percent(self, digits: int = 2) -> str:
+    def percent(self, digits: int = 2) -> Text:
         """As percentages with a sign: `-0.03 (-0.20 to +0.13)`."""
         mean, low, high = (
             f"{round(100 * x, digits) + 0.0:+.{digits}f}"  # + 0.0: no negative zero
             for x in (self.mean, self.low, self.high)
         )
-        return f"{mean} ({low} to {high})"
+        return Text("{mean} ({low} to {high})", mean=mean, low=low, high=high)
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -39,7 +40,9 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
     array = np.asarray(values, dtype=float)
     if array.size < 2:
-        raise ArgumentError(f"values has {array.size} elements; an interval needs at least two.")
+        raise ArgumentError(
+            Text("values has {count} elements; an interval needs at least two.", count=array.size)
+        )
     mean, error = float(array.mean()), float(stats.sem(array))
     if error == 0:  # all values are equal: t.interval would give NaN
         return Interval(mean, mean, mean)

@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .language import _
+
 # Okabe and Ito's palette, which readers with any colour vision can tell apart.
 FP32_COLOR = "#0072B2"
 INT8_COLOR = "#D55E00"
@@ -81,9 +83,9 @@ class RecipeFigure(Figure):
         return buffer.getvalue()
 
     def __repr__(self) -> str:
-        return f"<Figure: {self.title}>"
+        return _("<Figure: {title}>", title=self.title)
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         width, height = (round(float(inches) * _DPI) for inches in self.get_size_inches())
         data = {"image/png": self.png(), "text/plain": repr(self)}
         return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
@@ -134,7 +136,7 @@ def width_axis(axes: Axes, dimensions: tuple[int, ...]) -> None:
     axes.set_xticks(dimensions, [str(dimension) for dimension in dimensions])
     axes.minorticks_off()
     axes.tick_params(axis="x", labelrotation=60)
-    axes.set_xlabel("width of the LSTM (units)")
+    axes.set_xlabel(_("width of the LSTM (units)"))
 
 
 def draw_pair(axes: Axes, x: Any, fp32: Any, int8: Any) -> None:
@@ -155,9 +157,9 @@ def draw_ratios(axes: Axes, x: Any, ratios: Sequence[Interval], **style: Any) ->
 def draw_outputs(axes: Axes, before: Any, after: Any, **style: Any) -> None:
     """INT8 outputs against FP32 ones, and the diagonal on which nothing has changed."""
     ends = [min(*before, *after), max(*before, *after)]
-    axes.plot(ends, ends, color=NEUTRAL_COLOR, linewidth=1, label="equal")
-    axes.plot(before, after, ".", color=INT8_COLOR, label="one output element", **style)
-    axes.set(xlabel="FP32 output", ylabel="INT8 output")
+    axes.plot(ends, ends, color=NEUTRAL_COLOR, linewidth=1, label=_("equal"))
+    axes.plot(before, after, ".", color=INT8_COLOR, label=_("one output element"), **style)
+    axes.set(xlabel=_("FP32 output"), ylabel=_("INT8 output"))
 
 
 def plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:

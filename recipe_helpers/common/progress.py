@@ -17,6 +17,8 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, display
 from tqdm.std import tqdm
 
+from .language import _
+
 Item = TypeVar("Item")
 # What functions that take long accept: called with an iterable and a label, gives the same items.
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -47,7 +49,7 @@ def progress_bar(iterable: Iterable[Item], label: str = "") -> Iterator[Item]:
 
     In a notebook the bar is an output of the cell; elsewhere it is tqdm's own, on stderr.
     """
-    return iter((_NotebookBar if _in_notebook() else tqdm)(iterable, desc=label))
+    return iter((_NotebookBar if _in_notebook() else tqdm)(iterable, desc=_(label)))
 
 
 def silent(iterable: Iterable[Item], label: str = "") -> Iterable[Item]:
@@ -69,11 +71,13 @@ def progress_line(shown: bool | None = None) -> Iterator[Callable[[str], None]]:
         with _notebook_line() as tell:
             yield tell
     elif shown is not False and sys.stdout is not None and sys.stdout.isatty():
-        with tqdm(file=sys.stdout, leave=False, bar_format="{desc} ({n} steps, {elapsed})") as bar:
+        with tqdm(
+            file=sys.stdout, leave=False, bar_format=_("{desc} ({n} steps, {elapsed})")
+        ) as bar:
 
             def tell(doing: str) -> None:
                 bar.n += 1
-                bar.set_description_str(doing)
+                bar.set_description_str(str(doing))
 
             yield tell
     else:

@@ -11,8 +11,11 @@ from typing import Any
 
 from tabulate import tabulate
 
-_NUMBER = re.compile(r"[-+]?[\d.,]+( ?%| bytes| to 1| [µm]?s| dB)?$")
-_COLUMN_WIDTH = 56  # characters; longer cells are wrapped in a terminal
+from .language import ENGLISH, KOREAN, language, plural
+
+_NUMBER = re.compile(r"[-+]?[\d.,]+( ?%| bytes| to 1| : 1| [µm]?s| dB)?$")
+# In characters; longer cells are wrapped in a terminal, where Hangul is twice as wide.
+_COLUMN_WIDTH = {ENGLISH: 56, KOREAN: 38}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,12 @@ class Table:
     caption: str = ""
     note: str = ""
 
+    def said(self) -> Table:
+        """The same with every `Text` in it said, in the language in force."""
+        rows = [[str(cell) for cell in row] for row in self.rows]
+        headers = [str(header) for header in self.headers]
+        return Table(headers, rows, str(self.caption), str(self.note))
+
 
 class Shown:
     """Mixin for a result that shows itself as a table; a subclass says which by `table()`."""
@@ -33,13 +42,13 @@ class Shown:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        table = self.table()
-        rows = [[textwrap.fill(cell, _COLUMN_WIDTH) for cell in row] for row in table.rows]
+        table, width = self.table().said(), _COLUMN_WIDTH[language()]
+        rows = [[textwrap.fill(cell, width) for cell in row] for row in table.rows]
         grid = tabulate(rows, headers=table.headers, disable_numparse=True)
         return "\n".join(part for part in (table.caption, grid, table.note) if part)
 
     def _repr_html_(self) -> str:
-        table = self.table()
+        table = self.table().said()
         # Escaped here, so that tabulate must not escape again: a cell may hold a line break.
         rows = [[html.escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
         headers = [html.escape(header) for header in table.headers]
@@ -52,7 +61,7 @@ class Shown:
         note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
         return grid.replace("<table>", f"<table>{caption}", 1) + note
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
         # Not `_repr_pretty_`: IPython would prefer the `__repr__` that a dataclass generates.
         return {"text/plain": str(self), "text/html": self._repr_html_()}
 
@@ -89,4 +98,4 @@ def microseconds(time_us: float) -> str:
 
 def in_threads(threads: int) -> str:
     """A thread count in words: `1 thread`, `2 threads`."""
-    return f"{threads} thread{'s' * (threads != 1)}"
+    return plural("{count} thread", "{count} threads", threads)

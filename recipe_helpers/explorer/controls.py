@@ -8,6 +8,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from ..common.language import _
 from .measurement import Choice, engines, recipe_choice
 
 WIDEST = 1024
@@ -35,12 +36,12 @@ def controls() -> dict[str, Any]:
         return widgets.Dropdown(options=options, value=start[name], description=description, **same)
 
     return {
-        "dimension": number("dimension", "Width (units)", WIDEST, step=8),
-        "layers": number("layers", "Layers", 4),
-        "batch_size": number("batch_size", "Batch (sequences)", 64),
-        "sequence_length": number("sequence_length", "Sequence (steps)", 200),
-        "threads": number("threads", "Threads", os.cpu_count() or 1),
-        "engine": choice("engine", "Quantized engine", engines()),
+        "dimension": number("dimension", _("Width (units)"), WIDEST, step=8),
+        "layers": number("layers", _("Layers"), 4),
+        "batch_size": number("batch_size", _("Batch (sequences)"), 64),
+        "sequence_length": number("sequence_length", _("Sequence (steps)"), 200),
+        "threads": number("threads", _("Threads"), os.cpu_count() or 1),
+        "engine": choice("engine", _("Quantized engine"), engines()),
     }
 
 

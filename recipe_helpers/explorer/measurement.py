@@ -11,6 +11,7 @@ import torch
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError
+from ..common.language import N_, Text, _, plural
 from ..common.tables import Shown, Table, in_bytes, in_threads, microseconds
 from ..recipe.accuracy import OutputComparison, PairedOutputs, compare_outputs, paired_outputs
 from ..recipe.latency import LatencyComparison, compare_latency
@@ -26,7 +27,7 @@ from ..recipe.model import (
 )
 from ..recipe.quantize import quantize_dynamic, torch_ao_available
 from ..recipe.size import SizeComparison, compare_size
-from ..recipe.timing import INCONCLUSIVE
+from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER
 
 PLAIN = "plain"
 SWEEP_DIMENSIONS = (8, 16, 32, 64, 128, 256, 512)
@@ -35,6 +36,33 @@ BUDGET_S = 0.1
 # Some seconds of measuring on one core; a panel must not block the kernel for longer.
 MOST_MULTIPLY_ADDS = 1_000_000_000
 _SAMPLE = 300
+# What quantizing brings, by whether the file is smaller and what became of the time of a call.
+_VERDICTS = {
+    (True, FASTER): N_(
+        "In INT8 the file is {file:.2f} times smaller, a call is {call:.2f} times faster, and the "
+        "outputs differ by {relative:.2%} on average."
+    ),
+    (True, SLOWER): N_(
+        "In INT8 the file is {file:.2f} times smaller, a call is {call:.2f} times slower, and the "
+        "outputs differ by {relative:.2%} on average."
+    ),
+    (True, INCONCLUSIVE): N_(
+        "In INT8 the file is {file:.2f} times smaller, the time of a call does not differ by more "
+        "than the noise, and the outputs differ by {relative:.2%} on average."
+    ),
+    (False, FASTER): N_(
+        "In INT8 the file is {file:.2f} times larger, a call is {call:.2f} times faster, and the "
+        "outputs differ by {relative:.2%} on average."
+    ),
+    (False, SLOWER): N_(
+        "In INT8 the file is {file:.2f} times larger, a call is {call:.2f} times slower, and the "
+        "outputs differ by {relative:.2%} on average."
+    ),
+    (False, INCONCLUSIVE): N_(
+        "In INT8 the file is {file:.2f} times larger, the time of a call does not differ by more "
+        "than the noise, and the outputs differ by {relative:.2%} on average."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -54,11 +82,15 @@ class Choice:
         return 8 * self.dimension**2 * self.layers * self.batch_size * self.sequence_length
 
     def __str__(self) -> str:
-        engine = f", {self.engine}" if self.engine else ""
-        return (
-            f"width {self.dimension}, {_count(self.layers, 'layer')}, batch {self.batch_size}, "
-            f"{_count(self.sequence_length, 'step')}, {in_threads(self.threads)}{engine}"
+        said = _(
+            "width {width}, {layers}, batch {batch}, {steps}, {threads}",
+            width=self.dimension,
+            layers=plural("{count} layer", "{count} layers", self.layers),
+            batch=self.batch_size,
+            steps=plural("{count} step", "{count} steps", self.sequence_length),
+            threads=in_threads(self.threads),
         )
+        return f"{said}, {self.engine}" if self.engine else said
 
 
 @dataclass(frozen=True)
@@ -75,43 +107,41 @@ class Exploration(Shown):
     def verdict(self) -> str:
         """What quantizing brings for this choice, in words."""
         size, speed = self.size.ratio, self.latency.speedup.median
-        file = f"{size:.2f} times smaller" if size >= 1 else f"{1 / size:.2f} times larger"
-        if self.latency.verdict == INCONCLUSIVE:
-            call = "the time of a call does not differ by more than the noise"
-        else:
-            times = max(speed, 1 / speed)
-            call = f"a call is {times:.2f} times {self.latency.verdict}"
-        return (
-            f"In INT8 the file is {file}, {call}, and the outputs differ "
-            f"by {self.accuracy.relative:.2%} on average."
-        )
+        message = _VERDICTS[size >= 1, self.latency.verdict]
+        relative = self.accuracy.relative
+        return _(message, file=max(size, 1 / size), call=max(speed, 1 / speed), relative=relative)
 
     def table(self) -> Table:
         """One row each for size, latency and accuracy."""
         size, latency, accuracy = self.size, self.latency, self.accuracy
-        undecided = latency.verdict == INCONCLUSIVE
-        outcome = latency.verdict if undecided else f"INT8 is {latency.verdict}"
+        outcome = _(latency.verdict)
+        if latency.verdict != INCONCLUSIVE:
+            outcome = _("INT8 is {faster_or_slower}", faster_or_slower=outcome)
         rows = [
             (
-                "state dict",
+                _("state dict"),
                 in_bytes(size.reference_bytes),
                 in_bytes(size.candidate_bytes),
-                f"{size.ratio:.2f} to 1",
+                _("{ratio:.2f} to 1", ratio=size.ratio),
             ),
             (
-                "time of one call, median",
+                _("time of one call, median"),
                 microseconds(latency.reference.median_us),
                 microseconds(latency.candidate.median_us),
-                f"{latency.speedup.median:.2f} to 1, {outcome}",
+                _("{ratio:.2f} to 1, {what}", ratio=latency.speedup.median, what=outcome),
             ),
             (
-                "mean |output|",
+                _("mean |output|"),
                 f"{accuracy.reference_mean:.5f}",
                 f"{accuracy.candidate_mean:.5f}",
-                f"differ by {accuracy.relative:.2%}, SQNR {accuracy.sqnr_db:.1f} dB",
+                _(
+                    "differ by {relative:.2%}, SQNR {sqnr:.1f} dB",
+                    relative=accuracy.relative,
+                    sqnr=accuracy.sqnr_db,
+                ),
             ),
         ]
-        headers = ("", "FP32", "INT8", "FP32 against INT8")
+        headers = ("", "FP32", "INT8", _("FP32 against INT8"))
         return Table(headers, rows, str(self.choice), self.verdict)
 
 
@@ -208,10 +238,14 @@ def _check(choice: Choice) -> None:
         checks.one_of("engine", choice.engine, engines())
     if choice.multiply_adds > MOST_MULTIPLY_ADDS:
         raise ArgumentError(
-            f"{str(choice).capitalize()}: one call takes "
-            f"{choice.multiply_adds / MOST_MULTIPLY_ADDS:.1f} billion multiply-adds, and this "
-            f"panel measures at most {MOST_MULTIPLY_ADDS / 1e9:.0f} billion; choose a smaller "
-            "width or batch, fewer layers or fewer steps."
+            Text(
+                "One call with {choice} takes {billions:.1f} billion multiply-adds, and this panel "
+                "measures at most {most:.0f} billion; choose a smaller width or batch, fewer "
+                "layers or fewer steps.",
+                choice=choice,
+                billions=choice.multiply_adds / MOST_MULTIPLY_ADDS,
+                most=MOST_MULTIPLY_ADDS / 1e9,
+            )
         )
 
 
@@ -220,7 +254,3 @@ def _sample(pair: PairedOutputs) -> tuple[tuple[float, float], ...]:
     before, after = pair.reference.flatten(), pair.candidate.flatten()
     places = torch.linspace(0, len(before) - 1, min(len(before), _SAMPLE)).round().long()
     return tuple(zip(before[places].tolist(), after[places].tolist(), strict=True))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

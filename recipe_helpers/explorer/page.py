@@ -33,14 +33,15 @@ _STYLE = """<style>
 
 def numbers(exploration: Exploration, picture: str) -> str:
     """The verdict, the table of numbers and a picture (see `image`)."""
-    made = exploration.table()
+    made = exploration.table().said()
     return _page(f'<p class="rh-verdict">{html.escape(made.note)}</p>{_table(made)}{picture}')
 
 
 def table(made: Table, sentence: str) -> str:
     """A table under a sentence that says how to read it, and over what it comes to."""
-    said = f'<p class="rh-verdict">{html.escape(made.note)}</p>'
-    return _page(f"<p>{html.escape(sentence)}</p>{_table(made)}{said}")
+    made = made.said()
+    verdict = f'<p class="rh-verdict">{html.escape(made.note)}</p>'
+    return _page(f"<p>{html.escape(sentence)}</p>{_table(made)}{verdict}")
 
 
 def _table(table: Table) -> str:
@@ -79,7 +80,8 @@ def status(sentence: str) -> str:
 
 def error(sentence: str) -> str:
     """A sentence on what went wrong, which a screen reader reads at once."""
-    return _page(f'<p role="alert" class="rh-error">{html.escape(sentence)}</p>')
+    lines = html.escape(sentence).replace("\n", "<br>")
+    return _page(f'<p role="alert" class="rh-error">{lines}</p>')
 
 
 def _page(content: str) -> str:

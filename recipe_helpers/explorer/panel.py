@@ -1,8 +1,7 @@
 """The interactive panel: choose a model and how to run it, and see FP32 against INT8 change.
 
 What is measured is in `measurement`, what is shown in `page` and `plots`, what chooses in
-`controls`; here
-is only the order of events.
+`controls`; here is only the order of events.
 
 Measuring blocks, and choices arrive in bursts (an arrow key held down). So a change only books a
 measurement with the event loop on which the kernel runs cells, a moment later; a later change
@@ -21,6 +20,7 @@ from typing import Any, Generic, TypeVar
 import ipywidgets as widgets
 
 from ..common.errors import RecipeError
+from ..common.language import N_, _
 from ..common.plots import RecipeFigure
 from ..recipe.memory import MemoryComparison
 from . import page, plots
@@ -38,11 +38,11 @@ PAUSE_S = 0.04  # longer than a burst of messages takes to arrive, shorter than 
 _REMEMBERED = 128
 _DPI = 150
 _SWEEP_TAB, _MEMORY_TAB = 1, 2
-_READ_THE_SWEEP = (
+_READ_THE_SWEEP = N_(
     "The same choice at other widths. The star is the width chosen; above the dashed line INT8 "
     "is smaller or faster; the band is the 95 % interval."
 )
-_READ_THE_MEMORY = (
+_READ_THE_MEMORY = N_(
     "Each model in a fresh process of its own, on one thread: what became resident there once it "
     "was loaded, and at the peak of a call."
 )
@@ -90,13 +90,15 @@ class Explorer(widgets.VBox):
 
     def __init__(self) -> None:
         self.controls = controls()
-        self.reset = widgets.Button(description="Reset to the recipe's values", layout=_fitting())
-        self.again = widgets.Button(description="Measure again", layout=_fitting())
+        self.reset = widgets.Button(
+            description=_("Reset to the recipe's values"), layout=_fitting()
+        )
+        self.again = widgets.Button(description=_("Measure again"), layout=_fitting())
         self.numbers, self.sweep, self.memory = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.message = widgets.HTML(layout=widgets.Layout(min_height="2.4em"))
         self.tabs = widgets.Tab(
             [self.numbers, self.sweep, self.memory],
-            titles=("This choice", "Across widths", "Memory"),
+            titles=(_("This choice"), _("Across widths"), _("Memory")),
             selected_index=0,
         )
         self.result: Exploration | None = None
@@ -116,7 +118,7 @@ class Explorer(widgets.VBox):
         self._measure(self._booking)
 
     def __repr__(self) -> str:
-        return "<Explorer: size, latency and accuracy of FP32 and INT8>"
+        return _("<Explorer: size, latency and accuracy of FP32 and INT8>")
 
     @property
     def choice(self) -> Choice:
@@ -144,7 +146,7 @@ class Explorer(widgets.VBox):
     def _buttons(self) -> widgets.HBox:
         return widgets.HBox([self.reset, self.again], layout=widgets.Layout(flex_flow="row wrap"))
 
-    def _reset(self, _: Any = None) -> None:
+    def _reset(self, event: Any = None) -> None:
         self._booking += 1
         self._held = True
         try:
@@ -154,12 +156,12 @@ class Explorer(widgets.VBox):
             self._held = False
         self._changed()
 
-    def _measure_again(self, _: Any = None) -> None:
+    def _measure_again(self, event: Any = None) -> None:
         for kept in (self._results, self._pages, self._memories):
             kept.pop(self.choice, None)
         self._changed()
 
-    def _changed(self, _: Any = None) -> None:
+    def _changed(self, event: Any = None) -> None:
         """Show a choice measured before at once; book a measurement of any other."""
         if self._held:
             return
@@ -170,9 +172,10 @@ class Explorer(widgets.VBox):
             if self.tabs.selected_index not in (_SWEEP_TAB, _MEMORY_TAB):
                 return
             if self.tabs.selected_index == _MEMORY_TAB and choice not in self._memories:
-                self.message.value = page.status(f"Measuring the memory of {choice} …")
+                said = _("Measuring the memory of {choice} …", choice=choice)
+                self.message.value = page.status(said)
         else:
-            self.message.value = page.status(f"Measuring {choice} …")
+            self.message.value = page.status(_("Measuring {choice} …", choice=choice))
         self._book(PAUSE_S)
 
     def _book(self, delay_s: float) -> None:
@@ -217,9 +220,11 @@ class Explorer(widgets.VBox):
             self._exploration(one)
         done = [self._results[c] for c in choices if c in self._results]
         figure = plots.sweep(done, self._results[choice])
-        self.sweep.value = page.figure(_image(figure), _READ_THE_SWEEP)
+        self.sweep.value = page.figure(_image(figure), _(_READ_THE_SWEEP))
         if missing[1:]:
-            progress = f"Measuring across widths: {len(done)} of {len(choices)} …"
+            progress = _(
+                "Measuring across widths: {done} of {all} …", done=len(done), all=len(choices)
+            )
             self.message.value = page.status(progress)
             self._book(0)
 
@@ -227,7 +232,7 @@ class Explorer(widgets.VBox):
         if choice not in self._memories:
             self._memories[choice] = measure_memory(choice)
         table = replace(self._memories[choice].table(), caption=str(choice))
-        self.memory.value = page.table(table, _READ_THE_MEMORY)
+        self.memory.value = page.table(table, _(_READ_THE_MEMORY))
 
     def _show(self, choice: Choice) -> None:
         self.numbers.value = self._pages[choice]
@@ -240,10 +245,14 @@ class Explorer(widgets.VBox):
         if isinstance(error, RecipeError):
             sentence = str(error)
         else:
-            reason = next(iter(str(error).splitlines()), "") or "no reason given"
-            sentence = f"{choice} could not be measured: {type(error).__name__}: {reason}"
+            sentence = _(
+                "{choice} could not be measured: {kind}: {reason}",
+                choice=choice,
+                kind=type(error).__name__,
+                reason=next(iter(str(error).splitlines()), "") or _("no reason given"),
+            )
         if self.result is not None:
-            sentence += f" The panel still shows {self.result.choice}."
+            sentence += " " + _("The panel still shows {choice}.", choice=self.result.choice)
         self.message.value = page.error(sentence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..common.language import N_, _
 from ..common.plots import (
     FP32_COLOR,
     INT8_COLOR,
@@ -22,9 +23,9 @@ from .measurement import SWEEP_DIMENSIONS, Exploration
 _WIDTH, _HEIGHT = 9.0, 2.7  # inches
 _BYTES = ((1e6, "MB"), (1e3, "kB"), (1, "bytes"))
 _SWEPT: tuple[tuple[str, str, Callable[[Exploration], float]], ...] = (
-    ("size", "FP32 bytes / INT8 bytes", lambda e: e.size.ratio),
-    ("latency", "FP32 time / INT8 time", lambda e: e.latency.speedup.median),
-    ("outputs", "relative difference (%)", lambda e: 100 * e.accuracy.relative),
+    (N_("size"), N_("FP32 bytes / INT8 bytes"), lambda e: e.size.ratio),
+    (N_("latency"), N_("FP32 time / INT8 time"), lambda e: e.latency.speedup.median),
+    (N_("outputs"), N_("relative difference (%)"), lambda e: 100 * e.accuracy.relative),
 )
 _STAR: dict[str, Any] = {"color": FP32_COLOR, "markersize": 13, "clip_on": False, "zorder": 5}
 _TIMES = ((1e6, "s"), (1e3, "ms"), (1, "µs"))
@@ -37,21 +38,24 @@ def panel(exploration: Exploration) -> RecipeFigure:
     Bars are medians; the line on a bar of latency spans the quartiles. The dots are single
     elements of the outputs, which lie on the diagonal where quantizing changes nothing.
     """
-    figure, axes = _three_places("FP32 and INT8 at one choice: size, latency, outputs")
+    figure, axes = _three_places(_("FP32 and INT8 at one choice: size, latency, outputs"))
     size, latency = exploration.size, exploration.latency
-    _bars(axes[0], (size.reference_bytes, size.candidate_bytes), _BYTES, "size of the file")
-    axes[0].set_title(f"size: {size.ratio:.2f} to 1")
+    _bars(axes[0], (size.reference_bytes, size.candidate_bytes), _BYTES, _("size of the file"))
+    axes[0].set_title(_("size: {ratio:.2f} to 1", ratio=size.ratio))
     medians = latency.reference.median_us, latency.candidate.median_us
-    scale = _bars(axes[1], medians, _TIMES, "time of one call")
+    scale = _bars(axes[1], medians, _TIMES, _("time of one call"))
     _quartiles(axes[1], (latency.reference, latency.candidate), scale)
-    axes[1].set_title(f"latency: {latency.speedup.median:.2f} to 1, {latency.verdict}")
+    said = {"ratio": latency.speedup.median, "verdict": _(latency.verdict)}
+    axes[1].set_title(_("latency: {ratio:.2f} to 1, {verdict}", **said))
     before, after = zip(*exploration.outputs, strict=True)
     draw_outputs(axes[2], before, after, markersize=4, alpha=0.7)
     axes[2].locator_params(nbins=4)
-    axes[2].set_title(f"outputs: {exploration.accuracy.relative:.2%} apart")
-    figure.alt = (
-        f"Two bar charts and a scatter plot for {exploration.choice}: file size, time of one call "
-        f"and outputs of FP32 and INT8. {exploration.verdict}"
+    axes[2].set_title(_("outputs: {relative:.2%} apart", relative=exploration.accuracy.relative))
+    figure.alt = _(
+        "Two bar charts and a scatter plot for {choice}: file size, time of one call and outputs "
+        "of FP32 and INT8. {verdict}",
+        choice=exploration.choice,
+        verdict=exploration.verdict,
     )
     return figure
 
@@ -66,16 +70,16 @@ def sweep(explorations: Sequence[Exploration], current: Exploration) -> RecipeFi
         explorations: the same choice at several widths, rising.
         current: the exploration to mark.
     """
-    figure, axes = _three_places("FP32 against INT8 across widths: size, latency, outputs")
+    figure, axes = _three_places(_("FP32 against INT8 across widths: size, latency, outputs"))
     dimensions = tuple(e.choice.dimension for e in explorations)
     for place, (title, label, value) in zip(axes, _SWEPT, strict=True):
         place.plot(dimensions, [value(e) for e in explorations], "o-", color=INT8_COLOR)
         place.plot(current.choice.dimension, value(current), "*", **_STAR)
         width_axis(place, tuple(d for d in dimensions if d in SWEEP_DIMENSIONS) or dimensions)
         place.tick_params("x", labelrotation=0, labelsize=8.5)
-        place.set_xlabel("width (units)")
-        place.set_ylabel(label)
-        place.set_title(title)
+        place.set_xlabel(_("width (units)"))
+        place.set_ylabel(_(label))
+        place.set_title(_(title))
         place.set_ylim(bottom=0)
     speedups = [e.latency.speedup for e in explorations]
     lows, highs = [s.low for s in speedups], [s.high for s in speedups]
@@ -88,13 +92,20 @@ def sweep(explorations: Sequence[Exploration], current: Exploration) -> RecipeFi
 
 def _sweep_alt(explorations: Sequence[Exploration], current: Exploration) -> str:
     first, last = explorations[0], explorations[-1]
-    return (
-        f"Three line plots over widths {first.choice.dimension} to {last.choice.dimension}: FP32 "
-        f"against INT8 in file size, from {first.size.ratio:.2f} to {last.size.ratio:.2f}; in the "
-        f"time of a call, from {first.latency.speedup.median:.2f} to "
-        f"{last.latency.speedup.median:.2f}; and the relative difference of the outputs, from "
-        f"{first.accuracy.relative:.2%} to {last.accuracy.relative:.2%}. "
-        f"A star marks {current.choice}."
+    return _(
+        "Three line plots over widths {narrow} to {wide}: FP32 against INT8 in file size, from "
+        "{size:.2f} to {last_size:.2f}; in the time of a call, from {speed:.2f} to "
+        "{last_speed:.2f}; and the relative difference of the outputs, from {error:.2%} to "
+        "{last_error:.2%}. A star marks {choice}.",
+        narrow=first.choice.dimension,
+        wide=last.choice.dimension,
+        size=first.size.ratio,
+        last_size=last.size.ratio,
+        speed=first.latency.speedup.median,
+        last_speed=last.latency.speedup.median,
+        error=first.accuracy.relative,
+        last_error=last.accuracy.relative,
+        choice=current.choice,
     )
 
 

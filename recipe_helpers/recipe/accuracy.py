@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, InputError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from .model import demonstration
 from .quantize import quantize_dynamic
@@ -77,8 +78,8 @@ class OutputComparison(TensorComparison, Shown):
             )
             for t in self.tensors
         ]
-        headers = ("", "mean |FP32|", "mean |INT8|", "mean |difference|", "relative")
-        return Table((*headers, "SQNR", "cosine", "worst"), rows)
+        means = (_("mean |FP32|"), _("mean |INT8|"), _("mean |difference|"), _("relative"))
+        return Table(("", *means, "SQNR", _("cosine"), _("worst")), rows)
 
 
 def compare_outputs(reference: nn.Module, candidate: nn.Module, *inputs: Any) -> OutputComparison:
@@ -110,8 +111,7 @@ class PairedOutputs:
 
 def paired_outputs(reference: nn.Module, candidate: nn.Module, *inputs: Any) -> PairedOutputs:
     """The first output tensor of two models, element by element; arguments and errors as above."""
-    _, before, after = _paired(reference, candidate, inputs)[0]
-    return PairedOutputs(before, after)
+    return PairedOutputs(*_paired(reference, candidate, inputs)[0][1:])
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ class StepErrors(Shown):
     def table(self) -> Table:
         """The two halves of the sequence side by side."""
         rows = [(f"{self.first_half:.2%}", f"{self.second_half:.2%}")]
-        return Table(("first half of the steps", "second half"), rows, "relative error")
+        headers = (_("first half of the steps"), _("second half"))
+        return Table(headers, rows, _("relative error"))
 
 
 def error_over_steps(reference: nn.Module, candidate: nn.Module, *inputs: Any) -> StepErrors:
@@ -146,8 +147,11 @@ def error_over_steps(reference: nn.Module, candidate: nn.Module, *inputs: Any) -
     pair = paired_outputs(reference, candidate, *inputs)
     if pair.reference.ndim < 2 or len(pair.reference) < 2:
         raise InputError(
-            f"inputs give a first output of shape {tuple(pair.reference.shape)}; "
-            "pass a sequence of at least two steps, with the steps first."
+            Text(
+                "inputs give a first output of shape {shape}; pass a sequence of at least two "
+                "steps, with the steps first.",
+                shape=tuple(pair.reference.shape),
+            )
         )
     steps = zip(pair.reference, pair.candidate, strict=True)
     return StepErrors(
@@ -168,9 +172,10 @@ class SeedErrors(Shown):
 
     def table(self) -> Table:
         """Smallest, quartiles, largest."""
-        names = ("smallest", "first quartile", "median", "third quartile", "largest")
+        quartiles = (_("first quartile"), _("median"), _("third quartile"))
+        names = (_("smallest"), *quartiles, _("largest"))
         values = np.percentile(self.relatives, [0, 25, 50, 75, 100])
-        caption = f"relative error over {len(self.seeds)} seeds"
+        caption = _("relative error over {count} seeds", count=len(self.seeds))
         return Table(names, [[f"{value:.2%}" for value in values]], caption)
 
 
@@ -188,10 +193,14 @@ def error_over_seeds(
         ArgumentError: `seeds` is empty or holds something else than whole numbers.
     """
     if not isinstance(seeds, Iterable):
-        raise ArgumentError(f"seeds is {seeds!r}; pass a list of whole numbers.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass a list of whole numbers.", name="seeds", value=repr(seeds)
+            )
+        )
     chosen = tuple(checks.seed("seeds", seed) for seed in seeds)
     if not chosen:
-        raise ArgumentError("seeds is empty; pass at least one whole number.")
+        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
     relatives = []
     with settings.threads_set(1):  # so small a model only waits for a second thread
         for seed in chosen:
@@ -235,16 +244,20 @@ def _paired(
     shapes = [[(name, tuple(tensor.shape)) for name, tensor in output] for output in outputs]
     if not shapes[0]:
         raise InputError(
-            "reference returns no tensor for these inputs; there is nothing to compare."
+            Text("reference returns no tensor for these inputs; there is nothing to compare.")
         )
     if shapes[0] != shapes[1]:
         raise InputError(
-            f"reference returns {shapes[0]} but candidate returns {shapes[1]}; "
-            "pass two versions of one model."
+            Text(
+                "reference returns {reference} but candidate returns {candidate}; pass two "
+                "versions of one model.",
+                reference=shapes[0],
+                candidate=shapes[1],
+            )
         )
     return [
         (name, _in_float64(before), _in_float64(after))
-        for (name, before), (_, after) in zip(*outputs, strict=True)
+        for (name, before), (_same, after) in zip(*outputs, strict=True)
     ]
 
 

@@ -10,6 +10,7 @@ import torch
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table, in_threads, microseconds
 from .model import demonstration
 from .quantize import quantize_dynamic
@@ -43,19 +44,24 @@ class StepCosts(Shown):
         """A row for the overhead, a row for the price per step."""
         rows = [
             (
-                "overhead per call",
+                _("overhead per call"),
                 microseconds(self.reference.overhead_us),
                 microseconds(self.candidate.overhead_us),
                 "",
             ),
             (
-                "each time step",
+                _("each time step"),
                 microseconds(self.reference.step_us),
                 microseconds(self.candidate.step_us),
                 str(self.step_speedup),
             ),
         ]
-        caption = f"width {self.dimension}, batch of {self.batch_size}, {in_threads(self.threads)}"
+        caption = _(
+            "width {width}, batch of {batch}, {threads}",
+            width=self.dimension,
+            batch=self.batch_size,
+            threads=in_threads(self.threads),
+        )
         return Table(("", "FP32", "INT8", "FP32 / INT8"), rows, caption)
 
 
@@ -106,5 +112,7 @@ def step_costs(
 def _two_lengths(lengths: tuple[int, int]) -> tuple[int, int]:
     numbers = checks.positive_ints("lengths", lengths)
     if len(numbers) != 2:
-        raise ArgumentError(f"lengths is {list(numbers)}; pass a short and a long length.")
+        raise ArgumentError(
+            Text("lengths is {value}; pass a short and a long length.", value=list(numbers))
+        )
     return numbers[0], numbers[1]

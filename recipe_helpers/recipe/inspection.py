@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..common import checks
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from ..int8.linear import Int8Module
 from .quantize import why_not_converted
@@ -42,9 +43,10 @@ class Conversion(Shown):
 
     def table(self) -> Table:
         """The converted modules first, then the others that have parameters."""
-        rows = [(c.name or "(the model)", c.before, c.after, "converted") for c in self.converted]
-        rows += [(x.name or "(the model)", x.kind, x.kind, x.reason) for x in self.left_alone]
-        return Table(("module", "from", "to", "why"), rows)
+        whole, done = _("(the model)"), _("converted")
+        rows = [(c.name or whole, c.before, c.after, done) for c in self.converted]
+        rows += [(x.name or whole, x.kind, x.kind, x.reason) for x in self.left_alone]
+        return Table((_("module"), _("from"), _("to"), _("why")), rows)
 
 
 def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
@@ -79,8 +81,9 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
         elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
             reason = why_not_converted(before, root=not name, plain=plain)
             if before in first_name:
-                reason = (
-                    f"the same module under another name: only {first_name[before]} was converted"
+                reason = Text(
+                    "the same module under another name: only {name} was converted",
+                    name=first_name[before],
                 )
             left_alone.append(LeftAlone(name, _class_name(before), parameters, reason))
     return Conversion(tuple(converted), tuple(left_alone))

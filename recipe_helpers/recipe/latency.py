@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..common import checks, settings
+from ..common.language import _, plural
 from ..common.tables import Shown, Table, in_threads, microseconds
 from .model import demonstration
 from .quantize import quantize_dynamic
@@ -51,22 +52,24 @@ class LatencyComparison(Shown):
     def sentence(self) -> str:
         """The verdict in words."""
         if self.verdict == INCONCLUSIVE:
-            return f"INT8 against FP32 is inconclusive: the ratio is {self.speedup}."
+            return _("INT8 against FP32 is inconclusive: the ratio is {ratio}.", ratio=self.speedup)
+        times = self.speedup.median
         if self.verdict == FASTER:
-            return f"INT8 is {self.speedup.median:.2f} times as fast as FP32 here."
-        return f"INT8 takes {1 / self.speedup.median:.2f} times as long as FP32 here."
+            return _("INT8 is {times:.2f} times as fast as FP32 here.", times=times)
+        return _("INT8 takes {times:.2f} times as long as FP32 here.", times=1 / times)
 
     def table(self) -> Table:
         """Both times, the ratio, the control, the verdict."""
         rows = [
-            ("FP32, median (quartiles)", str(self.reference)),
-            ("INT8, median (quartiles)", str(self.candidate)),
+            (_("FP32, median (quartiles)"), str(self.reference)),
+            (_("INT8, median (quartiles)"), str(self.candidate)),
             ("FP32 / INT8", str(self.speedup)),
-            ("control, FP32 / FP32", str(self.control)),
-            ("verdict", self.verdict),
+            (_("control, FP32 / FP32"), str(self.control)),
+            (_("verdict"), _(self.verdict)),
         ]
-        caption = f"{self.rounds} interleaved rounds on {in_threads(self.threads)}"
-        return Table(("time of one call", ""), rows, caption, self.sentence)
+        threads = in_threads(self.threads)
+        caption = _("{rounds} interleaved rounds on {threads}", rounds=self.rounds, threads=threads)
+        return Table((_("time of one call"), ""), rows, caption, self.sentence)
 
 
 def compare_latency(
@@ -152,25 +155,55 @@ class LatencySweep(Shown):
     @property
     def sentence(self) -> str:
         """What the sweep showed, in words."""
-        here = f"On this machine ({in_threads(self.threads)}, batch of {self.batch_size})"
         fastest = max(self.points, key=lambda point: point.comparison.speedup.median)
-        best = f"{fastest.comparison.speedup.median:.1f} times as fast at width"
-        if self.crossover is None:
-            return f"{here} no crossover was found up to width {self.dimensions[-1]}."
-        if self.crossover == self.dimensions[0]:
-            return f"{here} INT8 is faster at every width measured, {best} {fastest.dimension}."
-        return (
-            f"{here} INT8 is {self._where_slower()} and faster from width {self.crossover} on, "
-            f"{best} {fastest.dimension}."
-        )
-
-    def _where_slower(self) -> str:
         slower = [p.dimension for p in self.points if p.comparison.verdict == SLOWER]
+        values = {
+            "threads": in_threads(self.threads),
+            "batch": self.batch_size,
+            "widest": self.dimensions[-1],
+            "crossover": self.crossover,
+            "times": fastest.comparison.speedup.median,
+            "fastest": fastest.dimension,
+            "slower": ", ".join(map(str, slower)),
+        }
+        if self.crossover is None:
+            return _(
+                "On this machine ({threads}, batch of {batch}) no crossover was found up to width "
+                "{widest}.",
+                **values,
+            )
+        if self.crossover == self.dimensions[0]:
+            return _(
+                "On this machine ({threads}, batch of {batch}) INT8 is faster at every width "
+                "measured, {times:.1f} times as fast at width {fastest}.",
+                **values,
+            )
+        return self._where_slower(slower, values)
+
+    def _where_slower(self, slower: list[int], values: dict[str, object]) -> str:
+        """The sentence for a sweep with a crossover on the way."""
         if not slower:
-            return "not slower at any width"
+            return _(
+                "On this machine ({threads}, batch of {batch}) INT8 is not slower at any width and "
+                "faster from width {crossover} on, {times:.1f} times as fast at width {fastest}.",
+                **values,
+            )
         if slower == list(self.dimensions[: len(slower)]):
-            return f"slower up to width {slower[-1]}"
-        return f"slower at width{'s' * (len(slower) > 1)} {', '.join(map(str, slower))}"
+            return _(
+                "On this machine ({threads}, batch of {batch}) INT8 is slower up to width {last} "
+                "and faster from width {crossover} on, {times:.1f} times as fast at width "
+                "{fastest}.",
+                **values,
+                last=slower[-1],
+            )
+        return plural(
+            "On this machine ({threads}, batch of {batch}) INT8 is slower at width {slower} and "
+            "faster from width {crossover} on, {times:.1f} times as fast at width {fastest}.",
+            "On this machine ({threads}, batch of {batch}) INT8 is slower at widths {slower} and "
+            "faster from width {crossover} on, {times:.1f} times as fast at width {fastest}.",
+            len(slower),
+            **values,
+        )
 
     def table(self) -> Table:
         """One row per width."""
@@ -180,11 +213,11 @@ class LatencySweep(Shown):
                 microseconds(point.comparison.reference.median_us),
                 microseconds(point.comparison.candidate.median_us),
                 str(point.comparison.speedup),
-                point.comparison.verdict,
+                _(point.comparison.verdict),
             )
             for point in self.points
         ]
-        headers = ("width", "FP32", "INT8", "FP32 / INT8", "INT8 is")
+        headers = (_("width"), "FP32", "INT8", "FP32 / INT8", _("INT8 is"))
         return Table(headers, rows, "", self.sentence)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..common.errors import ArgumentError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
-from .claims import CLAIMS, ELSEWHERE, FAILS, HEADERS, HOLDS, IN_PART, INCONCLUSIVE, OPEN, Finding
+from .claims import CLAIMS, ELSEWHERE, FAILS, HOLDS, IN_PART, INCONCLUSIVE, OPEN, Finding, headers
 from .judges import JUDGES
 from .model import machine
 from .numbers import numbers
@@ -26,13 +27,20 @@ def judge(claim: str, *results: Any) -> Finding:
 
     Args:
         claim: "C1" to "C19".
-        *results: what the claim's judge in `judges.py` takes.
+        *results: what the claim's judge in `judges.py` or `latency_judges.py` takes.
 
     Raises:
         ArgumentError: there is no such claim.
     """
     if not isinstance(claim, str) or claim not in JUDGES:
-        raise ArgumentError(f"claim is {claim!r}; pass one of {', '.join(CLAIMS)}.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass one of {choices}.",
+                name="claim",
+                value=repr(claim),
+                choices=", ".join(CLAIMS),
+            )
+        )
     return JUDGES[claim](*results)
 
 
@@ -58,8 +66,10 @@ class Ledger(Shown):
         """All claims in their order."""
         rows = [self.findings.get(claim, Finding(claim, "", OPEN)).row() for claim in CLAIMS]
         verdicts = (HOLDS, IN_PART, FAILS, INCONCLUSIVE, ELSEWHERE)
-        note = ", ".join(f"{self.count(v)} {v}" for v in verdicts if self.count(v))
-        return Table(HEADERS, rows, "The claims ledger", f"Of {len(CLAIMS)} claims: {note}.")
+        counted = ((self.count(verdict), _(verdict)) for verdict in verdicts)
+        said = [_("{count} {verdict}", count=n, verdict=word) for n, word in counted if n]
+        note = _("Of {count} claims: {counts}.", count=len(CLAIMS), counts=", ".join(said))
+        return Table(headers(), rows, _("The claims ledger"), note)
 
     def as_dict(self) -> dict[str, Any]:
         """Machine, versions, and each finding with the numbers it rests on, as plain data.

@@ -23,6 +23,7 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import InputError, ModelError
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table
 from .model import demonstration
 from .quantize import quantize_dynamic
@@ -31,12 +32,13 @@ from .size import size_breakdown
 DIMENSIONS = (8, 256, 1024)
 # What the allocator and the system do beside the model stays below this.
 RESOLUTION_BYTES = 500_000
-LESS, MORE, SAME = "less", "more", "not told apart"
+LESS, MORE, SAME = N_("less"), N_("more"), N_("not told apart")
+UNKNOWN = N_("not known")
 _ROWS = (
-    ("tensors of the state dict", "payload_bytes"),
-    ("held once loaded", "loaded_bytes"),
-    ("most during a call", "peak_bytes"),
-    ("code, once per process", "runtime_bytes"),
+    (N_("tensors of the state dict"), "payload_bytes"),
+    (N_("held once loaded"), "loaded_bytes"),
+    (N_("most during a call"), "peak_bytes"),
+    (N_("code, once per process"), "runtime_bytes"),
 )
 
 
@@ -77,16 +79,21 @@ class MemoryComparison(Shown):
     def sentence(self) -> str:
         """Both answers in words."""
         if self.peak is None:
-            return f"Loaded: {self.loaded}. This system does not tell the peak of a call."
-        return f"Loaded: {self.loaded}. During a call: {self.peak}."
+            return _(
+                "Loaded: {loaded}. This system does not tell the peak of a call.",
+                loaded=_(self.loaded),
+            )
+        return _(
+            "Loaded: {loaded}. During a call: {peak}.", loaded=_(self.loaded), peak=_(self.peak)
+        )
 
     def table(self) -> Table:
         """Tensors, memory once loaded, peak of a call, and code."""
         rows = []
         for name, field in _ROWS:
             before, after = getattr(self.reference, field), getattr(self.candidate, field)
-            rows.append((name, in_megabytes(before), in_megabytes(after)))
-        return Table(("resident memory", "FP32", "INT8"), rows, "", self.sentence)
+            rows.append((_(name), in_megabytes(before), in_megabytes(after)))
+        return Table((_("resident memory"), "FP32", "INT8"), rows, "", self.sentence)
 
 
 def compare_memory(
@@ -163,10 +170,10 @@ class MemorySweep(Shown):
                 before.peak_bytes,
                 after.peak_bytes,
             )
-            told = (point.comparison.loaded, point.comparison.peak or "not known")
+            told = (_(point.comparison.loaded), _(point.comparison.peak or UNKNOWN))
             rows.append((str(point.dimension), *map(in_megabytes, sizes), *told))
-        headers = ("width", "FP32 loaded", "INT8", "FP32 in a call", "INT8", "loaded", "in a call")
-        return Table(headers, rows)
+        sizes_of = (_("FP32 loaded"), "INT8", _("FP32 in a call"), "INT8")
+        return Table((_("width"), *sizes_of, _("loaded"), _("in a call")), rows)
 
 
 def memory_sweep(
@@ -196,12 +203,17 @@ def in_short(comparison: MemoryComparison) -> str:
     kind = "loaded" if comparison.peak is None else "peak"
     uses = comparison.reference, comparison.candidate
     before, after = (getattr(use, f"{kind}_bytes") / 1e6 for use in uses)
-    return f"{before:,.1f} -> {after:,.1f}, {getattr(comparison, kind)}"
+    return _(
+        "{before:,.1f} -> {after:,.1f}, {told}",
+        before=before,
+        after=after,
+        told=_(getattr(comparison, kind)),
+    )
 
 
 def in_megabytes(count: int | None) -> str:
     """A number of bytes in MB with one decimal, or that it is not known."""
-    return "not known" if count is None else f"{count / 1e6:,.1f} MB"
+    return _(UNKNOWN) if count is None else f"{count / 1e6:,.1f} MB"
 
 
 def _told(before: int, after: int) -> str:
@@ -217,8 +229,13 @@ def _in_its_own_process(
         sent = cloudpickle.dumps((model, inputs))
     except Exception as error:
         raise ModelError(
-            f"{name} cannot be sent to a process of its own, where memory is measured "
-            f"({type(error).__name__}: {checks.first_line(error)}); make it picklable."
+            Text(
+                "{name} cannot be sent to a process of its own, where memory is measured ({kind}: "
+                "{message}); make it picklable.",
+                name=name,
+                kind=type(error).__name__,
+                message=checks.first_line(error),
+            )
         ) from error
     command = [sys.executable, "-m", f"{__package__}.memory_probe", str(threads)]
     command.append(torch.backends.quantized.engine)
@@ -230,8 +247,12 @@ def _in_its_own_process(
     if done.returncode:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         raise InputError(
-            f"{name} failed in a process of its own, where memory is measured ({last}); "
-            "it must be importable and callable there."
+            Text(
+                "{name} failed in a process of its own, where memory is measured ({message}); it "
+                "must be importable and callable there.",
+                name=name,
+                message=last,
+            )
         )
     measured = json.loads(done.stdout.splitlines()[-1])
     return MemoryUse(size_breakdown(model).payload_bytes, **measured)

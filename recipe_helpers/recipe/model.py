@@ -13,6 +13,7 @@ from torch import nn
 
 from ..common import checks, settings
 from ..common.errors import EngineError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
 
 SEED = 29592
@@ -118,8 +119,12 @@ def working_engine(engine: str | None = None) -> str:
         if name in supported:
             return name
     raise EngineError(
-        f"PyTorch {torch.__version__} supports no quantized engine on {platform.machine()}; "
-        'use backend="plain", which needs none.'
+        Text(
+            "PyTorch {version} supports no quantized engine on {machine}; use "
+            'backend="plain", which needs none.',
+            version=torch.__version__,
+            machine=platform.machine(),
+        )
     )
 
 
@@ -140,13 +145,13 @@ class Machine(Shown):
         rows = [
             ("PyTorch", self.torch_version),
             ("Python", self.python_version),
-            ("system", self.system),
+            (_("system"), self.system),
             ("CPU", self.cpu),
-            ("vector instructions", self.vector_instructions),
-            ("quantized engine", self.engine),
-            ("threads", str(self.threads)),
+            (_("vector instructions"), self.vector_instructions),
+            (_("quantized engine"), self.engine),
+            (_("threads"), str(self.threads)),
         ]
-        return Table(("this machine", ""), rows)
+        return Table((_("this machine"), ""), rows)
 
 
 def machine() -> Machine:
@@ -191,4 +196,4 @@ def _vector_instructions() -> str:
     held_to = os.environ.get("FBGEMM_ENABLE_INSTRUCTIONS", "").upper()
     if held_to and not held_to.endswith("_E1"):  # FBGEMM's name for what came with VNNI
         vnni = False
-    return f"{used}, {'with' if vnni else 'without'} VNNI"
+    return Text("{used}, with VNNI", used=used) if vnni else Text("{used}, without VNNI", used=used)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..common import checks
+from ..common.language import _
 from ..common.tables import Shown, Table
 
 _ROWS = 10
@@ -42,9 +43,10 @@ class OperatorCounts(Shown):
         rows = [_row(name, self.reference, self.candidate) for name in names[:_ROWS]]
         if rest := names[_ROWS:]:
             sums = [sum(count.get(name, 0) for name in rest) for count in self._counts()]
-            rows.append((f"{len(rest)} others", *(str(total) for total in sums)))
-        rows.append(("all", str(self.reference_total), str(self.candidate_total)))
-        return Table(("operator", "FP32", "INT8"), rows, "operators in one call")
+            others = _("{count} others", count=len(rest))
+            rows.append((others, *(str(total) for total in sums)))
+        rows.append((_("all"), str(self.reference_total), str(self.candidate_total)))
+        return Table((_("operator"), "FP32", "INT8"), rows, _("operators in one call"))
 
     def _counts(self) -> tuple[dict[str, int], dict[str, int]]:
         return self.reference, self.candidate

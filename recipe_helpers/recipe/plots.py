@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..common.language import N_, _
 from ..common.plots import (
     FP32_COLOR,
     INT8_COLOR,
@@ -26,6 +27,8 @@ from .memory import MemorySweep
 from .rounding import ScaleChoices
 from .size import SizeSweep
 
+# What the notebooks call their batches and marks; a label of a reader's own stays as it is.
+_NOTEBOOKS_OWN = (N_("loud"), N_("quiet"), N_("the recipe's seed"))
 _RATIO_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
@@ -33,20 +36,28 @@ _RATIO_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 def scale_choices(choices: ScaleChoices) -> RecipeFigure:
     """Each batch, and what is left of it with a fixed scale and with a scale of its own."""
     figure, panels = new_figure(
-        "batches quantized with a fixed scale and with a scale found at run time",
+        _("batches quantized with a fixed scale and with a scale found at run time"),
         columns=len(choices.batches),
     )
     for axes, batch in zip(np.atleast_1d(panels), choices.batches, strict=True):
         axes.plot(batch.fixed.numbers, color=FP32_COLOR, label="FP32")
-        axes.plot(batch.fixed.restored, ".", color=INT8_COLOR, label="INT8, fixed scale")
-        axes.plot(batch.dynamic.restored, "x", color=PLAIN_COLOR, label="INT8, scale at run time")
-        axes.set(title=f"{batch.name} batch", xlabel="position", ylabel="value")
+        axes.plot(batch.fixed.restored, ".", color=INT8_COLOR, label=_("INT8, fixed scale"))
+        label = _("INT8, scale at run time")
+        axes.plot(batch.dynamic.restored, "x", color=PLAIN_COLOR, label=label)
+        title = _("{batch} batch", batch=_(batch.name))
+        axes.set(title=title, xlabel=_("position"), ylabel=_("value"))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.alt = "Two scales for each batch. " + " ".join(
-        f"The {b.name} batch: mean error {b.fixed.relative:.0%} with the fixed scale, "
-        f"{b.dynamic.relative:.1%} with its own."
+    sentences = [
+        _(
+            "The {batch} batch: mean error {fixed:.0%} with the fixed scale, {own:.1%} with its "
+            "own.",
+            batch=_(b.name),
+            fixed=b.fixed.relative,
+            own=b.dynamic.relative,
+        )
         for b in choices.batches
-    )
+    ]
+    figure.alt = " ".join([_("Two scales for each batch."), *sentences])
     return figure
 
 
@@ -54,7 +65,9 @@ def scale_choices(choices: ScaleChoices) -> RecipeFigure:
 def weight_grid(weight: torch.Tensor, stored: StoredWeight) -> RecipeFigure:
     """A weight matrix before quantization, its integers, and the rounding error."""
     figure, (before, after, error) = new_figure(
-        "a weight matrix in FP32, its int8 integers, and the rounding error", columns=3, height=3.8
+        _("a weight matrix in FP32, its int8 integers, and the rounding error"),
+        columns=3,
+        height=3.8,
     )
     values = weight.detach()
     largest = float(values.abs().max())
@@ -62,19 +75,25 @@ def weight_grid(weight: torch.Tensor, stored: StoredWeight) -> RecipeFigure:
     figure.colorbar(image, ax=before)
     image = after.imshow(stored.integers.numpy(), cmap="PuOr", vmin=-128, vmax=128, aspect="auto")
     figure.colorbar(image, ax=after)
-    for axes, title in ((before, "FP32 weights"), (after, "stored integers")):
-        axes.set(title=title, xlabel="input", ylabel="gate row")
+    for axes, title in ((before, _("FP32 weights")), (after, _("stored integers"))):
+        axes.set(title=title, xlabel=_("input"), ylabel=_("gate row"))
         axes.grid(False)
     steps = ((stored.dequantized() - values) / stored.scales[:, None]).flatten()
     error.hist(steps.numpy(), bins=np.linspace(-0.525, 0.525, 22), color=INT8_COLOR)
-    error.set(title="rounding error", xlabel="error (steps)", ylabel="weights")
+    error.set(title=_("rounding error"), xlabel=_("error (steps)"), ylabel=_("weights"))
     for half in (-0.5, 0.5):
         error.axvline(half, color=NEUTRAL_COLOR, linestyle="--")
-    figure.alt = (
-        f"{stored.name}, {values.shape[0]} by {values.shape[1]}: FP32 values up to {largest:.3f} "
-        f"in magnitude, the integers from {int(stored.integers.min())} to "
-        f"{int(stored.integers.max())} that stand for them, and a histogram of the rounding error; "
-        f"the largest is {float(steps.abs().max()):.2f} steps."
+    figure.alt = _(
+        "{name}, {rows} by {columns}: FP32 values up to {largest:.3f} in magnitude, the integers "
+        "from {low} to {high} that stand for them, and a histogram of the rounding error; the "
+        "largest is {error:.2f} steps.",
+        name=stored.name,
+        rows=values.shape[0],
+        columns=values.shape[1],
+        largest=largest,
+        low=int(stored.integers.min()),
+        high=int(stored.integers.max()),
+        error=float(steps.abs().max()),
     )
     return figure
 
@@ -82,7 +101,8 @@ def weight_grid(weight: torch.Tensor, stored: StoredWeight) -> RecipeFigure:
 @drawn
 def size_sweep(sweep: SizeSweep) -> RecipeFigure:
     """Bytes against parameters, and the ratio against width."""
-    figure, (lines, ratio) = new_figure("state-dict size against parameters and width", columns=2)
+    title = _("state-dict size against parameters and width")
+    figure, (lines, ratio) = new_figure(title, columns=2)
     parameters = np.array([point.parameters for point in sweep.points])
     compared = [point.comparison for point in sweep.points]
     draw_pair(
@@ -91,16 +111,21 @@ def size_sweep(sweep: SizeSweep) -> RecipeFigure:
         [comparison.reference_bytes / 1e6 for comparison in compared],
         [comparison.candidate_bytes / 1e6 for comparison in compared],
     )
-    lines.set(title="two straight lines", xlabel="parameters (millions)", ylabel="state dict (MB)")
+    labels = {"xlabel": _("parameters (millions)"), "ylabel": _("state dict (MB)")}
+    lines.set(title=_("two straight lines"), **labels)
     lines.legend()
     ratio.plot(sweep.dimensions, sweep.ratios, "o-", color=NEUTRAL_COLOR)
     ratio.axhline(4, color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
-    ratio.set(title="the ratio bends towards 4", ylabel="FP32 bytes / INT8 bytes", ylim=(0, 4.4))
+    label = _("FP32 bytes / INT8 bytes")
+    ratio.set(title=_("the ratio bends towards 4"), ylabel=label, ylim=(0, 4.4))
     width_axis(ratio, sweep.dimensions)
-    figure.alt = (
+    figure.alt = _(
         "Left: both sizes grow in straight lines with the number of parameters. Right: their "
-        f"ratio rises from {sweep.ratios[0]:.2f} at width {sweep.dimensions[0]} to "
-        f"{sweep.ratios[-1]:.2f} at {sweep.dimensions[-1]}, below 4."
+        "ratio rises from {least:.2f} at width {narrow} to {most:.2f} at {wide}, below 4.",
+        least=sweep.ratios[0],
+        narrow=sweep.dimensions[0],
+        most=sweep.ratios[-1],
+        wide=sweep.dimensions[-1],
     )
     return figure
 
@@ -108,11 +133,11 @@ def size_sweep(sweep: SizeSweep) -> RecipeFigure:
 @drawn
 def memory_sweep(sweep: MemorySweep) -> RecipeFigure:
     """Memory against parameters: what is held once loaded, and the most during a call."""
-    kinds = [("held once loaded", "loaded_bytes"), ("most during a call", "peak_bytes")]
+    kinds = [(_("held once loaded"), "loaded_bytes"), (_("most during a call"), "peak_bytes")]
     compared = [point.comparison for point in sweep.points]
     if any(comparison.peak is None for comparison in compared):
         del kinds[1]
-    figure, panels = new_figure("memory against parameters", columns=len(kinds))
+    figure, panels = new_figure(_("memory against parameters"), columns=len(kinds))
     millions = [point.parameters / 1e6 for point in sweep.points]
     ends = []
     for axes, (title, field) in zip(np.atleast_1d(panels), kinds, strict=True):
@@ -121,16 +146,25 @@ def memory_sweep(sweep: MemorySweep) -> RecipeFigure:
             for uses in zip(*((c.reference, c.candidate) for c in compared), strict=True)
         ]
         draw_pair(axes, millions, *sides)
-        axes.set(title=title, xlabel="parameters (millions)", ylabel="resident memory (MB)")
+        labels = {"xlabel": _("parameters (millions)"), "ylabel": _("resident memory (MB)")}
+        axes.set(title=title, **labels)
         axes.legend(loc="upper left")
-        ends.append(f"{title} {sides[0][-1]:.1f} MB in FP32 and {sides[1][-1]:.1f} MB in INT8")
+        ends.append(
+            _(
+                "{what} {fp32:.1f} MB in FP32 and {int8:.1f} MB in INT8",
+                what=title,
+                fp32=sides[0][-1],
+                int8=sides[1][-1],
+            )
+        )
     # One scale for both panels: what a call adds is the difference between them.
     top = max(axes.get_ylim()[1] for axes in np.atleast_1d(panels))
     for axes in np.atleast_1d(panels):
         axes.set_ylim(bottom=0, top=top)
-    figure.alt = (
-        f"Memory of both models against parameters. At width {sweep.dimensions[-1]}: "
-        f"{', '.join(ends)}."
+    figure.alt = _(
+        "Memory of both models against parameters. At width {width}: {memory}.",
+        width=sweep.dimensions[-1],
+        memory=", ".join(ends),
     )
     return figure
 
@@ -138,7 +172,7 @@ def memory_sweep(sweep: MemorySweep) -> RecipeFigure:
 @drawn
 def latency(comparison: LatencyComparison) -> RecipeFigure:
     """The distributions of both models' times, and the ratio of each round."""
-    figure, (times, ratios) = new_figure("times of one call and ratio per round", columns=2)
+    figure, (times, ratios) = new_figure(_("times of one call and ratio per round"), columns=2)
     first = np.array(comparison.reference.times_us)
     second = np.array(comparison.candidate.times_us)
     # What the scheduler did to a few rounds must not squeeze the rest into one bar.
@@ -147,19 +181,23 @@ def latency(comparison: LatencyComparison) -> RecipeFigure:
     for label, values, color in (("FP32", first, FP32_COLOR), ("INT8", second, INT8_COLOR)):
         times.hist(values, bins=bins, color=color, alpha=0.75, label=label)
         times.axvline(np.median(values), color=color, linestyle="--")
-    times.set(title="time of one call", xlabel="time (µs)", ylabel="rounds")
+    times.set(title=_("time of one call"), xlabel=_("time (µs)"), ylabel=_("rounds"))
     times.legend()
-    ratios.plot(first / second, ".", color=NEUTRAL_COLOR, label="one round")
-    ratios.axhline(comparison.speedup.median, color=INT8_COLOR, label="median")
+    ratios.plot(first / second, ".", color=NEUTRAL_COLOR, label=_("one round"))
+    ratios.axhline(comparison.speedup.median, color=INT8_COLOR, label=_("median"))
     low, high = comparison.speedup.low, comparison.speedup.high
-    ratios.axhspan(low, high, color=INT8_COLOR, alpha=0.25, label="95 % interval")
-    ratios.axhline(1, color="black", linewidth=1, linestyle="--", label="equal")
-    ratios.set(title="above 1 INT8 is faster", xlabel="round", ylabel="FP32 time / INT8 time")
+    ratios.axhspan(low, high, color=INT8_COLOR, alpha=0.25, label=_("95 % interval"))
+    ratios.axhline(1, color="black", linewidth=1, linestyle="--", label=_("equal"))
+    labels = {"xlabel": _("round"), "ylabel": _("FP32 time / INT8 time")}
+    ratios.set(title=_("above 1 INT8 is faster"), **labels)
     ratios.margins(y=0.3)
     ratios.legend()
-    figure.alt = (
-        f"Left: two histograms; FP32 takes {comparison.reference}, INT8 {comparison.candidate}. "
-        f"Right: the ratio of each round around {comparison.speedup}."
+    figure.alt = _(
+        "Left: two histograms; FP32 takes {fp32}, INT8 {int8}. Right: the ratio of each round "
+        "around {ratio}.",
+        fp32=comparison.reference,
+        int8=comparison.candidate,
+        ratio=comparison.speedup,
     )
     return figure
 
@@ -167,7 +205,8 @@ def latency(comparison: LatencyComparison) -> RecipeFigure:
 @drawn
 def latency_sweep(sweep: LatencySweep) -> RecipeFigure:
     """Times against width, and their ratio with its interval and the crossover."""
-    figure, (times, ratio) = new_figure("latency against width, with the crossover", columns=2)
+    title = _("latency against width, with the crossover")
+    figure, (times, ratio) = new_figure(title, columns=2)
     compared = [point.comparison for point in sweep.points]
     draw_pair(
         times,
@@ -175,39 +214,44 @@ def latency_sweep(sweep: LatencySweep) -> RecipeFigure:
         [comparison.reference.median_us / 1e3 for comparison in compared],
         [comparison.candidate.median_us / 1e3 for comparison in compared],
     )
-    times.set(title="time of one call", yscale="log", ylabel="median time (ms)")
+    times.set(title=_("time of one call"), yscale="log", ylabel=_("median time (ms)"))
     times.yaxis.set_major_formatter("{x:g}")
     times.legend()
     speedups = [comparison.speedup for comparison in compared]
-    style = {"fmt": "o-", "color": NEUTRAL_COLOR, "label": "median, 95 % interval"}
+    style = {"fmt": "o-", "color": NEUTRAL_COLOR, "label": _("median, 95 % interval")}
     draw_ratios(ratio, sweep.dimensions, speedups, **style)
-    ratio.axhline(1, color="black", linewidth=1, linestyle="--", label="equal")
-    ratio.set(title="above 1 INT8 is faster", ylabel="FP32 time / INT8 time")
+    ratio.axhline(1, color="black", linewidth=1, linestyle="--", label=_("equal"))
+    ratio.set(title=_("above 1 INT8 is faster"), ylabel=_("FP32 time / INT8 time"))
     plain_ticks(ratio, _RATIO_TICKS)
     for axes in (times, ratio):
         width_axis(axes, sweep.dimensions)
         if sweep.crossover is not None:
-            axes.axvline(sweep.crossover, color=INT8_COLOR, linestyle=":", label="crossover")
+            axes.axvline(sweep.crossover, color=INT8_COLOR, linestyle=":", label=_("crossover"))
     ratio.legend()
-    figure.alt = f"Times of both models and their ratio against width. {sweep.sentence}"
+    said = _("Times of both models and their ratio against width.")
+    figure.alt = f"{said} {sweep.sentence}"
     return figure
 
 
 @drawn
 def accuracy(pair: PairedOutputs, steps: StepErrors) -> RecipeFigure:
     """INT8 against FP32 element by element, and the error along the time steps."""
-    figure, (scatter, along) = new_figure("INT8 against FP32, and error per time step", columns=2)
+    title = _("INT8 against FP32, and error per time step")
+    figure, (scatter, along) = new_figure(title, columns=2)
     draw_outputs(scatter, pair.reference.flatten().tolist(), pair.candidate.flatten().tolist())
-    scatter.set_title("every output element")
+    scatter.set_title(_("every output element"))
     scatter.legend()
     percent = np.array(steps.relatives) * 100
     along.plot(np.arange(1, len(percent) + 1), percent, "o-", color=INT8_COLOR)
-    along.set(title="error along the sequence", xlabel="time step", ylabel="relative error (%)")
+    labels = {"xlabel": _("time step"), "ylabel": _("relative error (%)")}
+    along.set(title=_("error along the sequence"), **labels)
     along.set_ylim(bottom=0)
-    figure.alt = (
-        f"Left: {pair.reference.numel()} INT8 outputs against FP32, close to the diagonal. Right: "
-        f"the relative error is {steps.first_half:.2%} over the first half of the steps and "
-        f"{steps.second_half:.2%} over the second."
+    figure.alt = _(
+        "Left: {count} INT8 outputs against FP32, close to the diagonal. Right: the relative error "
+        "is {first:.2%} over the first half of the steps and {second:.2%} over the second.",
+        count=pair.reference.numel(),
+        first=steps.first_half,
+        second=steps.second_half,
     )
     return figure
 
@@ -215,14 +259,19 @@ def accuracy(pair: PairedOutputs, steps: StepErrors) -> RecipeFigure:
 @drawn
 def seed_errors(study: SeedErrors, relative: float, label: str) -> RecipeFigure:
     """The relative error over many seeds, with one value marked."""
-    figure, axes = new_figure("relative error over many seeds", height=2.8)
+    figure, axes = new_figure(_("relative error over many seeds"), height=2.8)
     axes.hist(np.array(study.relatives) * 100, bins=30, color=INT8_COLOR, alpha=0.8)
-    axes.axvline(relative * 100, color="black", linestyle="--", label=label)
-    axes.set(xlabel="relative error of the outputs (%)", ylabel="seeds")
+    axes.axvline(relative * 100, color="black", linestyle="--", label=_(label))
+    axes.set(xlabel=_("relative error of the outputs (%)"), ylabel=_("seeds"))
     axes.legend()
-    figure.alt = (
-        f"Histogram of the relative error over {len(study.seeds)} seeds, from "
-        f"{min(study.relatives):.2%} to {max(study.relatives):.2%}; {label} at {relative:.2%} is "
-        f"above {study.share_below(relative):.0%} of them."
+    figure.alt = _(
+        "Histogram of the relative error over {count} seeds, from {least:.2%} to {most:.2%}; "
+        "{label} at {relative:.2%} is above {share:.0%} of them.",
+        count=len(study.seeds),
+        least=min(study.relatives),
+        most=max(study.relatives),
+        label=_(label),
+        relative=relative,
+        share=study.share_below(relative),
     )
     return figure

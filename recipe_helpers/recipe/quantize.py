@@ -12,6 +12,7 @@ from torch import nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, ConversionError, NothingQuantizedError
+from ..common.language import Text, _
 from ..int8 import conversion
 from ..int8.arithmetic import chosen_scheme
 from .model import working_engine
@@ -71,8 +72,11 @@ def quantize_dynamic(
         return _convert_plain(model, weights, chosen, engine, activation_bits)
     if activation_bits is not None:
         raise ArgumentError(
-            f"activation_bits is {activation_bits!r}, but torch.ao has its own: leave it out, or "
-            'use backend="plain".'
+            Text(
+                "activation_bits is {value}, but torch.ao has its own: leave it out, or use "
+                'backend="plain".',
+                value=repr(activation_bits),
+            )
         )
     checks.one_of("weights", weights or "per-tensor", GRANULARITIES)
     _refuse_what_torch_ao_breaks(model, chosen)
@@ -92,8 +96,12 @@ def quantize_dynamic(
             quantized = ao.quantize_dynamic(model, dict.fromkeys(chosen, how), dtype=torch.qint8)
         except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
             raise ConversionError(
-                f"torch.ao failed to convert the model with {type(error).__name__}: "
-                f'{checks.first_line(error)}; try backend="plain".'
+                Text(
+                    "torch.ao failed to convert the model with {kind}: {message}; try "
+                    'backend="plain".',
+                    kind=type(error).__name__,
+                    message=checks.first_line(error),
+                )
             ) from error
         _drop_ignored_reduced_range(quantized)
     _refuse_nothing(model, quantized)
@@ -122,17 +130,19 @@ def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
     if plain:
         return conversion.why_left_alone(module)
     if root and kind in MODULES:
-        return "torch.ao replaces only modules inside a module, so wrap it in one"
+        return Text("torch.ao replaces only modules inside a module, so wrap it in one")
     for base in (nn.LSTM, nn.GRU, nn.Linear):
         if isinstance(module, base) and kind is not base:
-            return f"a subclass of nn.{base.__name__}: torch.ao matches the exact type"
+            name = base.__name__
+            return Text("a subclass of nn.{name}: torch.ao matches the exact type", name=name)
+    name = kind.__name__
     if kind in TORCH_AO_MODULES:
-        return f"not among the types to convert: add nn.{kind.__name__} to modules"
+        return Text("not among the types to convert: add nn.{name} to modules", name=name)
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return "a look-up table, not a matrix product"
+        return Text("a look-up table, not a matrix product")
     if kind.__module__.startswith("torch.nn."):
-        return f"no dynamic quantization for nn.{kind.__name__}"
-    return "parameters of its own, in no layer that can be converted"
+        return Text("no dynamic quantization for nn.{name}", name=name)
+    return Text("parameters of its own, in no layer that can be converted")
 
 
 def _types_and_names(
@@ -142,17 +152,29 @@ def _types_and_names(
     if modules is None:
         return MODULES
     if isinstance(modules, str) or not isinstance(modules, Iterable):
-        raise ArgumentError(f"modules is {modules!r}; pass a list of types or names of modules.")
+        raise ArgumentError(
+            Text(
+                "modules is {value}; pass a list of types or names of modules.",
+                value=repr(modules),
+            )
+        )
     modules = tuple(modules)
     names = frozenset(name for name in modules if isinstance(name, str))
     kinds = checks.module_types("modules", [kind for kind in modules if kind not in names])
     named = dict(model.named_modules(remove_duplicate=False))
     for name in names:
         if type(named.get(name)) not in TORCH_AO_MODULES:
-            found = f"of type {type(named[name]).__name__}" if name in named else "not in the model"
+            found = Text("not in the model")
+            if name in named:
+                found = Text("of type {kind}", kind=type(named[name]).__name__)
             raise ArgumentError(
-                f"modules names {name!r}, which is {found}; pass names of modules of the types "
-                f"{', '.join(f'nn.{kind.__name__}' for kind in TORCH_AO_MODULES)}."
+                Text(
+                    "modules names {name!r}, which is {found}; pass names of modules of the types "
+                    "{kinds}.",
+                    name=name,
+                    found=found,
+                    kinds=", ".join(f"nn.{kind.__name__}" for kind in TORCH_AO_MODULES),
+                )
             )
     return kinds | names
 
@@ -163,12 +185,18 @@ def _refuse_what_torch_ao_breaks(
     """Two options of nn.LSTM that torch.ao meets with a bare AssertionError, or at run time."""
     for name, part in model.named_modules():
         if name and type(part) in (nn.LSTM, nn.GRU) and {name, type(part)} & chosen:
-            here = f"torch.ao cannot run {name}, an nn.{type(part).__name__}"
-            if not part.bias:
-                raise ConversionError(f'{here} with bias=False; use backend="plain".')
-            if part.proj_size:
+            option = "" if part.bias else "bias=False"
+            if part.bias and part.proj_size:
+                option = f"proj_size={part.proj_size}"
+            if option:
                 raise ConversionError(
-                    f'{here} with proj_size={part.proj_size}; use backend="plain".'
+                    Text(
+                        "torch.ao cannot run {name}, an nn.{kind} with {option}; use "
+                        'backend="plain".',
+                        name=name,
+                        kind=type(part).__name__,
+                        option=option,
+                    )
                 )
 
 
@@ -179,8 +207,11 @@ def _refuse_nothing(model: nn.Module, quantized: nn.Module) -> None:
         model, lambda name, part: why_not_converted(part, root=not name, plain=False)
     )
     raise NothingQuantizedError(
-        f"model has no module that torch.ao converts: {listed}. "
-        'Pass a module that contains an nn.LSTM or nn.Linear, or use backend="plain".'
+        Text(
+            "model has no module that torch.ao converts: {listed}. Pass a module that contains an "
+            'nn.LSTM or nn.Linear, or use backend="plain".',
+            listed=listed,
+        )
     )
 
 
@@ -194,7 +225,8 @@ def _drop_ignored_reduced_range(quantized: nn.Module) -> None:
     remake = torch.ops.quantized.make_quantized_cell_params_dynamic
     for part in quantized.modules():
         for packed in getattr(part, "_all_weight_values", ()):
-            _, biases, _, _, weights = packed.param.__getstate__()[0]
+            state = packed.param.__getstate__()[0]
+            biases, weights = state[1], state[4]
             packed.param = remake(*weights, *biases, False)
         if isinstance(part, torch.ao.nn.quantized.dynamic.Linear):
             part.version = 3  # the last version that did not ask for a reduced range
@@ -209,14 +241,19 @@ def _convert_plain(
 ) -> nn.Module:
     """Convert with the plain backend, whose scales are per channel and which has no engines."""
     if engine is not None:
-        raise ArgumentError(f'engine is {engine!r}; backend="plain" has none: leave it out.')
+        raise ArgumentError(
+            Text('engine is {value}; backend="plain" has none: leave it out.', value=repr(engine))
+        )
     checks.one_of("weights", weights or "per-channel", ("per-channel",))
     for name in chosen:
         kind = type(model.get_submodule(name)) if isinstance(name, str) else name
         if kind not in MODULES:
             raise ArgumentError(
-                f"modules names {name if isinstance(name, str) else f'nn.{name.__name__}'}, but "
-                'backend="plain" converts nn.LSTM, nn.GRU and nn.Linear alone: leave it out.'
+                Text(
+                    'modules names {name}, but backend="plain" converts nn.LSTM, nn.GRU and '
+                    "nn.Linear alone: leave it out.",
+                    name=name if isinstance(name, str) else f"nn.{name.__name__}",
+                )
             )
     return conversion.convert_modules(model, chosen, chosen_scheme("default", activation_bits))
 
@@ -224,7 +261,9 @@ def _convert_plain(
 @cache
 def _say_torch_ao_is_missing() -> None:
     warnings.warn(
-        "this PyTorch has no working torch.ao.quantization; "
-        'quantize_dynamic uses backend="plain" instead.',
+        _(
+            "this PyTorch has no working torch.ao.quantization; quantize_dynamic uses "
+            'backend="plain" instead.'
+        ),
         stacklevel=3,
     )

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from .inspection import stored_weights
 from .quantize import quantize_dynamic
@@ -45,8 +46,10 @@ class Rounding(Shown):
         """One row per number."""
         columns = zip(self.numbers, self.integers, self.restored, self.errors, strict=True)
         rows = [(f"{x:.4f}", f"{int(n)}", f"{y:.4f}", f"{e:+.4f}") for x, n, y, e in columns]
-        headers = ("number", "integer", "integer x scale", "rounding error")
-        return Table(headers, rows, f"scale {self.scale:.4f}, half a step {self.scale / 2:.4f}")
+        headers = (_("number"), _("integer"), _("integer x scale"), _("rounding error"))
+        half = self.scale / 2
+        caption = _("scale {scale:.4f}, half a step {half:.4f}", scale=self.scale, half=half)
+        return Table(headers, rows, caption)
 
 
 def round_to_grid(numbers: torch.Tensor, scale: float | None = None) -> Rounding:
@@ -66,7 +69,9 @@ def round_to_grid(numbers: torch.Tensor, scale: float | None = None) -> Rounding
         scale = float(numbers.abs().max()) / LARGEST
     number = isinstance(scale, int | float) and not isinstance(scale, bool)
     if not number or not 0 < scale < math.inf:
-        raise ArgumentError(f"scale is {scale!r}; pass a step above 0, or numbers unlike 0.")
+        raise ArgumentError(
+            Text("scale is {value}; pass a step above 0, or numbers unlike 0.", value=repr(scale))
+        )
     integers = torch.round(numbers / scale).clamp(-LARGEST, LARGEST).to(torch.int8)
     return Rounding(numbers, scale, integers)
 
@@ -90,7 +95,7 @@ class ScaleChoices(Shown):
         """Scales and relative errors, a row per batch."""
         rows = [
             (
-                batch.name,
+                _(batch.name),
                 f"{float(batch.fixed.numbers.abs().max()):.3g}",
                 f"{batch.fixed.scale:.3g}",
                 f"{batch.fixed.relative:.1%}",
@@ -99,7 +104,8 @@ class ScaleChoices(Shown):
             )
             for batch in self.batches
         ]
-        headers = ("batch", "largest |x|", "fixed scale", "error", "scale at run time", "error")
+        fixed, at_run_time = _("fixed scale"), _("scale at run time")
+        headers = (_("batch"), _("largest |x|"), fixed, _("error"), at_run_time, _("error"))
         return Table(headers, rows)
 
 
@@ -115,10 +121,8 @@ def compare_scales(calibration: torch.Tensor, batches: Mapping[str, torch.Tensor
     """
     checks.numbers("calibration", calibration)
     if not isinstance(batches, Mapping) or not batches:
-        raise ArgumentError(
-            f"batches is {'empty' if batches == {} else type(batches).__name__}; "
-            "pass a dict of names and tensors."
-        )
+        came = Text("empty") if batches == {} else type(batches).__name__
+        raise ArgumentError(Text("batches is {came}; pass a dict of names and tensors.", came=came))
     for name, batch in batches.items():
         checks.numbers(f"batches[{name!r}]", batch)
     fixed = round_to_grid(calibration).scale
@@ -167,7 +171,9 @@ def activation_step(batch: torch.Tensor) -> ActivationStep:
     values = (outputs / float(weight.dequantized())).unique()
     gaps = values.diff()
     if not gaps.numel():
-        raise ArgumentError("batch holds one number only; pass a few hundred different numbers.")
+        raise ArgumentError(
+            Text("batch holds one number only; pass a few hundred different numbers.")
+        )
     # Values of one grid point differ in the last digits of float32: no step at all.
     step = float(gaps[gaps > gaps.max() * 1e-3].min())
     span = max(float(batch.max()), 0.0) - min(float(batch.min()), 0.0)

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table, in_bytes
 from .inspection import stored_weights
 from .model import demonstration
@@ -20,10 +21,10 @@ from .quantize import quantize_dynamic
 
 DIMENSIONS = (8, 16, 32, 64, 80, 128, 256, 512)
 _PARTS = (
-    ("weight matrices", "weight_bytes"),
-    ("biases and scales", "other_bytes"),
-    ("container", "container_bytes"),
-    ("total", "total_bytes"),
+    (N_("weight matrices"), "weight_bytes"),
+    (N_("biases and scales"), "other_bytes"),
+    (N_("container"), "container_bytes"),
+    (N_("total"), "total_bytes"),
 )
 _TENSOR_RECORD = re.compile(r"/data/\d+$")
 
@@ -65,8 +66,8 @@ class SizeBreakdown(Shown):
 
     def table(self) -> Table:
         """Payload by kind, container, total."""
-        rows = [(name, in_bytes(getattr(self, field))) for name, field in _PARTS]
-        return Table(("part of the state dict", "size"), rows)
+        rows = [(_(name), in_bytes(getattr(self, field))) for name, field in _PARTS]
+        return Table((_("part of the state dict"), _("size")), rows)
 
 
 def size_breakdown(model: nn.Module) -> SizeBreakdown:
@@ -118,9 +119,9 @@ class SizeComparison(Shown):
         rows = []
         for name, field in _PARTS:
             before, after = getattr(self.reference, field), getattr(self.candidate, field)
-            ratio = f"{before / after:.2f} to 1" if before and after else ""
-            rows.append((name, in_bytes(before), in_bytes(after), ratio))
-        return Table(("part of the state dict", "FP32", "INT8", "ratio"), rows)
+            ratio = _("{ratio:.2f} to 1", ratio=before / after) if before and after else ""
+            rows.append((_(name), in_bytes(before), in_bytes(after), ratio))
+        return Table((_("part of the state dict"), "FP32", "INT8", _("ratio")), rows)
 
 
 def compare_size(reference: nn.Module, candidate: nn.Module) -> SizeComparison:
@@ -168,7 +169,13 @@ class SizeSweep(Shown):
         for point in self.points:
             if point.dimension == dimension:
                 return point
-        raise ArgumentError(f"dimension is {dimension!r}; the sweep has {list(self.dimensions)}.")
+        raise ArgumentError(
+            Text(
+                "dimension is {value}; the sweep has {widths}.",
+                value=repr(dimension),
+                widths=list(self.dimensions),
+            )
+        )
 
     def table(self) -> Table:
         """One row per width."""
@@ -178,11 +185,11 @@ class SizeSweep(Shown):
                 f"{point.parameters:,}",
                 in_bytes(point.comparison.reference_bytes),
                 in_bytes(point.comparison.candidate_bytes),
-                f"{point.comparison.ratio:.2f} to 1",
+                _("{ratio:.2f} to 1", ratio=point.comparison.ratio),
             )
             for point in self.points
         ]
-        return Table(("width", "parameters", "FP32", "INT8", "ratio"), rows)
+        return Table((_("width"), _("parameters"), "FP32", "INT8", _("ratio")), rows)
 
 
 def size_sweep(dimensions: Iterable[int] = DIMENSIONS, *, backend: str = "torch.ao") -> SizeSweep:

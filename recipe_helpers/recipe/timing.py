@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..common.errors import ArgumentError
+from ..common.language import N_, Text, _
 from ..common.tables import microseconds
 
 CONFIDENCE = 0.95
@@ -30,7 +31,7 @@ _BLOCK_S = 2e-3  # long beside the clock's resolution, short beside what disturb
 _RESAMPLES = 2000
 _SEED = 0
 
-FASTER, SLOWER, INCONCLUSIVE = "faster", "slower", "inconclusive"
+FASTER, SLOWER, INCONCLUSIVE = N_("faster"), N_("slower"), N_("inconclusive")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,12 @@ class Timing:
 
     def __str__(self) -> str:
         low, high = self.quartiles_us
-        return f"{microseconds(self.median_us)} ({microseconds(low)} to {microseconds(high)})"
+        return _(
+            "{mean} ({low} to {high})",
+            mean=microseconds(self.median_us),
+            low=microseconds(low),
+            high=microseconds(high),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,12 @@ class Ratio:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} (95 % interval {self.low:.2f} to {self.high:.2f})"
+        return _(
+            "{median:.2f} (95 % interval {low:.2f} to {high:.2f})",
+            median=self.median,
+            low=self.low,
+            high=self.high,
+        )
 
 
 def check_budget(budget_s: Any) -> None:
@@ -72,8 +83,12 @@ def check_budget(budget_s: Any) -> None:
     number = isinstance(budget_s, int | float) and not isinstance(budget_s, bool)
     if not number or not _SMALLEST_BUDGET_S <= budget_s < math.inf:
         raise ArgumentError(
-            f"budget_s is {budget_s!r}; pass at least {_SMALLEST_BUDGET_S} seconds, "
-            "less cannot hold a measurement."
+            Text(
+                "budget_s is {value}; pass at least {least} seconds, less cannot hold a "
+                "measurement.",
+                value=repr(budget_s),
+                least=_SMALLEST_BUDGET_S,
+            )
         )
 
 
@@ -93,8 +108,8 @@ def interleave(calls: Sequence[Callable[[], object]], budget_s: float) -> tuple[
     rounds = max(_FEWEST_ROUNDS, int(budget_s / ((number + 1) * sum(once_s))))
     shuffle = random.Random(_SEED).shuffle
     order = list(range(len(calls)))
-    times_us: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds):
+    times_us: list[list[float]] = [[] for _call in calls]
+    for _round in range(rounds):
         shuffle(order)
         for index in order:
             calls[index]()  # bring the weights back into the caches that another model used

@@ -8,6 +8,8 @@ from typing import cast
 
 from torch import nn
 
+from ..common.language import Text
+from ..common.wording import in_turn, listed, sentences, within
 from ..recipe.quantize import MODULES
 from ..recipe.timing import SLOWER
 from .candidates import ONNX, WAYS, Candidate, Measured
@@ -49,45 +51,73 @@ def _best(sound: Iterable[tuple[Candidate, Measured]]) -> tuple[Candidate, Measu
 
 def _shipped(decision: str, chosen: Candidate, found: Measured, code: str) -> Verdict:
     left = () if decision == SHIP else chosen.left_float
-    but = f", with {_listed(left)} left FP32," if left else ""
-    what = "; ".join(promise.sentence for promise in found.promises if promise.sentence)
-    unsure = [p.name for p in found.promises if p.state == OPEN]
-    more = f" Whether it is {_listed(unsure)} could not be settled." if unsure else ""
-    if chosen.failure:
-        why = f" As a whole it fails: {chosen.failure.rstrip('.')}."
-    elif left and chosen.whole is not None:
-        why = f" As a whole it misses: {'; '.join(p.sentence for p in chosen.whole.broken)}."
+    findings = in_turn(promise.sentence for promise in found.promises if promise.sentence)
+    if left:
+        said = Text(
+            'The conversion "{name}", with {left} left FP32, is {findings}.',
+            name=chosen.name,
+            left=_modules(left),
+            findings=findings,
+        )
     else:
-        why = ""
-    reason = f'The conversion "{chosen.name}"{but} is {what}.{more}{why}'
-    return Verdict(decision, chosen.name, left, (), reason, code)
+        said = Text('The conversion "{name}" is {findings}.', name=chosen.name, findings=findings)
+    more = []
+    if unsure := [Text(promise.name) for promise in found.promises if promise.state == OPEN]:
+        more.append(Text("Whether it is {promises} could not be settled.", promises=listed(unsure)))
+    if chosen.failure:
+        more.append(Text("As a whole it fails: {failure}.", failure=within(chosen.failure)))
+    elif left and chosen.whole is not None:
+        missed = in_turn(promise.sentence for promise in chosen.whole.broken)
+        more.append(Text("As a whole it misses: {findings}.", findings=missed))
+    return Verdict(decision, chosen.name, left, (), sentences([said, *more]), code)
 
 
 def _kept_float(candidates: Sequence[Candidate]) -> Verdict:
     measured = [candidate for candidate in candidates if candidate.best is not None]
     if not measured:
-        reasons = "; ".join(f'"{c.name}": {(c.failure or "").rstrip(".")}' for c in candidates)
-        return Verdict(KEEP, None, (), (), f"No conversion works: {reasons}.", "")
+        failures = in_turn(
+            Text('"{name}": {failure}', name=one.name, failure=within(one.failure or ""))
+            for one in candidates
+        )
+        said = Text("No conversion works: {failures}.", failures=failures)
+        return Verdict(KEEP, None, (), (), said, "")
     nearest = min(measured, key=lambda c: (len(c.best.broken), c.best.relative))
     found = cast(Measured, nearest.best)
     broken = tuple(promise.name for promise in found.broken)
-    which = f'The nearest conversion, "{nearest.name}",' if len(candidates) > 1 else "INT8"
-    but = f" (with {_listed(nearest.left_float)} left FP32)" if nearest.partly else ""
-    numbers = "; ".join(p.sentence for p in found.promises if p.state == BROKEN)
-    rest = "; ".join(p.sentence for p in found.promises if p.state != BROKEN and p.sentence)
-    reason = f"{which}{but} is not {' and not '.join(dict.fromkeys(broken))}: {numbers}."
+    reason = [_missed(nearest, found, several=len(candidates) > 1)]
     sensitivity = nearest.sensitivity if nearest.partly is None else None
     if CLOSE in broken and sensitivity is not None and sensitivity.worst is not None:
-        worst = sensitivity.worst
-        reason += f" The most sensitive module is {worst.name or 'the model itself'}."
-    if rest:
-        reason += f" Otherwise: {rest}."
+        worst = _module(sensitivity.worst.name)
+        reason.append(Text("The most sensitive module is {name}.", name=worst))
+    if rest := [p.sentence for p in found.promises if p.state != BROKEN and p.sentence]:
+        reason.append(Text("Otherwise: {findings}.", findings=in_turn(rest)))
     if GAIN in broken or QUICKER in broken or SMALLER in broken:
-        reason += "".join(f" {sentence}" for sentence in _in_the_way(nearest, found))
-    return Verdict(KEEP, nearest.name, nearest.left_float, broken, reason, "")
+        reason += _in_the_way(nearest, found)
+    return Verdict(KEEP, nearest.name, nearest.left_float, broken, sentences(reason), "")
 
 
-def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[str]:
+def _missed(nearest: Candidate, found: Measured, *, several: bool) -> Text:
+    """Which promises the nearest conversion breaks, with the numbers."""
+    names = iter(dict.fromkeys(promise.name for promise in found.broken))
+    broken = Text(next(names))
+    for name in names:
+        broken = Text("{names} and not {name}", names=broken, name=Text(name))
+    numbers = in_turn(p.sentence for p in found.promises if p.state == BROKEN)
+    values = {"name": nearest.name, "broken": broken, "numbers": numbers}
+    if not nearest.partly:
+        if not several:
+            return Text("INT8 is not {broken}: {numbers}.", **values)
+        return Text('The nearest conversion, "{name}", is not {broken}: {numbers}.', **values)
+    values["left"] = _modules(nearest.left_float)
+    if not several:
+        return Text("INT8 (with {left} left FP32) is not {broken}: {numbers}.", **values)
+    return Text(
+        'The nearest conversion, "{name}", (with {left} left FP32) is not {broken}: {numbers}.',
+        **values,
+    )
+
+
+def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[Text]:
     """Why there is so little to gain, and what would change it."""
     sizes = found.modules
     stay = [module for module in sizes.modules if not module.converted]
@@ -96,18 +126,22 @@ def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[str]:
     if stay and stay_bytes > _MUCH * all_bytes:
         largest = max(stay, key=lambda module: module.float_bytes)
         reasons = {one.name: one.reason for one in found.conversion.left_alone}
-        yield (
-            f"What stands in the way: {stay_bytes / all_bytes:.0%} of the bytes stay FP32, most of "
-            f"them in {largest.name or 'the model itself'} ({largest.kind}; "
-            f"{reasons.get(largest.name, 'it is not converted')})."
+        yield Text(
+            "What stands in the way: {share:.0%} of the bytes stay FP32, most of them in {name} "
+            "({kind}; {reason}).",
+            share=stay_bytes / all_bytes,
+            name=_module(largest.name),
+            kind=largest.kind,
+            reason=reasons.get(largest.name, Text("it is not converted")),
         )
     if candidate.left_float and found is candidate.partly:
-        yield (
-            "What would change it: a conversion that is closer to FP32 in "
-            f"{_listed(candidate.left_float)}, or a larger max_relative_error if the task allows."
+        yield Text(
+            "What would change it: a conversion that is closer to FP32 in {left}, or a larger "
+            "max_relative_error if the task allows.",
+            left=_modules(candidate.left_float),
         )
     elif found.latencies[0].verdict == SLOWER:
-        yield (
+        yield Text(
             "What would change it: wider layers or more sequences per call, for in a small call "
             "INT8 pays more for its overhead than it saves."
         )
@@ -134,9 +168,10 @@ def _code(way: str, found: Measured, model: nn.Module, exact: bool) -> str:
     return f"rh.quantize_dynamic(model, {', '.join(arguments)})"
 
 
-def _listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; long lists are cut."""
-    shown = [name or "the model itself" for name in names]
-    if len(shown) > _MOST_NAMES:
-        shown = [*shown[: _MOST_NAMES - 1], f"{len(shown) - _MOST_NAMES + 1} others"]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+def _modules(names: Sequence[str]) -> Text:
+    """The names of modules as a sentence lists them; long lists are cut."""
+    return listed([_module(name) for name in names], most=_MOST_NAMES)
+
+
+def _module(name: str) -> str:
+    return name or Text("the model itself")

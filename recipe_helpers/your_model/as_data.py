@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from ..common.language import ENGLISH, Text, speaking
 from ..recipe.accuracy import TensorComparison
 from ..recipe.latency import LatencyComparison
 from ..recipe.memory import MemoryComparison
@@ -19,25 +20,29 @@ VERSION = 1
 def as_dict(report: Findings) -> dict[str, Any]:
     """Dicts, lists, strings, numbers and None; what is infinite or undefined is None.
 
-    The keys keep their meaning within one `version`.
+    It speaks English whatever the language in force, and the keys keep their meaning within one
+    `version`.
     """
-    return _finite(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "model": report.model,
-            "parameters": report.parameters,
-            "inputs": report.inputs,
-            "machine": asdict(report.machine),
-            "limits": asdict(report.limits),
-            "reference_metric": report.reference_metric,
-            "passed": report.passed,
-            "verdict": asdict(report.verdict),
-            "notes": report.notes,
-            "next_steps": [asdict(step) for step in report.next_steps],
-            "candidates": [_candidate(candidate) for candidate in report.candidates],
-        }
-    )
+    with speaking(ENGLISH):
+        return _plain(_as_dict(report))
+
+
+def _as_dict(report: Findings) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": report.model,
+        "parameters": report.parameters,
+        "inputs": report.inputs,
+        "machine": asdict(report.machine),
+        "limits": asdict(report.limits),
+        "reference_metric": report.reference_metric,
+        "passed": report.passed,
+        "verdict": asdict(report.verdict),
+        "notes": report.notes,
+        "next_steps": [asdict(step) for step in report.next_steps],
+        "candidates": [_candidate(candidate) for candidate in report.candidates],
+    }
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:
@@ -97,12 +102,14 @@ def _tensor(tensor: TensorComparison) -> dict[str, Any]:
     return {**found, "worst": tensor.worst and asdict(tensor.worst)}
 
 
-def _finite(value: Any) -> Any:
-    """The same with lists for tuples, and None for numbers that JSON cannot hold."""
+def _plain(value: Any) -> Any:
+    """The same with lists for tuples, English for texts, None for numbers that JSON cannot hold."""
     if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, tuple | list):
-        return [_finite(part) for part in value]
+        return [_plain(part) for part in value]
+    if isinstance(value, Text):
+        return value.english
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..common import checks
+from ..common.language import _
 from ..common.tables import Shown, Table
 from ..recipe.model import Machine
 from . import tables
@@ -21,12 +22,12 @@ class Findings(Shown):
     Attributes:
         model: the class of the model.
         parameters: how many numbers it holds as parameters.
-        inputs: shapes and dtypes of each input set.
+        inputs: shapes and dtypes of each input set, each as a `Text`.
         limits: what INT8 had to reach.
         reference_metric: the caller's metric of the float model, or None.
         verdict: ship INT8, ship it with some modules left FP32, or keep FP32.
         candidates: every conversion that was tried.
-        notes: what else the reader should know.
+        notes: what else the reader should know, each a `Text`.
         machine: where this was measured.
     """
 
@@ -74,9 +75,14 @@ class Findings(Shown):
     def table(self) -> Table:
         """One row per conversion."""
         rows = [row for candidate in self.candidates for row in tables.rows(candidate)]
-        ratios = "FP32 / INT8 bytes", "memory, MB", "FP32 / INT8 time"
-        headers = ("conversion", *ratios, "relative error", "")
-        caption = f"{self.model}, {self.parameters:,} parameters, called with {self.inputs[0]}"
+        ratios = _("FP32 / INT8 bytes"), _("memory, MB"), _("FP32 / INT8 time")
+        headers = (_("conversion"), *ratios, _("relative error"), "")
+        caption = _(
+            "{model}, {parameters:,} parameters, called with {inputs}",
+            model=self.model,
+            parameters=self.parameters,
+            inputs=self.inputs[0],
+        )
         return Table(headers, rows, caption, self.meaning)
 
     def details(self) -> Iterator[tuple[Candidate, list[Table]]]:

@@ -16,7 +16,8 @@ from ..common.errors import (
     NothingQuantizedError,
     RecipeError,
 )
-from ..common.tables import in_threads
+from ..common.language import Text, _, plural
+from ..common.wording import as_text
 from ..int8.onnx_runtime import OnnxModel, quantize_onnx
 from ..recipe.inspection import Conversion, converted_modules
 from ..recipe.quantize import MODULES, TORCH_AO_MODULES, quantize_dynamic, torch_ao_available
@@ -50,7 +51,7 @@ class Bench(Reference):
             NothingQuantizedError: there is nothing to convert.
             ArgumentError: this way cannot convert what `modules` names.
         """
-        self.advance(f"{way}: convert")
+        self.advance(_("{way}: convert", way=way))
         quantized = failure = whole = None
         try:
             quantized = self._convert(way)
@@ -58,7 +59,7 @@ class Bench(Reference):
         except (NothingQuantizedError, ArgumentError):
             raise
         except RecipeError as problem:
-            quantized, failure = None, str(problem)
+            quantized, failure = None, as_text(problem)
         if quantized is not None:
             whole = self._measured(way, quantized)
         if way == ONNX:  # a graph has no modules that could be taken out again
@@ -77,7 +78,7 @@ class Bench(Reference):
         if way == ONNX:
             return self._exported()
         if way.startswith("torch.ao") and not torch_ao_available():
-            raise ConversionError("this PyTorch has no working torch.ao.quantization.")
+            raise ConversionError(Text("this PyTorch has no working torch.ao.quantization."))
         every = TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES
         chosen = self.modules if names is None else tuple(names)
         options = cast(dict[str, Any], WAYS[way])
@@ -86,8 +87,11 @@ class Bench(Reference):
     def _exported(self) -> nn.Module:
         if self.modules is not None:
             raise ArgumentError(
-                f"modules is given, but {ONNX!r} converts a model as a whole; leave one of the "
-                "two out."
+                Text(
+                    "modules is given, but {name!r} converts a model as a whole; leave one of the "
+                    "two out.",
+                    name=ONNX,
+                )
             )
         first, *others = self.input_sets
         sets = [(other.args, other.kwargs) for other in others]
@@ -101,22 +105,29 @@ class Bench(Reference):
         return conversion, size, bytes_by_module(self.model, quantized, conversion)
 
     def _measured(self, way: str, quantized: nn.Module) -> Measured:
-        self.advance(f"{way}: size and outputs")
+        self.advance(_("{way}: size and outputs", way=way))
         conversion, size, modules = self._described(quantized)
         outputs = self.differences(quantized)
         relative, place = self.largest_error(outputs)
         latencies = []
         for threads in self.threads:
-            self.advance(f"{way}: time on {in_threads(threads)}")
+            self.advance(
+                plural(
+                    "{way}: time on {count} thread",
+                    "{way}: time on {count} threads",
+                    threads,
+                    way=way,
+                )
+            )
             latencies.append(self.timed(quantized, threads, self.budget_s))
         if judge_latency(latencies[0], self.limits).state == OPEN:
-            self.advance(f"{way}: time once more, for longer")
+            self.advance(_("{way}: time once more, for longer", way=way))
             latencies[0] = self.timed(quantized, self.threads[0], LONGER * self.budget_s)
-        self.advance(f"{way}: memory")
+        self.advance(_("{way}: memory", way=way))
         memory = self.memory(quantized)
         metric = None
         if self.metric is not None:
-            self.advance(f"{way}: metric")
+            self.advance(_("{way}: metric", way=way))
             metric = self.metric_of(quantized)
         promises = judge_costs(size.ratio, latencies[0], self.limits)
         task = self.task_error(quantized)
@@ -168,7 +179,7 @@ class Bench(Reference):
             return with_parts(self.model, {name: quantized.get_submodule(name)})
 
         def advance(name: str) -> None:
-            self.advance(f"{way}: {name or 'the model'} alone")
+            self.advance(_("{way}: {name} alone", way=way, name=name or Text("the model")))
 
         return measure_sensitivity(names, self.model, alone, self.error, advance)
 
@@ -188,7 +199,7 @@ class Bench(Reference):
             return with_parts(self.model, {name: quantized.get_submodule(name) for name in kept})
 
         def excess(left: tuple[str, ...]) -> float:
-            self.advance(f"{way}: {len(left)} left FP32")
+            self.advance(_("{way}: {count} left FP32", way=way, count=len(left)))
             try:
                 return self._excess(build(left))
             except RecipeError:
@@ -199,7 +210,7 @@ class Bench(Reference):
             return (), None
         kept = self._with_aliases(name for name in names if name not in left)
         partly = self._measured(way, self._convert(way, kept))
-        reasons = {m.name: f"left FP32: {m.cost}" for m in sensitivity.modules if m.name in left}
+        reasons = {m.name: m.left_float for m in sensitivity.modules if m.name in left}
         return left, replace(partly, conversion=_explained(partly.conversion, reasons))
 
     def _excess(self, model: nn.Module) -> float:

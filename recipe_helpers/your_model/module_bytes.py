@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..common.language import _
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.inspection import Conversion
 from ..recipe.size import size_breakdown
@@ -39,17 +40,19 @@ class ModuleBytes(Shown):
         total = sum(m.float_bytes for m in self.modules) + self.others_bytes
         rows = [
             (
-                m.name or "(the model)",
+                m.name or _("(the model)"),
                 m.kind,
                 f"{in_bytes(m.float_bytes)} ({m.float_bytes / max(total, 1):.0%})",
                 in_bytes(m.int8_bytes),
-                "INT8" if m.converted else "stays FP32",
+                "INT8" if m.converted else _("stays FP32"),
             )
             for m in self.modules
         ]
         if self.others:
-            rows.append((f"{self.others:,} others", "", in_bytes(self.others_bytes), "", ""))
-        return Table(("weights of", "type", "FP32 (share)", "converted", ""), rows)
+            others = _("{count:,} others", count=self.others)
+            rows.append((others, "", in_bytes(self.others_bytes), "", ""))
+        headers = (_("weights of"), _("type"), _("FP32 (share)"), _("converted"), "")
+        return Table(headers, rows)
 
 
 def bytes_by_module(model: nn.Module, quantized: nn.Module, conversion: Conversion) -> ModuleBytes:
@@ -69,7 +72,7 @@ def bytes_by_module(model: nn.Module, quantized: nn.Module, conversion: Conversi
             after = size_breakdown(quantized.get_submodule(name)).payload_bytes
         shown.append(ModuleSize(name, type(part).__name__, before, after, name in now))
     rest = sizes[MOST_ROWS:]
-    return ModuleBytes(tuple(shown), len(rest), sum(before for _, _, before in rest))
+    return ModuleBytes(tuple(shown), len(rest), sum(before for *_name, before in rest))
 
 
 def _own_bytes(model: nn.Module, whole: set[str]) -> Iterator[tuple[str, nn.Module, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from ..common.language import _
 from .candidates import ONNX
 from .promises import KEEP, MAX_METRIC_DROP, Limits, Verdict
 
@@ -30,8 +31,10 @@ def next_steps(
     """
     steps = []
     if verdict.decision != KEEP:
-        steps.append(Step("Make, check and save it", _made(verdict, error_limit, with_keywords)))
-    steps.append(Step("Watch it in continuous integration", _watched(verdict, limits, error_limit)))
+        steps.append(Step(_("Make, check and save it"), _made(verdict, error_limit, with_keywords)))
+    steps.append(
+        Step(_("Watch it in continuous integration"), _watched(verdict, limits, error_limit))
+    )
     return tuple(steps)
 
 
@@ -45,17 +48,18 @@ def _made(verdict: Verdict, error_limit: float | None, with_keywords: bool) -> s
     if verdict.candidate == "plain":
         lines += [
             'rh.save_int8(quantized, "model.safetensors")',
-            'loaded = rh.load_int8("model.safetensors", model)  # or the model built anew',
+            f'loaded = rh.load_int8("model.safetensors", model)  # {_("or the model built anew")}',
         ]
     elif verdict.candidate == ONNX:
+        needless = _("needs no PyTorch any more")
         lines += [
             'quantized.save("model.onnx")',
-            'session = onnxruntime.InferenceSession("model.onnx")  # needs no PyTorch any more',
+            f'session = onnxruntime.InferenceSession("model.onnx")  # {needless}',
         ]
     else:
         lines += [
-            "# torch.ao packs weights into objects that weights_only=True refuses to load:",
-            "# keep the FP32 weights, and quantize again after loading them.",
+            "# " + _("torch.ao packs weights into objects that weights_only=True refuses to load:"),
+            "# " + _("keep the FP32 weights, and quantize again after loading them."),
             'torch.save(model.state_dict(), "model.pt")',
         ]
     return "\n".join(lines)

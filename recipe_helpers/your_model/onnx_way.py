@@ -5,13 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 from ..common.errors import NothingQuantizedError
+from ..common.language import Text
 from ..int8.onnx_runtime import OnnxModel
 from ..recipe.inspection import Conversion, Converted, LeftAlone
 from ..recipe.size import SizeBreakdown, SizeComparison, size_breakdown
 from .module_bytes import ModuleBytes, ModuleSize
 
 _FLOAT_BYTES = 4
-LEFT = "ONNX Runtime has no dynamic quantization for it"
+LEFT = Text("ONNX Runtime has no dynamic quantization for it")
 
 
 def described(model: nn.Module, made: OnnxModel) -> tuple[Conversion, SizeComparison, ModuleBytes]:
@@ -24,8 +25,10 @@ def described(model: nn.Module, made: OnnxModel) -> tuple[Conversion, SizeCompar
     left = [node for node in made.nodes if not node.quantized]
     if not done:
         raise NothingQuantizedError(
-            "model has no product that ONNX Runtime quantizes; it converts LSTMs and products "
-            "with constant weights."
+            Text(
+                "model has no product that ONNX Runtime quantizes; it converts LSTMs and products "
+                "with constant weights."
+            )
         )
     conversion = Conversion(
         tuple(Converted(node.name, "float32", node.operator) for node in done),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from html import escape
 
+from ..common.language import _, language
 from ..common.tables import Ready, Table
 from .candidates import Candidate
 from .findings import Findings
@@ -35,14 +36,14 @@ summary { cursor: pointer; font-weight: 600; margin-top: 1rem; }
 
 def page(report: Findings) -> str:
     """A whole HTML5 document that refers to no other file; readable in light and in dark."""
-    title = f"Quantization report: {report.model}"
+    title = _("Quantization report: {model}", model=report.model)
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="{language()}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{escape(title)}</h1>\n{_body(report, 2)}\n"
-        f"<h2>Limits</h2>\n{_table(_limits(report))}\n"
-        f"<h2>Machine</h2>\n{_table(report.machine.table())}\n</main>\n</body>\n</html>\n"
+        f"<h2>{_('Limits')}</h2>\n{_table(_limits(report))}\n"
+        f"<h2>{_('Machine')}</h2>\n{_table(report.machine.table())}\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -55,21 +56,20 @@ def _body(report: Findings, level: int) -> str:
     """Verdict, overview, figure, and the details of each conversion folded away."""
     verdict = report.verdict
     passed = " passed" if report.passed else ""
-    head = verdict.decision[0].upper() + verdict.decision[1:]
     parts = [
-        f'<div class="verdict{passed}"><p><strong>{escape(head)}.</strong> '
-        f"{escape(verdict.reason)}</p></div>"
+        f'<div class="verdict{passed}"><p><strong>{escape(verdict.headline)}.</strong> '
+        f"{escape(str(verdict.reason))}</p></div>"
     ]
     if verdict.code:
         parts.append(f"<pre><code>{escape(verdict.code)}</code></pre>")
     parts.append(_table(report.table()))
-    parts += [f"<p>{escape(note)}</p>" for note in report.notes]
+    parts += [f"<p>{escape(str(note))}</p>" for note in report.notes]
     if any(candidate.best for candidate in report.candidates):
         parts.append(_figure(report))
     parts += [
         f"<details{' open' if candidate.name == verdict.candidate and level == 2 else ''}>"
-        f"<summary>{escape(candidate.name)}: the details</summary>{_details(candidate, tables)}"
-        "</details>"
+        f"<summary>{escape(_('{name}: the details', name=candidate.name))}</summary>"
+        f"{_details(candidate, tables)}</details>"
         for candidate, tables in report.details()
         if tables
     ]
@@ -81,7 +81,7 @@ def _body(report: Findings, level: int) -> str:
 
 
 def _details(candidate: Candidate, tables: list[Table]) -> str:
-    failure = f"<p>{escape(candidate.failure)}</p>" if candidate.failure else ""
+    failure = f"<p>{escape(str(candidate.failure))}</p>" if candidate.failure else ""
     return failure + "\n".join(map(_table, tables))
 
 
@@ -99,12 +99,12 @@ def _figure(report: Findings) -> str:
 
 def _limits(report: Findings) -> Table:
     names = {
-        "max_relative_error": "largest relative error of an output tensor, at most",
-        "min_size_ratio": "FP32 bytes / INT8 bytes, at least",
-        "min_speedup": "FP32 time / INT8 time, at least",
-        "max_metric_drop": "drop of the metric, at most",
-        "worth_size_ratio": "a gain worth having: FP32 bytes / INT8 bytes, at least",
-        "worth_speedup": "or FP32 time / INT8 time, at least",
+        "max_relative_error": _("largest relative error of an output tensor, at most"),
+        "min_size_ratio": _("FP32 bytes / INT8 bytes, at least"),
+        "min_speedup": _("FP32 time / INT8 time, at least"),
+        "max_metric_drop": _("drop of the metric, at most"),
+        "worth_size_ratio": _("a gain worth having: FP32 bytes / INT8 bytes, at least"),
+        "worth_speedup": _("or FP32 time / INT8 time, at least"),
     }
     metric = report.reference_metric
     promises = {
@@ -116,7 +116,7 @@ def _limits(report: Findings) -> Table:
         "worth_speedup": report.limits.worth_speedup,
     }
     rows = [(names[key], f"{value:g}") for key, value in promises.items() if value is not None]
-    return Table(("what INT8 had to reach", "limit"), rows)
+    return Table((_("what INT8 had to reach"), _("limit")), rows)
 
 
 def _table(table: Table) -> str:

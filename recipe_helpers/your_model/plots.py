@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+from ..common.language import _
 from ..common.plots import COLORS, NEUTRAL_COLOR, Axes, RecipeFigure, drawn, new_figure
 from ..common.tables import in_threads
 from .candidates import Candidate, Measured
@@ -11,6 +13,14 @@ from .findings import Findings
 
 _SMALLEST, _LARGEST = 1e-6, 1e6  # the errors, in percent, that an axis can show
 _MOST_MODULES = 12
+
+
+class _Row(NamedTuple):
+    """One conversion as the figure shows it: whole, or with some modules left FP32."""
+
+    candidate: str
+    label: str
+    found: Measured
 
 
 @drawn
@@ -26,7 +36,7 @@ def plot_report(report: Findings) -> RecipeFigure:
     rows = 1 + bool(names)
     height = 1.1 + 0.32 * max(len(shown), 2) + (0.7 + 0.27 * len(names)) * bool(names)
     figure, axes = new_figure(
-        "what quantization does to the model", rows=rows, width=8.2, height=height
+        _("what quantization does to the model"), rows=rows, width=8.2, height=height
     )
     if names:
         ratios = (1.1 + 0.32 * max(len(shown), 2), 0.7 + 0.27 * len(names))
@@ -36,7 +46,7 @@ def plot_report(report: Findings) -> RecipeFigure:
     grid = top.get_subplotspec().subgridspec(1, 3)
     top.remove()
     panels = [figure.add_subplot(cell) for cell in grid]
-    labels = [label for label, _ in shown]
+    labels = [row.label for row in shown]
     for panel in panels:
         panel.set_ylim(len(shown) - 0.5, -0.5)
         panel.grid(axis="y", visible=False)
@@ -48,27 +58,29 @@ def plot_report(report: Findings) -> RecipeFigure:
     return figure
 
 
-def _shown(report: Findings) -> list[tuple[str, Measured]]:
+def _shown(report: Findings) -> list[_Row]:
     found = []
     for candidate in report.candidates:
         if candidate.whole is not None:
-            found.append((candidate.name, candidate.whole))
+            found.append(_Row(candidate.name, candidate.name, candidate.whole))
         if candidate.partly is not None:
-            left = len(candidate.left_float)
-            found.append((f"{candidate.name},\n{left} left FP32", candidate.partly))
+            label = _(
+                "{name},\n{count} left FP32", name=candidate.name, count=len(candidate.left_float)
+            )
+            found.append(_Row(candidate.name, label, candidate.partly))
     return found
 
 
-def _sizes(axes: Axes, shown: list[tuple[str, Measured]], limit: float) -> None:
-    ratios = [found.size.ratio for _, found in shown]
+def _sizes(axes: Axes, shown: list[_Row], limit: float) -> None:
+    ratios = [row.found.size.ratio for row in shown]
     axes.barh(range(len(shown)), ratios, height=0.55, color=_colors(shown))
-    axes.set(title="size", xlabel="FP32 / INT8 bytes", xlim=(0, None))
+    axes.set(title=_("size"), xlabel=_("FP32 / INT8 bytes"), xlim=(0, None))
     _line(axes, limit)
 
 
-def _speedups(axes: Axes, shown: list[tuple[str, Measured]], limit: float) -> None:
+def _speedups(axes: Axes, shown: list[_Row], limit: float) -> None:
     """Two marks per conversion: full for the caller's threads, hollow for one."""
-    for row, ((_, found), color) in enumerate(zip(shown, _colors(shown), strict=True)):
+    for row, ((*_name, found), color) in enumerate(zip(shown, _colors(shown), strict=True)):
         offsets = (0.0,) if len(found.latencies) == 1 else (-0.16, 0.16)
         for offset, latency in zip(offsets, found.latencies, strict=True):
             ratio, first = latency.speedup, latency is found.latencies[0]
@@ -83,17 +95,17 @@ def _speedups(axes: Axes, shown: list[tuple[str, Measured]], limit: float) -> No
                 markerfacecolor=color if first else "white",
                 label=in_threads(latency.threads) if row == 0 else None,
             )
-    axes.set(title="speed, with 95 % interval", xlabel="FP32 / INT8 time", xlim=(0, None))
+    axes.set(title=_("speed, with 95 % interval"), xlabel=_("FP32 / INT8 time"), xlim=(0, None))
     axes.set_xlim(0, max(1.25, axes.get_xlim()[1]))
-    if shown and len(shown[0][1].latencies) > 1:
+    if shown and len(shown[0].found.latencies) > 1:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.15), fontsize=8, ncols=2)
     _line(axes, limit)
 
 
-def _errors(axes: Axes, shown: list[tuple[str, Measured]], limit: float | None) -> None:
-    values = [100 * found.relative for _, found in shown]
+def _errors(axes: Axes, shown: list[_Row], limit: float | None) -> None:
+    values = [100 * row.found.relative for row in shown]
     axes.scatter(_visible(values), range(len(shown)), color=_colors(shown), zorder=3)
-    axes.set(title="difference of the output", xlabel="largest relative error (%)")
+    axes.set(title=_("difference of the output"), xlabel=_("largest relative error (%)"))
     _percent_axis(axes, values, limit)
 
 
@@ -114,10 +126,12 @@ def _sensitivities(
         for module, row in zip(modules, rows, strict=True):
             if module.failure:
                 place = axes.get_yaxis_transform()
-                text = f"{candidate.name}: cannot run"
+                text = _("{name}: cannot run", name=candidate.name)
                 axes.text(0.01, row, text, va="center", fontsize=7.5, color=color, transform=place)
-    axes.set(title="one module converted at a time", xlabel="relative error of the output (%)")
-    axes.set_yticks(range(len(names)), [name or "(the model)" for name in names])
+    axes.set(
+        title=_("one module converted at a time"), xlabel=_("relative error of the output (%)")
+    )
+    axes.set_yticks(range(len(names)), [name or _("(the model)") for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -151,10 +165,10 @@ def _modules(candidates: list[Candidate]) -> list[str]:
     return sorted(worst, key=lambda name: -worst[name])[:_MOST_MODULES]
 
 
-def _colors(shown: list[tuple[str, Measured]]) -> list[str]:
+def _colors(shown: list[_Row]) -> list[str]:
     """One colour per conversion, the mended version in the same as the whole."""
-    bases = list(dict.fromkeys(label.partition(",")[0] for label, _ in shown))
-    return [COLORS[1 + bases.index(label.partition(",")[0])] for label, _ in shown]
+    bases = list(dict.fromkeys(row.candidate for row in shown))
+    return [COLORS[1 + bases.index(row.candidate)] for row in shown]
 
 
 def _line(axes: Axes, limit: float | None) -> None:
@@ -162,20 +176,31 @@ def _line(axes: Axes, limit: float | None) -> None:
         axes.axvline(limit, color=NEUTRAL_COLOR, linestyle="--", linewidth=1.2)
 
 
-def _description(
-    report: Findings, shown: list[tuple[str, Measured]], sensitive: list[Candidate]
-) -> str:
-    parts = [
-        f"{label}: {found.size.ratio:.2f} times smaller, FP32 / INT8 time "
-        f"{found.latencies[0].speedup.median:.2f}, largest relative error {found.relative:.2%}"
-        for label, found in shown
+def _description(report: Findings, shown: list[_Row], sensitive: list[Candidate]) -> str:
+    rows = [
+        _(
+            "{name}: {ratio:.2f} times smaller, FP32 / INT8 time {speedup:.2f}, largest relative "
+            "error {relative:.2%}.",
+            name=row.label.replace("\n", " "),
+            ratio=row.found.size.ratio,
+            speedup=row.found.latencies[0].speedup.median,
+            relative=row.found.relative,
+        )
+        for row in shown
     ]
+    text = _(
+        "Three panels compare size, speed and output difference of each conversion with the "
+        "limits, drawn as dashed lines. {rows}",
+        rows=" ".join(rows) or ".",
+    )
+    if not sensitive:
+        return text
     worst = [
-        f"{candidate.name}: {candidate.sensitivity.worst.name or 'the model'}"
+        f"{candidate.name}: {candidate.sensitivity.worst.name or _('the model')}"
         for candidate in sensitive
     ]
-    text = "Three panels compare size, speed and output difference of each conversion with the "
-    text += f"limits, drawn as dashed lines. {'. '.join(parts).replace(chr(10), ' ')}."
-    if worst:
-        text += f" Below, the error of each module alone; most sensitive in {'; '.join(worst)}."
-    return text
+    below = _(
+        "Below, the error of each module alone; most sensitive in {modules}.",
+        modules="; ".join(worst),
+    )
+    return f"{text} {below}"

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..common.errors import ArgumentError
-from ..common.tables import in_threads
+from ..common.language import N_, Text, _
 from ..recipe.latency import LatencyComparison
 from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, judge
 from .task_error import COMPARABLE, SETS, TaskError
@@ -19,13 +19,13 @@ MAX_METRIC_DROP = 0.01
 WORTH_SIZE_RATIO = 1.5
 WORTH_SPEEDUP = 1.1
 
-SMALLER, QUICKER, CLOSE = "smaller", "faster", "nearly the same output"
-GAIN = "a gain worth having"
-KEPT, BROKEN, OPEN, NOT_ASKED = "kept", "broken", "open", "not asked for"
+SMALLER, QUICKER, CLOSE = N_("smaller"), N_("faster"), N_("nearly the same output")
+GAIN = N_("a gain worth having")
+KEPT, BROKEN, OPEN, NOT_ASKED = N_("kept"), N_("broken"), N_("open"), N_("not asked for")
 
-SHIP = "ship INT8"
-SHIP_PARTLY = "ship INT8 with some modules left FP32"
-KEEP = "keep FP32"
+SHIP = N_("ship INT8")
+SHIP_PARTLY = N_("ship INT8 with some modules left FP32")
+KEEP = N_("keep FP32")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ class Limits:
                 continue
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not 0 <= value < math.inf:
-                raise ArgumentError(f"{name} is {value!r}; pass a number of at least 0.")
+                raise ArgumentError(
+                    Text(
+                        "{name} is {value!r}; pass a number of at least 0.", name=name, value=value
+                    )
+                )
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Promise:
     """One promise of quantization, and whether the measurement kept it.
 
     `state` is "kept", "broken", "open" where the interval of the measurement does not tell, or
-    "not asked for" where its limit is 0.
+    "not asked for" where its limit is 0. `sentence` is a `Text`, said when it is shown.
     """
 
     name: str
@@ -84,9 +88,12 @@ class Promise:
 def judge_size(ratio: float, limits: Limits) -> Promise:
     """Is it smaller? `ratio` is FP32 bytes / INT8 bytes."""
     state = KEPT if ratio >= limits.min_size_ratio else BROKEN
-    measured = f"{ratio:.2f} times smaller" if ratio >= 1 else f"{1 / ratio:.2f} times larger"
+    if ratio >= 1:
+        measured = Text("{times:.2f} times smaller", times=ratio)
+    else:
+        measured = Text("{times:.2f} times larger", times=1 / ratio)
     if state == BROKEN and limits.min_size_ratio != 1:
-        measured += f", asked for {limits.min_size_ratio:g}"
+        measured = _with_limit(measured, limits.min_size_ratio)
     return Promise(SMALLER, state, ratio, limits.min_size_ratio, measured)
 
 
@@ -94,15 +101,39 @@ def judge_latency(latency: LatencyComparison, limits: Limits) -> Promise:
     """Is it faster? Open where the limit lies within the noise of the measurement."""
     limit, speedup = limits.min_speedup, latency.speedup
     state = NOT_ASKED if limit == 0 else _against(limit, latency)
-    threads = in_threads(latency.threads)
-    if latency.verdict == INCONCLUSIVE:
-        found = f"not told apart from FP32 in time on {threads} (FP32 / INT8: {speedup})"
-    else:
-        times = speedup.median if latency.verdict == FASTER else 1 / speedup.median
-        found = f"{times:.2f} times {latency.verdict} on {threads} (FP32 / INT8: {speedup})"
+    found = _time_found(latency)
     if limit != 1 and state in (BROKEN, OPEN):
-        found += f", asked for {limit:g}"
+        found = _with_limit(found, limit)
     return Promise(QUICKER, state, speedup.median, limit, found)
+
+
+def _time_found(latency: LatencyComparison) -> Text:
+    """How the two compare in time."""
+    threads = Text.plural("{count} thread", "{count} threads", latency.threads)
+    speedup = latency.speedup
+    if latency.verdict == INCONCLUSIVE:
+        return Text(
+            "not told apart from FP32 in time on {threads} (FP32 / INT8: {speedup})",
+            threads=threads,
+            speedup=speedup,
+        )
+    if latency.verdict == FASTER:
+        return Text(
+            "{times:.2f} times faster on {threads} (FP32 / INT8: {speedup})",
+            times=speedup.median,
+            threads=threads,
+            speedup=speedup,
+        )
+    return Text(
+        "{times:.2f} times slower on {threads} (FP32 / INT8: {speedup})",
+        times=1 / speedup.median,
+        threads=threads,
+        speedup=speedup,
+    )
+
+
+def _with_limit(found: Text, limit: float) -> Text:
+    return Text("{found}, asked for {limit:g}", found=found, limit=limit)
 
 
 def _against(limit: float, latency: LatencyComparison) -> str:
@@ -118,22 +149,29 @@ def judge_gain(ratio: float, latency: LatencyComparison, limits: Limits) -> Prom
     Not asked for where the caller has named a gain, or where one of the two got worse, which its
     own promise says already.
     """
-    wanted = []  # what would be a gain, and whether it is one
+    smaller, faster = limits.worth_size_ratio, limits.worth_speedup
+    wanted = []  # for either side that matters: whether it is a gain
     if limits.min_size_ratio > 0:
-        times = limits.worth_size_ratio
-        wanted.append((f"{times:g} times smaller", ratio >= times))
+        wanted.append(ratio >= smaller)
     if limits.min_speedup > 0:
-        times = limits.worth_speedup
-        wanted.append((f"{times:g} times faster", times == 0 or _against(times, latency) == KEPT))
+        wanted.append(faster == 0 or _against(faster, latency) == KEPT)
     named = max(limits.min_size_ratio, limits.min_speedup) > 1
     worse = BROKEN in (judge_size(ratio, limits).state, judge_latency(latency, limits).state)
     if named or worse or not wanted:
-        return Promise(GAIN, NOT_ASKED, ratio, limits.worth_size_ratio, "")
-    if any(reached for _, reached in wanted):
-        return Promise(GAIN, KEPT, ratio, limits.worth_size_ratio, "")
-    missed = " nor ".join(what for what, _ in wanted)
-    said = f"neither {missed} beyond doubt" if len(wanted) > 1 else f"not {missed} beyond doubt"
-    return Promise(GAIN, BROKEN, ratio, limits.worth_size_ratio, said)
+        return Promise(GAIN, NOT_ASKED, ratio, smaller, "")
+    if any(wanted):
+        return Promise(GAIN, KEPT, ratio, smaller, "")
+    if len(wanted) > 1:
+        said = Text(
+            "neither {smaller:g} times smaller nor {faster:g} times faster beyond doubt",
+            smaller=smaller,
+            faster=faster,
+        )
+    elif limits.min_size_ratio > 0:
+        said = Text("not {times:g} times smaller beyond doubt", times=smaller)
+    else:
+        said = Text("not {times:g} times faster beyond doubt", times=faster)
+    return Promise(GAIN, BROKEN, ratio, smaller, said)
 
 
 def judge_costs(ratio: float, latency: LatencyComparison, limits: Limits) -> list[Promise]:
@@ -148,7 +186,12 @@ def judge_costs(ratio: float, latency: LatencyComparison, limits: Limits) -> lis
 def judge_error(relative: float, place: str, limit: float) -> Promise:
     """Is the output nearly the same? `relative` is the largest error, found at `place`."""
     state = KEPT if relative <= limit else BROKEN  # NaN is broken
-    found = f"relative error {relative:.2%} in {place}, limit {100 * limit:.3g}%"
+    found = Text(
+        "relative error {relative:.2%} in {place}, limit {percent:.3g}%",
+        relative=relative,
+        place=place,
+        percent=100 * limit,
+    )
     return Promise(CLOSE, state, relative, limit, found)
 
 
@@ -157,9 +200,12 @@ def judge_distance(task: TaskError) -> list[Promise]:
     if task.share is None or task.apart != SETS:
         return []
     state = KEPT if task.share < COMPARABLE else BROKEN
-    found = (
-        f"the error of {task.place} is {task.share:.1%} of the distance between the outputs of "
-        f"different input sets, limit {COMPARABLE:.0%}"
+    found = Text(
+        "the error of {place} is {share:.1%} of the distance between the outputs of different "
+        "input sets, limit {limit:.0%}",
+        place=task.place,
+        share=task.share,
+        limit=COMPARABLE,
     )
     return [Promise(CLOSE, state, task.share, COMPARABLE, found)]
 
@@ -169,10 +215,21 @@ def judge_metric(reference: float, candidate: float, limits: Limits) -> Promise:
     drop = (reference - candidate) / abs(reference) if reference else reference - candidate
     limit = limits.max_metric_drop
     state = KEPT if drop <= limit else BROKEN
-    change = f"falls by {drop:.2%}" if drop > 0 else f"does not fall ({-drop:+.2%})"
-    found = (
-        f"the metric {change}, from {reference:.5g} to {candidate:.5g}, limit {100 * limit:.3g}%"
-    )
+    values = {"before": reference, "after": candidate, "percent": 100 * limit}
+    if drop > 0:
+        found = Text(
+            "the metric falls by {drop:.2%}, from {before:.5g} to {after:.5g}, limit "
+            "{percent:.3g}%",
+            drop=drop,
+            **values,
+        )
+    else:
+        found = Text(
+            "the metric does not fall ({rise:+.2%}), from {before:.5g} to {after:.5g}, limit "
+            "{percent:.3g}%",
+            rise=-drop,
+            **values,
+        )
     return Promise(CLOSE, state, drop, limit, found)
 
 
@@ -185,7 +242,7 @@ class Verdict:
         candidate: the conversion the verdict speaks of; None where no conversion worked.
         left_float: names of the modules to leave FP32.
         broken: the promises that this conversion does not keep, in words.
-        reason: the numbers behind the decision.
+        reason: the numbers behind the decision, as a `Text`.
         code: the call that makes the model to ship; empty where none is to be shipped.
     """
 
@@ -197,4 +254,10 @@ class Verdict:
     code: str
 
     def __str__(self) -> str:
-        return f"{self.decision[0].upper()}{self.decision[1:]}. {self.reason}"
+        return f"{self.headline}. {self.reason}"
+
+    @property
+    def headline(self) -> str:
+        """The decision as a title, in the language in force."""
+        said = _(self.decision)
+        return said[0].upper() + said[1:]

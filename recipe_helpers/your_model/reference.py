@@ -13,10 +13,13 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError, ConversionError, InputError, RecipeError
+from ..common.language import Text, _
+from ..common.wording import as_text
 from ..recipe.accuracy import OutputComparison, compare_outputs, named_tensors
 from ..recipe.latency import LatencyComparison, compare_latency
 from ..recipe.memory import MemoryComparison, MemoryUse, memory_use
-from .preparation import InputSet, Recorded, steady_outputs
+from .input_sets import InputSet, Recorded
+from .preparation import steady_outputs
 from .promises import Limits, Promise, judge_metric
 from .sensitivity import with_parts
 from .task_error import TaskError, named_scores, task_error
@@ -34,12 +37,12 @@ class Reference:
     budget_s: float
     advance: Callable[[str], None]
     with_memory: bool
-    problems: list[str] = field(default_factory=list)  # why something was not measured
+    problems: list[Text] = field(default_factory=list)  # why something was not measured
 
     def __post_init__(self) -> None:
-        self.advance("run the float model")
+        self.advance(_("run the float model"))
         # What is wrong with the float model must not look like a fault of a conversion.
-        _ = self.recorded, self.reference_metric
+        self.recorded, self.reference_metric  # noqa: B018  (computed, and kept)
 
     @cached_property
     def recorded(self) -> tuple[Any, ...]:
@@ -61,16 +64,20 @@ class Reference:
                 cause = error.__cause__ or error
                 reason = (str(cause).splitlines() or [""])[0]
                 raise ConversionError(
-                    "the converted model cannot run on inputs that the float model takes: "
-                    f"{type(cause).__name__}: {reason}"
+                    Text(
+                        "the converted model cannot run on inputs that the float model takes: "
+                        "{error}: {reason}",
+                        error=type(cause).__name__,
+                        reason=reason,
+                    )
                 ) from error
         return tuple(found)
 
-    def largest_error(self, outputs: tuple[OutputComparison, ...]) -> tuple[float, str]:
+    def largest_error(self, outputs: tuple[OutputComparison, ...]) -> tuple[float, Text]:
         """The largest relative error of a tensor of floats, and its place."""
         several = len(outputs) > 1
         errors = [
-            (tensor.relative, f"{tensor.name} of input set {index}" if several else tensor.name)
+            (tensor.relative, _place(tensor.name, index if several else None))
             for index, (judged, comparison) in enumerate(zip(self._judged, outputs, strict=True), 1)
             for tensor in comparison.tensors
             if tensor.name in judged
@@ -109,11 +116,17 @@ class Reference:
                 value = float(self.metric(model))
         except Exception as error:  # the caller's function
             raise ArgumentError(
-                f"metric raised {type(error).__name__}: {error}; pass a function that takes a "
-                "model and returns a number, the larger the better."
+                Text(
+                    "metric raised {kind}: {error}; pass a function that takes a model and returns "
+                    "a number, the larger the better.",
+                    kind=type(error).__name__,
+                    error=as_text(error),
+                )
             ) from error
         if not math.isfinite(value):
-            raise ArgumentError(f"metric returned {value}; pass a function that returns a number.")
+            raise ArgumentError(
+                Text("metric returned {value}; pass a function that returns a number.", value=value)
+            )
         return value
 
     def judged_metric(self, metric: float | None) -> Promise:
@@ -133,7 +146,7 @@ class Reference:
 
     def task_error(self, candidate: nn.Module) -> TaskError:
         """What the error of the first output that counts means for the task."""
-        name = next(n for n, _ in named_tensors(self.recorded[0]) if n in self._judged[0])
+        name = next(n for n in dict(named_tensors(self.recorded[0])) if n in self._judged[0])
         found: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for inputs, outputs in zip(self.input_sets, self.recorded, strict=True):
             made = checks.runs("the converted model", inputs.bound(candidate), inputs.args)
@@ -156,7 +169,8 @@ class Reference:
         try:
             return MemoryComparison(self._memory, self._memory_of("the converted model", candidate))
         except RecipeError as problem:
-            self.problems.append(f"Memory was not measured: {problem}")
+            said = Text("Memory was not measured: {problem}", problem=as_text(problem))
+            self.problems.append(said)
             return None
 
     @cached_property
@@ -166,3 +180,10 @@ class Reference:
     def _memory_of(self, name: str, model: nn.Module) -> MemoryUse:
         first = self.input_sets[0]
         return memory_use(name, first.bound(model), *first.args)
+
+
+def _place(name: str, index: int | None) -> Text:
+    """Which output this is, and of which input set where there are several."""
+    if index is None:
+        return as_text(name)
+    return Text("{name} of input set {index}", name=name, index=index)

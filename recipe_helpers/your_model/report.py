@@ -12,8 +12,10 @@ from torch import nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, NothingQuantizedError
+from ..common.language import Text, _
 from ..common.progress import progress_line
 from ..common.tables import Ready
+from ..common.wording import as_text
 from ..recipe.latency import BUDGET_S
 from ..recipe.model import machine
 from ..recipe.timing import check_budget
@@ -22,6 +24,7 @@ from .advice import decide
 from .as_data import as_dict
 from .candidates import EVERY_WAY, WAYS, Candidate
 from .findings import Findings
+from .input_sets import as_input_sets
 from .measurement import Bench
 from .page import fragment, page
 from .promises import (
@@ -43,11 +46,11 @@ class Report(Findings):
     """
 
     def __str__(self) -> str:
-        blocks = [str(self.verdict), self.verdict.code, super().__str__(), *self.notes]
+        blocks = [str(self.verdict), self.verdict.code, super().__str__(), *map(str, self.notes)]
         for candidate, own in self.details():
             # The others are in to_html() and to_dict(): a terminal is read from top to bottom.
             if candidate.name == self.verdict.candidate:
-                blocks += [f'--- the conversion "{candidate.name}" ---']
+                blocks.append(_('--- the conversion "{name}" ---', name=candidate.name))
                 blocks += [str(Ready(table)) for table in own]
         blocks += [f"--- {step.title} ---\n{step.code}" for step in self.next_steps]
         return "\n\n".join(block for block in blocks if block)
@@ -144,7 +147,7 @@ def report(
     with _undisturbed(threads, progress) as (used, advance):
         bench = Bench(
             preparation.checked_copy(model),
-            preparation.as_input_sets(inputs, kwargs, input_sets),
+            as_input_sets(inputs, kwargs, input_sets),
             limits,
             metric,
             tuple(dict.fromkeys((used, 1))),
@@ -174,7 +177,9 @@ def _check(threads: object, metric: object, budget_s: object) -> None:
     if threads is not None:
         checks.positive_int("threads", threads)
     if metric is not None and not callable(metric):
-        raise ArgumentError(f"metric is {metric!r}; pass a function that takes a model.")
+        raise ArgumentError(
+            Text("metric is {metric!r}; pass a function that takes a model.", metric=metric)
+        )
     check_budget(budget_s)
 
 
@@ -197,7 +202,8 @@ def _ways(backends: Iterable[str]) -> tuple[str, ...]:
         backends = (backends,)
     ways = tuple(dict.fromkeys(checks.one_of("backends", name, EVERY_WAY) for name in backends))
     if not ways:
-        raise ArgumentError(f"backends is empty; pass some of {', '.join(map(repr, EVERY_WAY))}.")
+        every = ", ".join(map(repr, EVERY_WAY))
+        raise ArgumentError(Text("backends is empty; pass some of {every}.", every=every))
     return ways
 
 
@@ -205,7 +211,11 @@ def _listed(modules: object) -> tuple[Any, ...] | None:
     if modules is None:
         return None
     if isinstance(modules, str) or not isinstance(modules, Iterable):
-        raise ArgumentError(f"modules is {modules!r}; pass a list of types or names of modules.")
+        raise ArgumentError(
+            Text(
+                "modules is {modules!r}; pass a list of types or names of modules.", modules=modules
+            )
+        )
     return tuple(modules)
 
 
@@ -216,7 +226,7 @@ def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
         try:
             candidates.append(bench.examine(way))
         except (NothingQuantizedError, ArgumentError) as error:
-            candidates.append(Candidate(way, str(error), None, None, (), None))
+            candidates.append(Candidate(way, as_text(error), None, None, (), None))
             refused.append(error)
     if len(refused) == len(ways):
         raise refused[-1]

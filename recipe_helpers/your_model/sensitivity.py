@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..common.errors import RecipeError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
+from ..common.wording import as_text
 
 MOST_MODULES = 24
 LONGEST_S = 5.0  # for all modules of one conversion
@@ -31,14 +33,16 @@ class ModuleError:
     name: str
     kind: str
     relative: float  # the largest relative error of an output tensor; NaN where it cannot run
-    failure: str | None  # why it cannot run, or None
+    failure: str | None  # why it cannot run, as a Text, or None
 
     @property
-    def cost(self) -> str:
-        """What its conversion costs, in words."""
+    def left_float(self) -> Text:
+        """Why it is left FP32: what its conversion costs."""
         if self.failure:
-            return f"fails when converted: {self.failure}"
-        return f"alone it costs a relative error of {self.relative:.2%}"
+            return Text("left FP32: fails when converted: {failure}", failure=self.failure)
+        return Text(
+            "left FP32: alone it costs a relative error of {relative:.2%}", relative=self.relative
+        )
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,19 @@ class Sensitivity(Shown):
     def table(self) -> Table:
         """One row per module, and how many were left out."""
         rows = [
-            (m.name or "(the model)", m.kind, m.failure or f"{m.relative:.3%}")
+            (m.name or _("(the model)"), m.kind, str(m.failure or f"{m.relative:.3%}"))
             for m in self.modules
         ]
         note = ""
         if self.not_measured:
-            note = (
-                f"{self.not_measured:,} smaller modules were not measured alone: at most "
-                f"{MOST_MODULES} are, for at most {LONGEST_S:g} seconds."
+            note = _(
+                "{count:,} smaller modules were not measured alone: at most {most} are, for at "
+                "most {seconds:g} seconds.",
+                count=self.not_measured,
+                most=MOST_MODULES,
+                seconds=LONGEST_S,
             )
-        headers = ("converted alone", "type", "relative error of the output")
+        headers = (_("converted alone"), _("type"), _("relative error of the output"))
         return Table(headers, rows, "", note)
 
 
@@ -125,7 +132,7 @@ def measure_sensitivity(
         try:
             relative, failure = error(convert_alone(name)), None
         except RecipeError as problem:
-            relative, failure = math.nan, str(problem)
+            relative, failure = math.nan, as_text(problem)
         measured.append(ModuleError(name, kind, relative, failure))
     # A module that cannot run is worse than any that can; NaN as an error likewise.
     measured.sort(key=lambda m: -math.inf if math.isnan(m.relative) else -m.relative)

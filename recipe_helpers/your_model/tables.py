@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..common.tables import Table, in_threads
+from ..common.language import Text, _
+from ..common.tables import Table
+from ..common.wording import as_text, joined, listed
 from ..int8.parametrizations import parametrized
 from ..recipe.memory import in_short
 from .candidates import ONNX, Candidate
@@ -13,24 +15,26 @@ from .measurement import Bench
 WAITING = 1.5  # how much slower several threads may make the float model before we say so
 
 
-def notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[str]:
+def notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[Text]:
     """Several input sets, threads that wait for each other, weights that are no longer tied."""
     if len(bench.input_sets) > 1:
-        yield (
-            f"Outputs were compared on {len(bench.input_sets)} sets of inputs, times were taken "
-            "on the first."
+        yield Text(
+            "Outputs were compared on {count} sets of inputs, times were taken on the first.",
+            count=len(bench.input_sets),
         )
     computed = parametrized(bench.model)
     if computed:
-        yield (
-            f"{', '.join(name or 'the model' for name in computed)}: a parametrization (such as "
-            "weight norm) computes the weights at each call, so that they stay FP32. "
-            "rh.without_parametrizations(model) makes a copy with plain weights: report on that."
+        yield Text(
+            "{modules}: a parametrization (such as weight norm) computes the weights at each call, "
+            "so that they stay FP32. rh.without_parametrizations(model) makes a copy with plain "
+            "weights: report on that.",
+            modules=joined([name or Text("the model") for name in computed], ", "),
         )
     if any(candidate.name == ONNX and candidate.best for candidate in candidates):
-        yield (
-            f"{ONNX} runs a traced graph: it does what the model did with these inputs, and takes "
-            "no sizes but those that were measured."
+        yield Text(
+            "{name} runs a traced graph: it does what the model did with these inputs, and takes "
+            "no sizes but those that were measured.",
+            name=ONNX,
         )
     yield from dict.fromkeys(bench.problems)
     yield from _contention(candidates)
@@ -46,13 +50,22 @@ def notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[str]:
     for names in holders.values():
         owners = {name.rpartition(".")[0] for name in names}
         if len({bench.model.get_submodule(o) for o in owners}) > 1 and owners & converted:
-            yield (
-                f"{' and '.join(names)} are one tensor. Converted modules store integers of their "
-                "own, so that this tie is lost, and with it some of the saving."
+            yield Text(
+                "{names} are one tensor. Converted modules store integers of their own, so that "
+                "this tie is lost, and with it some of the saving.",
+                names=_and(names),
             )
 
 
-def _contention(candidates: tuple[Candidate, ...]) -> Iterator[str]:
+def _and(names: list[str]) -> Text:
+    """`a and b and c`."""
+    said = as_text(names[0])
+    for name in names[1:]:
+        said = listed([said, name])
+    return said
+
+
+def _contention(candidates: tuple[Candidate, ...]) -> Iterator[Text]:
     """Threads that wait for each other make any comparison of times a poor one."""
     for candidate in candidates:
         several, *single = candidate.best.latencies if candidate.best else (None,)
@@ -60,10 +73,15 @@ def _contention(candidates: tuple[Candidate, ...]) -> Iterator[str]:
             continue
         slowdown = several.reference.median_us / single[0].reference.median_us
         if slowdown > WAITING:
-            yield (
-                f"The float model was {slowdown:.1f} times slower on {in_threads(several.threads)} "
-                "than on 1: threads that wait for each other, or other work on this machine. "
-                "Look at the times on 1 thread, or measure again with threads=1."
+            yield Text.plural(
+                "The float model was {slowdown:.1f} times slower on {count} thread than on 1: "
+                "threads that wait for each other, or other work on this machine. Look at the "
+                "times on 1 thread, or measure again with threads=1.",
+                "The float model was {slowdown:.1f} times slower on {count} threads than on 1: "
+                "threads that wait for each other, or other work on this machine. Look at the "
+                "times on 1 thread, or measure again with threads=1.",
+                several.threads,
+                slowdown=slowdown,
             )
             return
 
@@ -71,18 +89,19 @@ def _contention(candidates: tuple[Candidate, ...]) -> Iterator[str]:
 def rows(candidate: Candidate) -> Iterator[tuple[str, ...]]:
     """A candidate's rows in the table of all: the failure, the whole, the mended one."""
     if candidate.failure is not None:
-        yield candidate.name, "", "", "", "", f"fails: {candidate.failure}"
-    left = f"{candidate.name}, {len(candidate.left_float)} left FP32"
+        failure = _("fails: {failure}", failure=candidate.failure)
+        yield candidate.name, "", "", "", "", failure
+    left = _("{name}, {count} left FP32", name=candidate.name, count=len(candidate.left_float))
     for name, found in ((candidate.name, candidate.whole), (left, candidate.partly)):
         if found is not None:
-            broken = ", ".join(dict.fromkeys(promise.name for promise in found.broken))
+            broken = ", ".join(_(name) for name in dict.fromkeys(p.name for p in found.broken))
             yield (
                 name,
                 f"{found.size.ratio:.2f}",
                 in_short(found.memory) if found.memory is not None else "",
                 str(found.latencies[0].speedup),
                 f"{found.relative:.2%}",
-                f"not {broken}" if broken else "within the limits",
+                _("not {broken}", broken=broken) if broken else _("within the limits"),
             )
 
 
@@ -90,14 +109,16 @@ def tables(candidate: Candidate) -> list[Table]:
     """A candidate's own tables: promises, modules, bytes, times, outputs, sensitivity."""
     found, made = candidate.best, []
     if found is not None:
-        promises = [(p.name, p.state, p.sentence) for p in found.promises]
-        made.append(Table(("promise", "", "measured"), promises, "", found.task.sentence))
+        promises = [(_(p.name), _(p.state), str(p.sentence)) for p in found.promises]
+        headers = (_("promise"), "", _("measured"))
+        made.append(Table(headers, promises, "", found.task.sentence))
         made += [found.conversion.table(), found.size.table(), found.modules.table()]
         made += [found.memory.table()] if found.memory is not None else []
         made += [latency.table() for latency in found.latencies]
+        several = len(found.outputs) > 1
         for index, outputs in enumerate(found.outputs, 1):
             table = outputs.table()
-            name = "outputs" if len(found.outputs) == 1 else f"outputs, input set {index}"
+            name = _("outputs, input set {index}", index=index) if several else _("outputs")
             made.append(Table(table.headers, table.rows, name, table.note))
     if candidate.sensitivity is not None and candidate.sensitivity.modules:
         made.append(candidate.sensitivity.table())

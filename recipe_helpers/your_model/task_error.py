@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..common.language import _
+from ..common.wording import in_turn
 from ..recipe.accuracy import compare_tensors, named_tensors
 
 COMPARABLE = 0.5  # of the distance between outputs: from here on an error can be taken for it
@@ -59,25 +61,57 @@ class TaskError:
     @property
     def sentence(self) -> str:
         """What the error means."""
-        said = [f"SQNR {self.sqnr_db:.1f} dB, cosine {self.cosine:.5f}"]
+        said = [
+            _(
+                "SQNR {sqnr_db:.1f} dB, cosine {cosine:.5f}",
+                sqnr_db=self.sqnr_db,
+                cosine=self.cosine,
+            )
+        ]
         if self.share is not None:
-            others = {
-                SETS: "the outputs of different input sets are apart",
-                ROWS: "the rows of the output (its steps and sequences) are apart",
-            }[self.apart]
-            size = "small" if self.share < SMALL else "not small"
-            size = "comparable" if self.share >= COMPARABLE else size
-            said.append(f"the error is {self.share:.1%} of how far {others}: {size}")
+            said.append(self._comparison)
         if self.same_choice is not None:
-            near = (
-                ""
-                if self.lead is None
-                else f" (the others led by at most {self.lead:.1%} of the usual)"
+            said.append(self._choice)
+        return _("In {place}: {findings}.", place=self.place, findings=in_turn(said))
+
+    @property
+    def _comparison(self) -> str:
+        """The error beside the distance between outputs of different inputs."""
+        share = self.share or 0.0
+        if share >= COMPARABLE:
+            size = _("comparable")
+        else:
+            size = _("small") if share < SMALL else _("not small")
+        if self.apart == SETS:
+            return _(
+                "the error is {share:.1%} of how far the outputs of different input sets are "
+                "apart: {size}",
+                share=share,
+                size=size,
             )
-            said.append(
-                f"the highest score is the same in {self.same_choice:.2%} of {self.rows} rows{near}"
+        return _(
+            "the error is {share:.1%} of how far the rows of the output (its steps and sequences) "
+            "are apart: {size}",
+            share=share,
+            size=size,
+        )
+
+    @property
+    def _choice(self) -> str:
+        """How often the highest score is the same one."""
+        if self.lead is None:
+            return _(
+                "the highest score is the same in {same:.2%} of {rows} rows",
+                same=self.same_choice,
+                rows=self.rows,
             )
-        return f"In {self.place}: {'; '.join(said)}."
+        return _(
+            "the highest score is the same in {same:.2%} of {rows} rows (the others led by at most "
+            "{lead:.1%} of the usual)",
+            same=self.same_choice,
+            rows=self.rows,
+            lead=self.lead,
+        )
 
 
 SETS, ROWS = "input sets", "rows"

@@ -151,7 +151,7 @@ class TestRefusals:
 
     def test_too_much_work_is_refused_before_anything_is_built(self, monkeypatch):
         monkeypatch.setattr(measurement, "demonstration", lambda **_: pytest.fail("built"))
-        with pytest.raises(rh.ArgumentError, match=r"Width 1024, .* takes 10\.7 billion") as raised:
+        with pytest.raises(rh.ArgumentError, match=r"width 1024, .* takes 10\.7 billion") as raised:
             measure_choice(Choice(dimension=1024, batch_size=64))
         assert "choose a smaller width or batch" in str(raised.value)
 

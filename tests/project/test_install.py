@@ -1,18 +1,15 @@
 """The installation takes PyTorch's CPU build where its index answers, and goes on where not."""
 
 import http.server
-import importlib.util
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[2] / "tools" / "install.py"
-SPEC = importlib.util.spec_from_file_location("install", PATH)
-install = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(install)
+from .tool import tool
+
+install = tool("install")
 
 
 @pytest.fixture

@@ -102,6 +102,7 @@ def test_the_messages_are_found_in_every_way_of_saying_them(tmp_path):
 def f(a: Text) -> Text:
     return Text("a text"), _("a sentence " "in two parts", x=1), N_("a mark"), g("no message")
 Text.plural("{count} one", "{count} many", n), plural("1", "2", n, of=_("inner {x}", x=g("x")))
+Text("outer {x}", x=g("x", Text("behind a call"))), f"{_('in an f-string')}: {x}"
 """,
         "utf-8",
     )
@@ -110,6 +111,9 @@ Text.plural("{count} one", "{count} many", n), plural("1", "2", n, of=_("inner {
         "a sentence in two parts",
         "a mark",
         "inner {x}",
+        "outer {x}",
+        "behind a call",
+        "in an f-string",
         ("{count} one", "{count} many"),
         ("1", "2"),
     }

@@ -1,0 +1,151 @@
+"""The bundle for a class: what is in it, and that the recipe runs from it where nothing else is."""
+
+import json
+import os
+import re
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import recipe_helpers
+
+from .tool import tool
+
+ROOT = Path(__file__).parents[2]
+bundle = tool("bundle")
+
+RUN = """
+import json, sys
+import nbformat
+from nbclient import NotebookClient
+
+notebook = nbformat.read("dynamic_quantization.ipynb", as_version=4)
+where = "import sys; print(sys.prefix); print(sys.path); print(rh.__file__)"
+notebook.cells.append(nbformat.v4.new_code_cell(where))
+NotebookClient(notebook, timeout=300).execute()
+(shown,) = [c for c in notebook.cells if "summary" in c.metadata.get("tags", [])]
+table = shown.outputs[0].data["text/plain"]
+print(json.dumps([table, notebook.cells[-1].outputs[0].text.splitlines()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """The bundle, made of this repository and unpacked into an empty folder."""
+    folder = tmp_path_factory.mktemp("class")
+    archive = bundle.bundle(output=tmp_path_factory.mktemp("build"))
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder)
+    (top,) = folder.iterdir()
+    return top
+
+
+@pytest.fixture(scope="module")
+def fresh(unpacked):
+    """The Python of a new environment with the wheel, which borrows what the wheel needs.
+
+    A line in a `.pth` file lends it the libraries of the environment that runs the tests, but not
+    this repository: paths in the `.pth` files of a borrowed folder do not count.
+    """
+    home = unpacked.parent / "env"
+    venv.create(home, with_pip=False, symlinks=os.name != "nt")
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    (wheel,) = unpacked.glob("*.whl")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)], check=True)
+    own = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    Path(own, "borrowed.pth").write_text("\n".join(site.getsitepackages()), encoding="utf-8")
+    return python
+
+
+@pytest.fixture(scope="module")
+def alone(unpacked):
+    """Variables of an environment in which nothing leads back to this repository."""
+    kept = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "PATHEXT")
+    home = unpacked.parent / "home"
+    home.mkdir()
+    folders = dict.fromkeys(
+        ("HOME", "USERPROFILE", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"), str(home)
+    )
+    return {name: os.environ[name] for name in kept if name in os.environ} | folders
+
+
+def tracked(folder):
+    listed = subprocess.run(
+        ["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return {name for name in listed if (ROOT / name).is_file()}
+
+
+def test_the_wheel_holds_every_file_of_the_package(unpacked):
+    (wheel,) = unpacked.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+    held = {name for name in names if ".dist-info/" not in name}
+    assert held == tracked("recipe_helpers")
+    kinds = {Path(name).suffix for name in held}
+    assert {".py", ".pyi", ".typed", ".json", ".mo"} <= kinds
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_it_holds_every_notebook_and_all_that_they_read(unpacked):
+    held = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+    assert tracked("notebooks") <= held
+    assert {"START.html", "constraints.txt", "LICENSE"} <= held
+    for name in held - {"START.html"}:
+        if not name.endswith(".whl"):
+            assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_students_get_exercises_and_no_solutions(tmp_path):
+    for name in ("E1.ipynb", "solutions/E1.ipynb", "E1_solution.ipynb", "TEACHING.md", ".x/a.json"):
+        (tmp_path / "exercises" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "exercises" / name).touch()
+    assert [name.as_posix() for name in bundle.handed_out(tmp_path)] == ["exercises/E1.ipynb"]
+
+
+def test_the_start_page_names_files_that_are_there(unpacked):
+    text = (unpacked / "START.html").read_text(encoding="utf-8")
+    (wheel,) = unpacked.glob("*.whl")
+    assert wheel.name in text
+    assert "WHEEL" not in text
+    named = re.findall(r"<code>([\w./-]+)</code>", text)
+    assert {"constraints.txt", wheel.name, "notebooks/dynamic_quantization.ipynb"} <= set(named)
+    for name in named:
+        if name != "exercises/":  # which it says may be missing
+            assert (unpacked / name).exists(), name
+    assert not re.search(r'(src|href)="http', text)
+
+
+def test_two_bundles_of_the_same_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "wheel", lambda root, folder: ROOT / "LICENSE")
+    first, second = (bundle.bundle(output=tmp_path / name) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_recipe_runs_from_it_in_a_fresh_environment(unpacked, fresh, alone):
+    done = subprocess.run(
+        [fresh, "-c", RUN],
+        cwd=unpacked / "notebooks",
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    table, (prefix, path, module) = json.loads(done.stdout.splitlines()[-1])
+    assert Path(prefix).samefile(unpacked.parent / "env")
+    assert Path(module).is_relative_to(unpacked.parent / "env")
+    assert str(ROOT) not in path
+    assert Path(module) != Path(recipe_helpers.__file__)
+    assert re.search(r"^C2\s.*holds$", table, re.M)

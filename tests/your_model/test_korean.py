@@ -1,0 +1,175 @@
+"""A report that was made in English, shown in Korean: its numbers and its JSON stay the same."""
+
+import re
+
+import pytest
+import torch
+
+from recipe_helpers import __main__ as command
+from recipe_helpers.common.errors import ArgumentError
+from recipe_helpers.common.language import speaking, use_language
+from recipe_helpers.common.plots import RecipeFigure
+from recipe_helpers.your_model import command_line
+from recipe_helpers.your_model.advice import decide
+from recipe_helpers.your_model.input_sets import InputSet
+from recipe_helpers.your_model.plots import plot_report
+from recipe_helpers.your_model.preparation import steady_outputs
+from recipe_helpers.your_model.promises import KEEP, SHIP, Limits, judge_metric
+
+from ..korean import english_in, in_both
+from .made_up import candidate, measured
+from .report_models import quickly, weak
+from .test_advice import MODEL, NAMES, TABLE
+
+NUMBER = re.compile(r"\d+\.\d+")
+
+
+@pytest.fixture(scope="module")
+def found():
+    model, x = weak()
+    return quickly(model, input_sets=[x, 2 * x], max_relative_error=0.02, backends=["torch.ao"])
+
+
+def test_a_verdict_speaks_when_it_is_shown(found):
+    english, korean = in_both(lambda: str(found.verdict))
+    assert english.startswith("Ship INT8 with some modules left FP32. The conversion")
+    assert korean.startswith("일부 모듈만 FP32로 두고 INT8로 배포. FP32로 남긴 모듈: decoder.")
+    assert sorted(NUMBER.findall(korean)) == sorted(NUMBER.findall(english))
+    assert english_in(korean) == []
+
+
+@pytest.mark.parametrize(("case", "relative", "speed", "size", "given", "advice"), TABLE)
+def test_every_advice_is_whole_in_korean(case, relative, speed, size, given, advice):
+    one = measured(relative, *speed, size_ratio=size, limits=Limits(**given))
+    other = measured(0.9, 0.5, 0.6, limits=Limits(**given))
+    for tried in ([one], [other, one]):
+        made = [candidate(name, found) for name, found in zip(NAMES, tried, strict=False)]
+        _, korean = in_both(lambda made=made: str(decide(made, MODEL)))
+        assert korean.startswith("FP32 유지. " if advice == KEEP else "INT8로 배포. ")
+        assert english_in(korean, "interval") == [], case
+    mended = [candidate("plain", other, one, left=("lstm", ""))]
+    _, korean = in_both(lambda: str(decide(mended, MODEL)))
+    assert "lstm, 모델 자체" in korean
+
+
+def test_an_advice_is_the_same_when_it_was_made_in_korean():
+    made = [candidate("plain", measured(0.01, 1.8, 2.2))]
+    with speaking("ko"):
+        verdict = decide(made, MODEL)
+    assert verdict == decide(made, MODEL)
+    assert verdict.decision == SHIP
+
+
+def test_the_tables_the_notes_and_the_next_steps(found):
+    for say in (
+        lambda: str(found.table().headers),
+        lambda: str(found.table().caption),
+        lambda: found.meaning,
+        lambda: "\n".join(map(str, found.notes)),
+        lambda: "\n".join(step.title for step in found.next_steps),
+        lambda: str(found.candidates[0].sensitivity),
+        lambda: str(found.candidates[0].whole.modules),
+    ):
+        english, korean = in_both(say)
+        assert english_in(korean, *found.inputs) == [], english
+
+
+def test_the_page_says_its_language_and_holds_the_same_numbers(found, monkeypatch):
+    monkeypatch.setattr(RecipeFigure, "png", lambda figure: b"")  # pictures have their own tests
+    english, korean = (re.sub(r"<style>.*?</style>|base64,[^\"]*", "", page, flags=re.S)
+                       for page in in_pages(found))  # fmt: skip
+    assert '<html lang="en">' in english
+    assert '<html lang="ko">' in korean
+    for said in ("양자화 보고서", "한계", "기계", "자세한 결과", 'alt="세 그림이'):
+        assert said in korean
+    assert sorted(NUMBER.findall(korean)) == sorted(NUMBER.findall(english))
+
+
+def in_pages(found):
+    yield found.to_html()
+    with speaking("ko"):
+        yield found.to_html()
+
+
+def test_json_is_english_whatever_is_spoken(found):
+    english = found.to_json()
+    with speaking("ko"):
+        assert found.to_json() == english
+    assert not re.search(r"[가-힣]", english)
+
+
+def test_the_figure_has_korean_labels_for_the_same_data(found):
+    english = plot_report(found)
+    with speaking("ko"):
+        korean = plot_report(found)
+    for before, after in zip(english.axes, korean.axes, strict=True):
+        for said in (after.get_title(loc="left"), after.get_xlabel()):
+            assert re.search(r"[가-힣]", said), said
+        assert before.get_xlim() == after.get_xlim()
+        assert [c.get_facecolor().tolist() for c in before.collections] == [
+            c.get_facecolor().tolist() for c in after.collections
+        ]
+    assert english_in(korean.alt) == []
+    assert korean.title != english.title
+
+
+def test_a_failure_is_stored_as_a_text():
+    model = torch.nn.Sequential(torch.nn.LSTM(4, 4, bias=False)).eval()
+    found = quickly(model, torch.ones(3, 1, 4), backends=["torch.ao", "plain"])
+    _, korean = in_both(lambda: str(found.table().rows))
+    assert "실패: " in korean
+
+
+def test_an_error_says_korean_first_and_english_for_a_search():
+    with speaking("ko"), pytest.raises(ArgumentError) as caught:
+        Limits(min_speedup=-1)
+    with speaking("ko"):
+        korean, english = str(caught.value).splitlines()
+    assert korean == "min_speedup의 값: -1. 0 이상의 수를 넣으십시오."
+    assert english == str(caught.value) == "min_speedup is -1; pass a number of at least 0."
+
+
+def test_an_error_with_a_part_that_is_a_text():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(2, 2)).eval()
+    model.forward = lambda x: torch.nn.functional.dropout(x)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (what it says is the test)
+        steady_outputs(model, InputSet((torch.ones(64),)))
+    _, korean = in_both(lambda: str(caught.value).split("\n")[0])
+    assert "output의 차이" in korean
+    assert "난수를 쓰기 때문입니다" in korean
+
+
+@pytest.mark.parametrize(("after", "says"), [(0.8, "떨어짐"), (0.95, "떨어지지 않음")])
+def test_a_metric(after, says):
+    _, korean = in_both(lambda: str(judge_metric(0.9, after, Limits()).sentence))
+    assert says in korean
+
+
+@pytest.fixture
+def korean():
+    use_language("ko")
+    yield
+    use_language("en")
+
+
+@pytest.mark.parametrize("words", [[], ["report"], ["recipe"], ["demo"], ["ledger"]])
+def test_the_help_of_the_command_line(korean, capsys, words):
+    with pytest.raises(SystemExit) as caught:
+        command.main([*words, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("사용법: python -m recipe_helpers")
+    assert english_in(out, "channel,plain,onnxruntime", "weights only") == []
+
+
+def test_wrong_use_of_the_command_line(korean, capsys):
+    assert command.main(["report", "nothing"]) == 2
+    err = capsys.readouterr().err
+    assert "모델을 만드는 함수의 이름이 아닙니다" in err
+    assert err.rstrip().endswith(
+        "'nothing' is no factory; pass MODULE:FUNCTION, as tagger:factory."
+    )
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(["report"])
+    assert caught.value.code == 2
+    assert "명령을 이해할 수 없습니다" in capsys.readouterr().err
