@@ -10,14 +10,15 @@ BIN := .venv/bin
 endif
 # The longest first, so that the other worker has enough to do beside it.
 LONGEST := notebooks/trained_models.ipynb
-NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb))
+SOLUTIONS := $(wildcard exercises/solutions/*.ipynb)
+NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb)) $(SOLUTIONS)
 RECIPE := notebooks/dynamic_quantization.ipynb
 # Two workers; a test file, and so a notebook with its kernel, stays on one of them.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint unit notebooks execute translations clean
+.PHONY: help run lab test lint unit notebooks execute exercises translations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +46,9 @@ notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
+
+exercises: .venv/ready ## make the students' version of the exercises from their solutions
+	$(BIN)/python tools/exercises.py
 
 translations: .venv/ready ## collect the helpers' messages, list those without a translation
 	$(BIN)/python tools/translations.py

@@ -9,9 +9,10 @@ import pytest
 from recipe_helpers.recipe.claims import CLAIMS
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = sorted((ROOT / "exercises" / "solutions").glob("*.ipynb"))
+NOTEBOOKS = [*sorted((ROOT / "notebooks").glob("*.ipynb")), *SOLUTIONS]
 RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
-KNOWN_TAGS = re.compile(r"nbval-ignore-output|raises-exception|summary|claim-C\d+")
+KNOWN_TAGS = re.compile(r"nbval-ignore-output|raises-exception|summary|claim-C\d+|solution|hint")
 MACHINE_PATH = re.compile(r"(/(tmp|root|work|home|Users)/|[A-Z]:\\)")
 
 # Every cell whose output nbval does not compare, by the last line of its code, with the reason.
@@ -94,7 +95,22 @@ IGNORED = {
         "gains": TIMES,
         "plots.gains(gains)": TIMES,
     },
+    "solutions/recipe": {
+        "crossover = sweep.crossover": TIMES,
+        'rh.check("E2", (crossover, sweep))': TIMES,
+        'print(f"speedup {medians[0]:.2f}, control {medians[1]:.2f}")': TIMES,
+    },
+    "solutions/trained_models": {
+        "study": TRAINED,
+        'print(f"width {width}: {low:+.2%} to {high:+.2%}, {conclusion}")': TRAINED,
+        "frontier(models)": TRAINED,
+    },
 }
+
+
+def name(path):
+    """How a notebook is listed: those of the exercises with their folder."""
+    return f"solutions/{path.stem}" if path in SOLUTIONS else path.stem
 
 
 def cells(path):
@@ -113,18 +129,18 @@ def last_line(cell):
     return cell.source.strip().splitlines()[-1].strip()
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.fixture(params=NOTEBOOKS, ids=name)
 def notebook(request):
     return request.param
 
 
 def test_exactly_the_listed_cells_are_ignored(notebook):
     ignored = [last_line(c) for c in code_cells(notebook) if "nbval-ignore-output" in tags(c)]
-    assert sorted(ignored) == sorted(IGNORED.get(notebook.stem, {}))
+    assert sorted(ignored) == sorted(IGNORED.get(name(notebook), {}))
 
 
 def test_the_list_names_no_notebook_that_is_gone():
-    assert set(IGNORED) <= {path.stem for path in NOTEBOOKS}
+    assert set(IGNORED) <= {name(path) for path in NOTEBOOKS}
 
 
 def test_every_tag_is_known(notebook):
