@@ -2,7 +2,18 @@
 
 import sys
 
-from .your_model.command_line import main
+from .common.errors import RecipeError
+
+
+def run() -> int:
+    """Run it and return its exit status: 2 also where RECIPE_LANGUAGE names no language."""
+    try:
+        from .your_model.command_line import main
+    except RecipeError as error:
+        print(f"python -m recipe_helpers: {error}", file=sys.stderr)
+        return 2
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -15,9 +15,14 @@ import numpy as np
 import pytest
 import scipy.stats  # noqa: F401  (its first import adds a warning filter, which is not ours)
 import torch
+from hypothesis import HealthCheck, settings
 
 import recipe_helpers as rh
 from recipe_helpers.common import language
+
+# How fast examples are drawn says how busy the machine is, and nothing about the code.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 FORBID_SKIPS = "RECIPE_FORBID_SKIPS"  # set by .ci/run: there, every test must have run
 RANDOM = ("torch's random state", "numpy's random state", "random's state")

@@ -1,8 +1,11 @@
 """What the rooms' tests ask of the Korean edition: one result said in both languages."""
 
+import functools
 import re
+import string
 
 from recipe_helpers.common.language import speaking
+from tools.translations import read
 
 # Three words of English in a row; names, units and code are shorter or written otherwise.
 _ENGLISH = re.compile(r"\b[a-z]{2,}(?:[ ,]+[a-z]{2,}){2,}\b", re.IGNORECASE)
@@ -26,3 +29,63 @@ def in_both(say):
     assert _HANGUL.search(korean), korean
     assert "{" not in korean, "a value was not filled in"
     return english, korean
+
+
+def untold(said):
+    """Which messages of the catalogue a text is that should have been said in Korean.
+
+    Args:
+        said: a cell, a caption, a label: what one message alone may have made.
+    """
+    return [message for message, pattern in _patterns().items() if pattern.fullmatch(said)]
+
+
+def untold_in(table, *names):
+    """The same of everything in a table but these names, and where else it still speaks English."""
+    table = table.said()
+    cells = [*table.headers, *(cell for row in table.rows for cell in row)]
+    said = {*cells, table.caption, table.note} - {*names}
+    return {one: found for one in said if (found := untold(one) or english_in(one))}
+
+
+@functools.cache
+def _patterns():
+    """Every message that is another one in Korean, as a pattern with its values left open."""
+    found = {}
+    for message in read("ko"):
+        sources = [message.id] if isinstance(message.id, str) else [*message.id]
+        for source in filter(None, sources):
+            if message.string not in (source, [source]):
+                literal = [re.escape(part) for part, *_ in string.Formatter().parse(source)]
+                more = ".+" if source.endswith("}") else ""
+                if re.search("[a-z]{2}", "".join(literal)):
+                    found[source] = re.compile(".+".join(literal) + more, re.DOTALL)
+    return found
+
+
+def words_of(figure):
+    """All that a figure says: title, alternative text, labels, legends, annotations, ticks."""
+    yield from (figure.title, figure.alt)
+    for axes in figure.axes:
+        yield from (axes.get_title(place) for place in ("left", "center"))
+        yield from (axes.get_xlabel(), axes.get_ylabel())
+        texts = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
+        yield from (text.get_text() for text in texts)
+    for legend in [*figure.legends, *(axes.get_legend() for axes in figure.axes)]:
+        if legend is not None:
+            yield from (text.get_text() for text in [legend.get_title(), *legend.get_texts()])
+
+
+def figure_in_both(draw):
+    """The same data drawn in English and in Korean, and what the Korean figure says."""
+    english = draw()
+    with speaking("ko"):
+        korean = draw()
+    said = [words for words in words_of(korean) if words]
+    assert len(said) == len([words for words in words_of(english) if words])
+    for title_or_alt in (korean.title, korean.alt):
+        assert _HANGUL.search(title_or_alt)
+    for before, after in zip(english.axes, korean.axes, strict=True):
+        assert before.get_xlim() == after.get_xlim()
+        assert before.get_ylim() == after.get_ylim()
+    return "\n".join(said)

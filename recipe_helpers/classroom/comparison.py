@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.errors import ArgumentError
+from ..common.language import N_, Text, _
 from ..common.tables import Ready, Shown, Table
 from ..recipe.claims import CLAIMS, ELSEWHERE, OPEN
 
-NO_CROSSOVER = "none"
+NO_CROSSOVER = N_("none")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class MachineLedger:
 
     @property
     def crossover(self) -> str:
-        """The crossover in words: a width, "none" up to the widest, or "not measured"."""
+        """A width, "none" up to the widest, or "not measured"; shown by `_(crossover)`."""
         if not self.widths:
             return OPEN
         return NO_CROSSOVER if self.crossover_width is None else str(self.crossover_width)
@@ -57,7 +58,7 @@ class ClassComparison(Shown):
     """The ledgers of a class, one row per machine, and a sentence for each file that is none."""
 
     ledgers: tuple[MachineLedger, ...]
-    refused: tuple[str, ...] = field(default=())  # a sentence for each file that was left out
+    refused: tuple[str, ...] = field(default=())  # a Text for each file that was left out
 
     def disagreements(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """The claims that got more than one verdict: which machines said what.
@@ -83,22 +84,24 @@ class ClassComparison(Shown):
                 ledger.cpu,
                 ledger.vector_instructions,
                 ledger.torch_version,
-                ledger.crossover,
+                _(ledger.crossover),
             )
             for ledger in self.ledgers
         ]
-        headers = ("file", "CPU", "vector instructions", "PyTorch", "INT8 is faster from width")
-        return Table(headers, rows, f"{len(rows)} machines", " ".join(self.refused))
+        machine = (_("file"), "CPU", _("vector instructions"), "PyTorch")
+        headers = (*machine, _("INT8 is faster from width"))
+        caption = _("{count} machines", count=len(rows))
+        return Table(headers, rows, caption, " ".join(map(str, self.refused)))
 
     def disagreement_table(self) -> Ready:
         """A row for each claim on which the machines disagree, with who says what."""
         rows = [
-            (claim, CLAIMS[claim], "; ".join(f"{v}: {', '.join(n)}" for v, n in said.items()))
+            (claim, _(CLAIMS[claim]), "; ".join(f"{_(v)}: {', '.join(n)}" for v, n in said.items()))
             for claim, said in self.disagreements().items()
         ]
-        agreed = "" if rows else "The machines agree on every claim that two of them measured."
-        headers = ("claim", "claimed", "who says what")
-        return Ready(Table(headers, rows, "Where the machines disagree", agreed))
+        agreed = "" if rows else _("The machines agree on every claim that two of them measured.")
+        headers = (_("claim"), _("claimed"), _("who says what"))
+        return Ready(Table(headers, rows, _("Where the machines disagree"), agreed))
 
     def ledger(self, name: str) -> MachineLedger:
         """The ledger that came from the file of this name.
@@ -110,4 +113,4 @@ class ClassComparison(Shown):
             if ledger.name == name:
                 return ledger
         known = ", ".join(ledger.name for ledger in self.ledgers)
-        raise ArgumentError(f"name is {name!r}; pass one of {known}.")
+        raise ArgumentError(Text("name is {name!r}; pass one of {known}.", name=name, known=known))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..common.errors import ArgumentError
+from ..common.language import Text
+from ..common.wording import as_text, sentences
 from .comparison import ClassComparison, MachineLedger
 
 MOST_BYTES = 256 * 1024  # a ledger has some twelve thousand
@@ -33,22 +35,28 @@ def compare_ledgers(folder: str | os.PathLike[str]) -> ClassComparison:
     """
     place = Path(folder)
     if not place.is_dir():
-        raise ArgumentError(f"folder is {str(folder)!r}; pass a folder that holds ledger files.")
+        raise ArgumentError(
+            Text("folder is {folder!r}; pass a folder that holds ledger files.", folder=str(folder))
+        )
     files = sorted(place.glob("*.json"))
     if len(files) > MOST_FILES:
         raise ArgumentError(
-            f"folder holds {len(files)} JSON files; pass one with at most {MOST_FILES}."
+            Text(
+                "folder holds {count} JSON files; pass one with at most {most}.",
+                count=len(files),
+                most=MOST_FILES,
+            )
         )
     ledgers, refused = [], []
     for file in files:
         try:
             ledgers.append(MachineLedger.from_data(file.stem, _read(file)))
         except _NotALedgerError as error:
-            refused.append(f"{_shown(file.name)} was left out: {error}.")
+            name, problem = _shown(file.name), as_text(error)
+            refused.append(Text("{name} was left out: {problem}.", name=name, problem=problem))
     if not ledgers:
-        raise ArgumentError(
-            " ".join(["folder holds no ledger; write one with `Ledger.to_json`.", *refused])
-        )
+        none = Text("folder holds no ledger; write one with `Ledger.to_json`.")
+        raise ArgumentError(sentences([none, *refused]))
     return ClassComparison(tuple(ledgers), tuple(refused))
 
 
@@ -59,25 +67,30 @@ def _read(file: Path) -> dict[str, Any]:
     data = _parsed(_content(file))
     worst = best_match(_validator().iter_errors(data))
     if worst is not None:
-        place = "/".join(map(str, worst.absolute_path)) or "the file"
-        raise _NotALedgerError(f"{_shown(place)} is not as a ledger has it ({_rule(worst)})")
+        place = _shown("/".join(map(str, worst.absolute_path))) or Text("the file")
+        raise _NotALedgerError(
+            Text("{place} is not as a ledger has it ({rule})", place=place, rule=_rule(worst))
+        )
     sweep = data["findings"].get("C17", {"numbers": {"points": []}})["numbers"]
     widths = [point["width"] for point in sweep["points"]]
     if widths != sorted(set(widths)):
-        raise _NotALedgerError("findings/C17/numbers/points is not in rising order of width")
+        place = "findings/C17/numbers/points"
+        raise _NotALedgerError(Text("{place} is not in rising order of width", place=place))
     return data
 
 
 def _content(file: Path) -> bytes:
     if not file.is_file():
-        raise _NotALedgerError("it is not a file")
+        raise _NotALedgerError(Text("it is not a file"))
     try:
         with file.open("rb") as opened:
             content = opened.read(MOST_BYTES + 1)
     except OSError as error:
-        raise _NotALedgerError(f"it cannot be read ({error.strerror})") from error
+        raise _NotALedgerError(
+            Text("it cannot be read ({reason})", reason=error.strerror)
+        ) from error
     if len(content) > MOST_BYTES:
-        raise _NotALedgerError(f"it is longer than {MOST_BYTES:,} bytes")
+        raise _NotALedgerError(Text("it is longer than {most:,} bytes", most=MOST_BYTES))
     return content
 
 
@@ -85,21 +98,23 @@ def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse, parse_float=_number)
     except RecursionError as error:
-        raise _NotALedgerError("it is nested too deeply") from error
+        raise _NotALedgerError(Text("it is nested too deeply")) from error
     except _NotALedgerError:
         raise
     except ValueError as error:  # of the decoder, or a number of thousands of digits
-        raise _NotALedgerError("it is not JSON in UTF-8") from error
+        raise _NotALedgerError(Text("it is not JSON in UTF-8")) from error
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise _NotALedgerError(f"it holds {constant}, which is no number of JSON")
+    raise _NotALedgerError(
+        Text("it holds {constant}, which is no number of JSON", constant=constant)
+    )
 
 
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _NotALedgerError("it holds a number too large for a float")
+        raise _NotALedgerError(Text("it holds a number too large for a float"))
     return value
 
 
@@ -113,13 +128,14 @@ def _validator() -> Any:
 def _rule(error: Any) -> str:
     """The rule that was broken, without repeating what the file says."""
     if error.validator == "required":
-        return f"it needs {', '.join(error.validator_value)}"
+        return Text("it needs {names}", names=", ".join(error.validator_value))
     if error.validator == "additionalProperties":
-        return "it holds more than a ledger does"
+        return Text("it holds more than a ledger does")
     if isinstance(error.validator_value, str | int | float):
         return f"{error.validator}: {error.validator_value}"
     if error.validator in ("enum", "type"):
-        return f"{error.validator}: one of {', '.join(map(str, error.validator_value))}"
+        choices = ", ".join(map(str, error.validator_value))
+        return Text("{rule}: one of {choices}", rule=error.validator, choices=choices)
     return str(error.validator)
 
 

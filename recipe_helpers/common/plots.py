@@ -9,14 +9,18 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal, ParamSpec, Protocol
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
-from .language import _
+from .language import ENGLISH, KOREAN, N_, _, language, speaking
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart.
 FP32_COLOR = "#0072B2"
@@ -44,6 +48,21 @@ STYLE: dict[Any, Any] = {
 _DEFAULTS: dict[Any, Any] = {
     key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"
 }
+# The package that the extra `ko` brings; to import it would set its font for everybody's figures.
+_FONT_PACKAGE, _FONT_FILE = "koreanize-matplotlib", "NanumGothic.ttf"
+_KOREAN_FONTS = (
+    "NanumGothic",
+    "Apple SD Gothic Neo",
+    "Malgun Gothic",
+    "Noto Sans CJK KR",
+    "Noto Sans KR",
+    "Noto Sans CJK JP",  # the name by which the collection of all its languages is known
+)
+_NO_KOREAN_FONT = N_(
+    "The labels of figures are in English because no Korean font was found; pip install "
+    "koreanize-matplotlib brings one."
+)
+_said_why = False
 _DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
 
 
@@ -70,11 +89,21 @@ class RecipeFigure(Figure):
     """A figure that knows its alternative text and shows itself in a notebook with it.
 
     `title` names the figure and is the same on every machine: it is what a strict comparison of
-    notebooks sees. `alt` says what the figure shows and may quote what was measured.
+    notebooks sees. `alt` says what the figure shows and may quote what was measured. `fonts` are
+    the families for its labels where the usual one has not all their letters.
     """
 
     title: str
     alt: str
+    fonts: tuple[str, ...] = ()
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw the figure, its ticks too, which are made only now, in its own fonts."""
+        if not self.fonts:
+            super().draw(renderer)
+            return
+        with mpl.rc_context({"font.family": self.fonts}):
+            super().draw(renderer)
 
     def png(self, dpi: float = 2 * _DPI) -> bytes:
         """The picture, as the bytes of a PNG file."""
@@ -94,14 +123,61 @@ class RecipeFigure(Figure):
 def drawn(
     draw: Callable[Arguments, RecipeFigure],
 ) -> Callable[Arguments, RecipeFigure]:
-    """Decorate a drawing function so that it draws in the recipe's style, whatever the reader's."""
+    """Decorate a drawing function so that it draws in the recipe's style, whatever the reader's.
+
+    In Korean it draws with a Korean font. Where there is none the labels are English, and the
+    alternative text, which needs no font, says in Korean why; so does the first such picture.
+    """
 
     @functools.wraps(draw)
     def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> RecipeFigure:
-        with mpl.rc_context({**_DEFAULTS, **STYLE}):
-            return draw(*args, **kwargs)
+        fonts = korean_fonts() if language() == KOREAN else ()
+        family: dict[Any, Any] = {"font.family": fonts} if fonts else {}
+        with mpl.rc_context({**_DEFAULTS, **STYLE, **family}):
+            figure = draw(*args, **kwargs)
+            if language() == ENGLISH or fonts:
+                figure.fonts = fonts
+                return figure
+            # What was just drawn has the words; it is never rendered, so nothing is missing in it.
+            said, why = figure, _(_NO_KOREAN_FONT)
+            with speaking(ENGLISH):
+                figure = draw(*args, **kwargs)
+                _say_why_once(figure)
+        figure.title, figure.alt = said.title, f"{said.alt} {why}"
+        return figure
 
     return in_style
+
+
+def korean_fonts() -> tuple[str, ...]:
+    """A font with Korean letters and one for what it lacks; nothing where there is no such font.
+
+    It is looked for in the extra `ko` and among the fonts of the system.
+    """
+    _register_font_of_the_extra()
+    known = {font.name for font in fontManager.ttflist}
+    found = next((name for name in _KOREAN_FONTS if name in known), None)
+    return (found, "DejaVu Sans") if found else ()
+
+
+@functools.cache
+def _register_font_of_the_extra() -> None:
+    """Let Matplotlib know the font by its name; who does not ask for it will not see it."""
+    try:
+        files = metadata.files(_FONT_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return
+    for file in files:
+        if file.name == _FONT_FILE and Path(path := str(file.locate())).is_file():
+            fontManager.addfont(path)
+
+
+def _say_why_once(figure: RecipeFigure) -> None:
+    """Write below the first figure with English labels why they are English."""
+    global _said_why
+    if not _said_why:
+        figure.supxlabel(_(_NO_KOREAN_FONT), fontsize="x-small")
+    _said_why = True
 
 
 def new_figure(

@@ -14,8 +14,8 @@ from .language import Text
 _AS_IT_IS = "{said}"
 
 
-def listed(names: Sequence[str], most: int | None = None) -> Text:
-    """`a`, `a and b`, `a, b and c`, as a sentence lists them.
+def named(names: Sequence[str], most: int | None = None) -> Text:
+    """`a`, `a and b`, `a, b and c`, as a sentence names them.
 
     Args:
         names: at least one; each may be a Text.
@@ -23,7 +23,7 @@ def listed(names: Sequence[str], most: int | None = None) -> Text:
     """
     if most is not None and len(names) > most:
         kept = names[: most - 1]
-        return listed([*kept, Text("{count} others", count=len(names) - len(kept))])
+        return named([*kept, Text("{count} others", count=len(names) - len(kept))])
     *before, last = names
     if not before:
         return as_text(last)

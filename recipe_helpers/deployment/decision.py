@@ -11,6 +11,7 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table, in_bytes, microseconds
 from ..recipe.accuracy import compare_outputs
 from ..recipe.judges import BALLPARK
@@ -104,12 +105,19 @@ class Decision(Shown):
     def sentence(self) -> str:
         """Which is best at what."""
         if not self.sound:
-            return f"No option keeps its error within {self.max_relative_error:.0%}."
-        said = [f"fastest: {' or '.join(o.name for o in self.fastest)}"]
-        said.append(f"smallest file: {self.smallest.name}")
+            return _("No option keeps its error within {limit:.0%}.", limit=self.max_relative_error)
+        fastest = self.fastest[0].name
+        for other in self.fastest[1:]:
+            fastest = _("{names} or {name}", names=fastest, name=other.name)
+        said = [_("fastest: {names}", names=fastest)]
+        said.append(_("smallest file: {name}", name=self.smallest.name))
         if self.leanest is not None:
-            said.append(f"least memory: {self.leanest.name}")
-        return f"Within an error of {self.max_relative_error:.0%}, {'; '.join(said)}."
+            said.append(_("least memory: {name}", name=self.leanest.name))
+        return _(
+            "Within an error of {limit:.0%}, {best}.",
+            limit=self.max_relative_error,
+            best="; ".join(said),
+        )
 
     def table(self) -> Table:
         """One row for each option."""
@@ -125,7 +133,8 @@ class Decision(Shown):
             )
             for option in self.options
         ]
-        headers = ("", "file", "memory in a call", "time", "FP32 / its time", "error", "needs")
+        costs = (_("file"), _("memory in a call"), _("time"), _("FP32 / its time"))
+        headers = ("", *costs, _("error"), _("needs"))
         return Table(headers, rows, "", self.sentence)
 
 
@@ -142,5 +151,5 @@ def decide_deployment(
         ArgumentError: there is no option.
     """
     if not options:
-        raise ArgumentError("options is empty; pass what measure_option returned.")
+        raise ArgumentError(Text("options is empty; pass what measure_option returned."))
     return Decision(tuple(options), max_relative_error)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..common import checks
 from ..common.errors import ArgumentError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table, microseconds
 from ..recipe.timing import check_budget
 from .serving import Server, ask
@@ -63,8 +64,12 @@ class Loads(Shown):
             if (load.server, load.clients) == (server, clients):
                 return load
         raise ArgumentError(
-            f"server is {server!r} and clients {clients!r}; measured were "
-            f"{[(load.server, load.clients) for load in self.loads]}."
+            Text(
+                "server is {server!r} and clients {clients!r}; measured were {measured}.",
+                server=server,
+                clients=clients,
+                measured=[(load.server, load.clients) for load in self.loads],
+            )
         )
 
     def table(self) -> Table:
@@ -79,7 +84,7 @@ class Loads(Shown):
             for load in self.loads
         ]
         names = [f"p{percent}" for percent in PERCENTILES]
-        return Table(("server", "clients", *names, "answers per second"), rows)
+        return Table((_("server"), _("clients"), *names, _("answers per second")), rows)
 
 
 def measure_load(
@@ -107,11 +112,12 @@ def measure_load(
     numbers = checks.positive_ints("clients", clients)
     check_budget(budget_s)
     if not servers or not questions:
-        raise ArgumentError(f"{'questions' if servers else 'servers'} is empty; pass at least one.")
+        name = "questions" if servers else "servers"
+        raise ArgumentError(Text("{name} is empty; pass at least one.", name=name))
     asked = [json.dumps({"words": list(words)}) for words in questions]
     found: dict[tuple[str, int], list[float]] = {}
     seconds: dict[tuple[str, int], float] = {}
-    for _ in range(_ROUNDS):
+    for _round in range(_ROUNDS):
         for number in numbers:
             for name, server in servers.items():
                 times_us, lasted_s = _one_round(server, asked, number, budget_s / _ROUNDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..common.language import _
 from ..common.plots import COLORS, RecipeFigure, drawn, new_figure
 from .load import Loads
 
@@ -11,7 +12,7 @@ _MARKS = ("o", "s", "^", "D")
 @drawn
 def loads(found: Loads) -> RecipeFigure:
     """How long clients wait, and how many answers there are, against the number of clients."""
-    figure, (waits, answers) = new_figure("waiting times and answers under load", columns=2)
+    figure, (waits, answers) = new_figure(_("waiting times and answers under load"), columns=2)
     said = []
     for index, server in enumerate(found.servers):
         mine = [load for load in found.loads if load.server == server]
@@ -24,19 +25,26 @@ def loads(found: Loads) -> RecipeFigure:
         waits.plot(clients, late, **style, linestyle=":", fillstyle="none", label=f"{server}, p99")
         answers.plot(clients, [load.throughput for load in mine], **style, label=server)
         said.append(
-            f"{server}: {mine[-1].throughput:.0f} answers a second with {clients[-1]} clients, "
-            f"p99 {late[-1]:.1f} ms"
+            _(
+                "{server}: {rate:.0f} answers a second with {clients} clients, p99 {late:.1f} ms",
+                server=server,
+                rate=mine[-1].throughput,
+                clients=clients[-1],
+                late=late[-1],
+            )
         )
     numbers = sorted({load.clients for load in found.loads})
     for axes in (waits, answers):
         axes.set_xscale("log", base=2)
         axes.set_xticks(numbers, [str(number) for number in numbers])
         axes.minorticks_off()
-        axes.set_xlabel("clients at once")
+        axes.set_xlabel(_("clients at once"))
         axes.legend()
-    waits.set(title="how long a client waits", yscale="log", ylabel="time of an answer (ms)")
+    waits.set(title=_("how long a client waits"), yscale="log", ylabel=_("time of an answer (ms)"))
     waits.yaxis.set_major_formatter("{x:g}")
-    answers.set(title="what the server gets done", ylabel="answers per second")
+    answers.set(title=_("what the server gets done"), ylabel=_("answers per second"))
     answers.set_ylim(bottom=0)
-    figure.alt = f"Waiting times and throughput against clients. {'; '.join(said)}."
+    figure.alt = _(
+        "Waiting times and throughput against clients. {servers}.", servers="; ".join(said)
+    )
     return figure

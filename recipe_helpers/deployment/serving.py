@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..common.errors import ArgumentError, SavedModelError
+from ..common.language import Text, _
 from ..common.tables import in_bytes
 
 _PATIENCE_S = 5.0  # for a process that was asked to end
@@ -28,7 +29,7 @@ class Server:
     file_bytes: int  # of the weights
 
     def __str__(self) -> str:
-        return f"a server with {in_bytes(self.file_bytes)} of weights"
+        return _("a server with {size} of weights", size=in_bytes(self.file_bytes))
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection that stays open; close it."""
@@ -53,7 +54,9 @@ def ask(connection: http.client.HTTPConnection, question: str) -> dict[str, Any]
     response = connection.getresponse()
     found: dict[str, Any] = json.loads(response.read())
     if response.status != 200:
-        raise ArgumentError(f"the server refuses the question: {found.get('error')}.")
+        raise ArgumentError(
+            Text("the server refuses the question: {error}.", error=found.get("error"))
+        )
     return found
 
 
@@ -84,7 +87,13 @@ def serving(
         port = cast(IO[str], process.stdout).readline().strip()
         if not port:
             words = cast(IO[str], process.stderr).read().strip().splitlines() or ["no message"]
-            raise SavedModelError(f"the server cannot serve {os.fspath(path)}: {words[-1]}.")
+            raise SavedModelError(
+                Text(
+                    "the server cannot serve {path}: {words}.",
+                    path=os.fspath(path),
+                    words=words[-1],
+                )
+            )
         yield Server(int(port), process.pid, Path(path).stat().st_size)
     finally:
         _end(process)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..common import checks
 from ..common.errors import InputError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from ..recipe.accuracy import named_tensors
 
@@ -31,7 +32,7 @@ class StreamCheck(Shown):
     def table(self) -> Table:
         """Steps, those that are equal, the largest difference."""
         rows = [(f"{self.steps:,}", f"{self.equal_steps:,}", f"{self.largest_difference:.2g}")]
-        return Table(("steps", "equal bit for bit", "largest difference"), rows)
+        return Table((_("steps"), _("equal bit for bit"), _("largest difference")), rows)
 
 
 def stream(model: nn.Module, steps: Tensor) -> Iterator[Tensor]:
@@ -50,8 +51,11 @@ def stream(model: nn.Module, steps: Tensor) -> Iterator[Tensor]:
         found = checks.runs("model", model, (step, state))
         if not isinstance(found, tuple) or len(found) != 2:
             raise InputError(
-                f"model returns {checks.describe(found)} for one step; streaming needs a model "
-                "that returns its output and its state."
+                Text(
+                    "model returns {what} for one step; streaming needs a model that returns its "
+                    "output and its state.",
+                    what=checks.describe(found),
+                )
             )
         output, state = found
         yield output
@@ -70,9 +74,9 @@ def check_streaming(model: nn.Module, steps: Tensor) -> StreamCheck:
     """
     checks.runnable_model("model", model)
     if not len(steps):
-        raise InputError("steps is empty; pass at least one step.")
+        raise InputError(Text("steps is empty; pass at least one step."))
     apart = torch.cat(list(stream(model, steps)))
-    _, whole = next(named_tensors(checks.runs("model", model, (steps, None))))
+    whole = next(named_tensors(checks.runs("model", model, (steps, None))))[1]
     differences = (apart - whole).abs().flatten(1).amax(dim=1)
     equal = int((differences == 0).sum())
     return StreamCheck(len(steps), equal, float(differences.max()))

@@ -16,6 +16,7 @@ from torch import nn
 from ..common import checks
 from ..common.errors import ArgumentError
 from ..common.intervals import Interval, mean_interval
+from ..common.language import Text, _
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.quantize import quantize_dynamic
@@ -57,8 +58,9 @@ class Disagreements(Shown):
         fp32 = sum(a == b for a, b in zip(self.reference, self.labels, strict=True))
         int8 = sum(a == b for a, b in zip(self.candidate, self.labels, strict=True))
         counts = (fp32, int8, len(self) - fp32 - int8)
-        row = (f"{len(self)} of {self.sequences}", *map(str, counts))
-        return Table(("answers differ", "FP32 is right", "INT8 is right", "neither"), [row])
+        differ = _("{count} of {all}", count=len(self), all=self.sequences)
+        headers = (_("answers differ"), _("FP32 is right"), _("INT8 is right"), _("neither"))
+        return Table(headers, [(differ, *map(str, counts))])
 
 
 def disagreements(
@@ -128,7 +130,11 @@ class DigitStudy(Shown):
         found = tuple(run for run in self.runs if run.hidden_size == hidden_size)
         if not found:
             raise ArgumentError(
-                f"hidden_size is {hidden_size!r}; the study has {list(self.hidden_sizes)}."
+                Text(
+                    "hidden_size is {size!r}; the study has {sizes}.",
+                    size=hidden_size,
+                    sizes=list(self.hidden_sizes),
+                )
             )
         return found
 
@@ -153,9 +159,11 @@ class DigitStudy(Shown):
             change = self.difference(size).percent()
             files = (in_bytes(runs[0].fp32_bytes), in_bytes(runs[0].int8_bytes))
             rows.append((str(size), f"{fp32:.2%}", f"{int8:.2%}", change, *files))
-        rows.append(("all", "", "", self.difference().percent(), "", ""))
-        headers = ("width", "FP32", "INT8", "INT8 - FP32, points (95 %)", "FP32 file", "INT8 file")
-        return Table(headers, rows, f"Test accuracy, mean of {len(self.seeds)} seeds")
+        rows.append((_("all"), "", "", self.difference().percent(), "", ""))
+        files = (_("FP32 file"), _("INT8 file"))
+        headers = (_("width"), "FP32", "INT8", _("INT8 - FP32, points (95 %)"), *files)
+        caption = _("Test accuracy, mean of {count} seeds", count=len(self.seeds))
+        return Table(headers, rows, caption)
 
 
 def digit_study(
@@ -181,9 +189,11 @@ def digit_study(
     sizes = checks.positive_ints("hidden_sizes", hidden_sizes)
     chosen = [checks.whole_number("seeds", seed) for seed in seeds]
     if len(set(chosen)) < 2:
-        raise ArgumentError(f"seeds is {chosen}; an interval needs at least two different seeds.")
+        raise ArgumentError(
+            Text("seeds is {seeds}; an interval needs at least two different seeds.", seeds=chosen)
+        )
     runs = []
-    for size, seed in progress([(h, s) for h in sizes for s in dict.fromkeys(chosen)], "digits"):
+    for size, seed in progress([(h, s) for h in sizes for s in dict.fromkeys(chosen)], _("digits")):
         data = digits(seed)
         model = train_classifier(data, size, seed, epochs)
         runs.append(_run(model, data.test, size, seed))

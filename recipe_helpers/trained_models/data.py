@@ -14,6 +14,7 @@ import torch
 
 from ..common.checks import positive_int
 from ..common.errors import ArgumentError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from ..recipe.model import SEED
 
@@ -44,9 +45,10 @@ class Digits(Shown):
         """Numbers of sequences and their shape."""
         rows = [
             (name, f"{len(part)}", f"{part.inputs.shape[0]}", f"{part.inputs.shape[2]}")
-            for name, part in (("training", self.train), ("test", self.test))
+            for name, part in ((_("training"), self.train), (_("test"), self.test))
         ]
-        return Table(("part", "sequences", "steps", "width"), rows, "Digits read row by row")
+        headers = (_("part"), _("sequences"), _("steps"), _("width"))
+        return Table(headers, rows, _("Digits read row by row"))
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,15 @@ class ReferenceText(Shown):
         given = words.split()
         if unknown := [word for word in given if word not in known]:
             raise ArgumentError(
-                f"words has {unknown[0]!r}, which the vocabulary of {len(known)} lower-case "
-                "words does not know; pass other words."
+                Text(
+                    "words has {word!r}, which the vocabulary of {count} lower-case words does not "
+                    "know; pass other words.",
+                    word=unknown[0],
+                    count=len(known),
+                )
             )
         if not given:
-            raise ArgumentError(f"words is {words!r}; pass at least one word.")
+            raise ArgumentError(Text("words is {words!r}; pass at least one word.", words=words))
         return torch.tensor([known[word] for word in given])
 
     def table(self) -> Table:
@@ -87,10 +93,10 @@ class ReferenceText(Shown):
         unknown = self.vocabulary.index(UNKNOWN)
         rows = [
             (name, f"{len(part):,}", f"{(part == unknown).float().mean().item():.1%}")
-            for name, part in (("training", self.train), ("held out", self.held_out))
+            for name, part in ((_("training"), self.train), (_("held out"), self.held_out))
         ]
-        caption = f"Reference text, vocabulary of {len(self.vocabulary):,} words"
-        return Table(("part", "words", "unknown"), rows, caption)
+        caption = _("Reference text, vocabulary of {count:,} words", count=len(self.vocabulary))
+        return Table((_("part"), _("words"), _("unknown")), rows, caption)
 
 
 def digits(seed: int = SEED, test_fraction: float = 1 / 3) -> Digits:
@@ -190,4 +196,10 @@ def _distinct_paragraphs(documents: dict[str, str]) -> dict[str, list[str]]:
 
 def _fraction(name: str, value: float) -> None:
     if not isinstance(value, int | float) or not 0 < value < 1:
-        raise ArgumentError(f"{name} is {value!r}; pass a number between 0 and 1, both excluded.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value!r}; pass a number between 0 and 1, both excluded.",
+                name=name,
+                value=value,
+            )
+        )

@@ -16,14 +16,17 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table
 from ..recipe.model import LSTMModel
 from ..recipe.quantize import quantize_dynamic
 from .data import Sequences
 from .training import DigitClassifier
 
-FP32, PER_TENSOR, PER_CHANNEL, PLAIN = "FP32", "INT8 per tensor", "INT8 per channel", "plain INT8"
-RESCALED, APART = "INT8, rescaled", "INT8, apart"
+# English names of the versions of a model; shown by `_(name)`.
+FP32, PLAIN = "FP32", N_("plain INT8")
+PER_TENSOR, PER_CHANNEL = N_("INT8 per tensor"), N_("INT8 per channel")
+RESCALED, APART = N_("INT8, rescaled"), N_("INT8, apart")
 FACTORS = tuple(2.0**k for k in range(11))
 
 Quantizer = Callable[[nn.Module], nn.Module]
@@ -39,7 +42,7 @@ QUANTIZERS: Mapping[str, Quantizer] = {
 class Cliff(Shown):
     """Accuracy of several versions of one classifier while a factor grows."""
 
-    cause: str  # what the factor multiplies, as the label of an axis
+    cause: str  # what the factor multiplies, as the label of an axis; a Text
     factors: tuple[float, ...]
     accuracies: Mapping[str, tuple[float, ...]]  # version -> fraction right at each factor
     fp32_unchanged: bool  # whether every FP32 logit is the same, to the bit, at every factor
@@ -55,9 +58,12 @@ class Cliff(Shown):
             (f"{factor:g}", *(f"{self.accuracies[v][i]:.1%}" for v in self.versions))
             for i, factor in enumerate(self.factors)
         ]
-        same = "the same to the bit" if self.fp32_unchanged else "NOT the same"
-        note = f"The FP32 logits are {same} at every factor."
-        return Table(("factor", *self.versions), rows, f"Accuracy against {self.cause}", note)
+        if self.fp32_unchanged:
+            note = _("The FP32 logits are the same to the bit at every factor.")
+        else:
+            note = _("The FP32 logits are NOT the same at every factor.")
+        caption = _("Accuracy against {cause}", cause=self.cause)
+        return Table((_("factor"), *map(_, self.versions)), rows, caption, note)
 
 
 def with_unread_unit(model: DigitClassifier, factor: float = 1.0) -> DigitClassifier:
@@ -99,7 +105,11 @@ def change_unit_of_feature(
     """
     if checks.whole_number("feature", feature) not in range(model.lstm.input_size):
         raise ArgumentError(
-            f"feature is {feature}; the LSTM has features 0 to {model.lstm.input_size - 1}."
+            Text(
+                "feature is {feature}; the LSTM has features 0 to {last}.",
+                feature=feature,
+                last=model.lstm.input_size - 1,
+            )
         )
     inputs = sequences.inputs.clone()
     inputs[..., feature] *= factor
@@ -141,7 +151,8 @@ def unread_unit_cliff(
     def versions(factor: float) -> dict[str, torch.Tensor]:
         return _all_logits(with_unread_unit(model, factor), sequences)
 
-    return _cliff("factor on the weights of an unread unit", factors, versions, sequences.labels)
+    cause = Text("factor on the weights of an unread unit")
+    return _cliff(cause, factors, versions, sequences.labels)
 
 
 def feature_unit_cliff(
@@ -165,7 +176,8 @@ def feature_unit_cliff(
         rescaled = _logits(quantize_dynamic(better), same)
         return _all_logits(changed, data) | {RESCALED: rescaled}
 
-    return _cliff("factor on the numbers of one feature", factors, versions, sequences.labels)
+    cause = Text("factor on the numbers of one feature")
+    return _cliff(cause, factors, versions, sequences.labels)
 
 
 def loud_passage_cliff(
@@ -189,18 +201,19 @@ def loud_passage_cliff(
         both = Sequences(torch.cat([sequences.inputs, following]), sequences.labels)
         return _all_logits(model, both, steps) | {APART: apart}
 
-    return _cliff("factor on the brightness of what follows", factors, versions, sequences.labels)
+    cause = Text("factor on the brightness of what follows")
+    return _cliff(cause, factors, versions, sequences.labels)
 
 
 def _cliff(
-    cause: str,
+    cause: Text,
     factors: Iterable[float],
     versions: Callable[[float], dict[str, torch.Tensor]],
     labels: torch.Tensor,
 ) -> Cliff:
     chosen = tuple(_power_of_two(factor) for factor in factors)
     if not chosen:
-        raise ArgumentError("factors is empty; pass at least one power of two.")
+        raise ArgumentError(Text("factors is empty; pass at least one power of two."))
     found = [versions(factor) for factor in chosen]
     right = [{name: logits.argmax(-1) == labels for name, logits in at.items()} for at in found]
     return Cliff(
@@ -226,6 +239,9 @@ def _logits(model: nn.Module, sequences: Sequences, steps: int | None = None) ->
 def _power_of_two(factor: float) -> float:
     if not isinstance(factor, int | float) or factor <= 0 or math.frexp(factor)[0] != 0.5:
         raise ArgumentError(
-            f"factors has {factor!r}; pass powers of two, which change no FP32 digit."
+            Text(
+                "factors has {factor!r}; pass powers of two, which change no FP32 digit.",
+                factor=factor,
+            )
         )
     return float(factor)

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from ..common import checks
 from ..common.errors import InputError
 from ..common.intervals import Interval, mean_interval
+from ..common.language import Text, _
 from ..common.settings import seeded, threads_set
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.size import size_breakdown
@@ -39,14 +40,14 @@ class PerplexityComparison(Shown):
     def table(self) -> Table:
         """Both perplexities, the difference per word, the ratio."""
         d = self.difference_nats
-        nats = f"{d.mean:+.5f} ({d.low:+.5f} to {d.high:+.5f})"
+        nats = _("{mean:+.5f} ({low:+.5f} to {high:+.5f})", mean=d.mean, low=d.low, high=d.high)
         rows = [
-            ("perplexity, FP32", f"{self.reference:.3f}"),
-            ("perplexity, INT8", f"{self.candidate:.3f}"),
-            ("INT8 - FP32, nats per word (95 %)", nats),
-            ("change of the perplexity, % (95 %)", self.relative.percent()),
+            (_("perplexity, FP32"), f"{self.reference:.3f}"),
+            (_("perplexity, INT8"), f"{self.candidate:.3f}"),
+            (_("INT8 - FP32, nats per word (95 %)"), nats),
+            (_("change of the perplexity, % (95 %)"), self.relative.percent()),
         ]
-        return Table(("", f"{self.words:,} held-out words"), rows)
+        return Table(("", _("{count:,} held-out words", count=self.words)), rows)
 
 
 def compare_perplexity(
@@ -68,7 +69,13 @@ def compare_perplexity(
         InputError: there are fewer than 40 words, or they do not fit a model.
     """
     if len(words) < 4 * _STREAMS:
-        raise InputError(f"words has {len(words)} elements; pass at least {4 * _STREAMS} words.")
+        raise InputError(
+            Text(
+                "words has {count} elements; pass at least {least} words.",
+                count=len(words),
+                least=4 * _STREAMS,
+            )
+        )
     with threads_set(1):  # so small a model gains nothing from a second thread
         before = _losses("reference", reference, words)
         after = _losses("candidate", candidate, words)
@@ -160,13 +167,15 @@ class PartSizes(Shown):
                 f"{part.parameters:,}",
                 in_bytes(part.reference_bytes),
                 in_bytes(part.candidate_bytes),
-                f"{part.reference_bytes / part.candidate_bytes:.2f} to 1",
+                _("{ratio:.2f} to 1", ratio=part.reference_bytes / part.candidate_bytes),
                 f"{part.candidate_bytes / whole:.0%}",
             )
             for part in self.parts
         ]
-        headers = ("part", "parameters", "FP32", "INT8", "ratio", "share of INT8")
-        return Table(headers, rows, "", f"All parts together: {self.ratio:.2f} to 1.")
+        headers = (_("part"), _("parameters"), "FP32", "INT8", _("ratio"), _("share of INT8"))
+        return Table(
+            headers, rows, "", _("All parts together: {ratio:.2f} to 1.", ratio=self.ratio)
+        )
 
 
 def size_by_part(reference: nn.Module, candidate: nn.Module) -> PartSizes:
@@ -185,8 +194,11 @@ def size_by_part(reference: nn.Module, candidate: nn.Module) -> PartSizes:
             continue
         if name not in after:
             raise InputError(
-                f"candidate has no {name}, only {', '.join(after) or 'nothing'}; "
-                "pass two versions of one model."
+                Text(
+                    "candidate has no {name}, only {children}; pass two versions of one model.",
+                    name=name,
+                    children=", ".join(after) or Text("nothing"),
+                )
             )
         sizes = [size_breakdown(part).payload_bytes for part in (child, after[name])]
         parts.append(PartSize(name, parameters, *sizes))

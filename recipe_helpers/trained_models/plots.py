@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..common.language import _
 from ..common.plots import (
     COLORS,
     FP32_COLOR,
@@ -17,6 +18,7 @@ from ..common.plots import (
     drawn,
     new_figure,
 )
+from ..common.wording import named
 from ..recipe.accuracy import StepErrors
 from .classification import DigitStudy, Disagreements
 from .fragility import APART, FP32, PER_CHANNEL, PER_TENSOR, PLAIN, RESCALED, Cliff
@@ -35,7 +37,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
 @drawn
 def pareto(study: DigitStudy) -> RecipeFigure:
     """Test accuracy against file size, FP32 and INT8, one point per width."""
-    figure, axes = new_figure("accuracy against file size, FP32 and INT8", height=4.0)
+    figure, axes = new_figure(_("accuracy against file size, FP32 and INT8"), height=4.0)
     said = []
     for kind, color, marker in (
         ("fp32", FP32_COLOR, "o"),
@@ -55,51 +57,67 @@ def pareto(study: DigitStudy) -> RecipeFigure:
         axes.errorbar(
             sizes, means, yerr=spreads, fmt=f"{marker}-", color=color, capsize=3, label=kind.upper()
         )
-        said.append(f"{kind.upper()} from {sizes[0]:.1f} to {sizes[-1]:.1f} kB")
-    axes.set(xscale="log", xlabel="state dict (kB)", ylabel="test accuracy")
-    axes.set_title("numbers are widths; bars are one standard deviation over the seeds")
+        said.append(
+            _(
+                "{kind} from {first:.1f} to {last:.1f} kB",
+                kind=kind.upper(),
+                first=sizes[0],
+                last=sizes[-1],
+            )
+        )
+    axes.set(xscale="log", xlabel=_("state dict (kB)"), ylabel=_("test accuracy"))
+    axes.set_title(_("numbers are widths; bars are one standard deviation over the seeds"))
     ticks = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     kilobytes = [size / 1e3 for run in study.runs for size in (run.fp32_bytes, run.int8_bytes)]
     axes.set_xlim(min(3, min(kilobytes) / 1.3), max(120, max(kilobytes) * 1.3))
     axes.minorticks_off()
     axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.legend(loc="lower right", title="up and to the left is better")
-    figure.alt = (
-        f"Two curves of test accuracy against file size, {' and '.join(said)}, for widths "
-        f"{', '.join(map(str, study.hidden_sizes))}. "
-        + " ".join(
-            f"Width {width}: INT8 less FP32 is {study.difference(width).percent()} points."
-            for width in study.hidden_sizes
+    axes.legend(loc="lower right", title=_("up and to the left is better"))
+    sentences = [
+        _(
+            "Two curves of test accuracy against file size, {curves}, for widths {widths}.",
+            curves=named(said),
+            widths=", ".join(map(str, study.hidden_sizes)),
         )
-    )
+    ]
+    sentences += [
+        _(
+            "Width {width}: INT8 less FP32 is {points} points.",
+            width=width,
+            points=study.difference(width).percent(),
+        )
+        for width in study.hidden_sizes
+    ]
+    figure.alt = " ".join(sentences)
     return figure
 
 
 @drawn
 def differences(study: DigitStudy) -> RecipeFigure:
     """INT8 less FP32 accuracy of every run, with the interval of each width."""
-    figure, axes = new_figure("INT8 less FP32 accuracy of every training", height=2.8)
+    figure, axes = new_figure(_("INT8 less FP32 accuracy of every training"), height=2.8)
     names = [str(width) for width in study.hidden_sizes]
     for place, width in enumerate(study.hidden_sizes):
         points = [100 * run.difference for run in study.of(width)]
         spread = np.linspace(-0.12, 0.12, len(points))
-        axes.plot(place + spread, points, ".", color=INT8_COLOR, label="one training")
+        axes.plot(place + spread, points, ".", color=INT8_COLOR, label=_("one training"))
         interval = study.difference(width)
         reach = np.array([[interval.mean - interval.low], [interval.high - interval.mean]]) * 100
         axes.errorbar(
             place + 0.28, 100 * interval.mean, yerr=reach, fmt="o", capsize=3,
-            color=NEUTRAL_COLOR, label="mean and 95 % interval",
+            color=NEUTRAL_COLOR, label=_("mean and 95 % interval"),
         )  # fmt: skip
     axes.axhline(0, color="black", linewidth=1, linestyle="--")
     axes.set_xticks(range(len(names)), names)
-    axes.set(xlabel="width of the LSTM (units)", ylabel="INT8 - FP32 (points)")
+    axes.set(xlabel=_("width of the LSTM (units)"), ylabel=_("INT8 - FP32 (points)"))
     handles, labels = axes.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True))  # each label once
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2)
-    figure.alt = (
-        f"Differences of {len(study.runs)} trainings around zero; over all widths "
-        f"{study.difference().percent()} points."
+    figure.alt = _(
+        "Differences of {count} trainings around zero; over all widths {points} points.",
+        count=len(study.runs),
+        points=study.difference().percent(),
     )
     return figure
 
@@ -109,22 +127,30 @@ def disagreements(found: Disagreements, most: int = 8) -> RecipeFigure:
     """The images on which two models differ, with both answers."""
     shown = min(len(found), most)
     figure, panels = new_figure(
-        "images that FP32 and INT8 name differently", columns=max(shown, 1), height=1.95,
+        _("images that FP32 and INT8 name differently"), columns=max(shown, 1), height=1.95,
         width=1.2 + 1.1 * max(shown, 2),
     )  # fmt: skip
     said = []
     for place, axes in enumerate(np.atleast_1d(panels)):
         axes.set_axis_off()
         if not shown:
-            axes.text(0.5, 0.5, "no answer differs", ha="center", va="center")
+            axes.text(0.5, 0.5, _("no answer differs"), ha="center", va="center")
             break
         label, before, after = found.labels[place], found.reference[place], found.candidate[place]
         axes.imshow(found.images[place].numpy(), cmap="gray_r", vmin=0, vmax=1)
-        title = f"a {label}\nFP32: {before}, INT8: {after}\nmargin {found.margins[place]:.0%}"
+        answers = {"label": label, "before": before, "after": after}
+        title = _(
+            "a {label}\nFP32: {before}, INT8: {after}\nmargin {margin:.0%}",
+            **answers,
+            margin=found.margins[place],
+        )
         axes.set_title(title, loc="center", fontsize=8)
-        said.append(f"a {label} that FP32 reads as {before} and INT8 as {after}")
-    figure.alt = (
-        f"{len(found)} of {found.sequences} test images differ: {'; '.join(said) or 'none'}."
+        said.append(_("a {label} that FP32 reads as {before} and INT8 as {after}", **answers))
+    figure.alt = _(
+        "{count} of {all} test images differ: {images}.",
+        count=len(found),
+        all=found.sequences,
+        images="; ".join(said) or _("none"),
     )
     return figure
 
@@ -132,38 +158,54 @@ def disagreements(found: Disagreements, most: int = 8) -> RecipeFigure:
 @drawn
 def cliff(found: Cliff) -> RecipeFigure:
     """Accuracy of every version against the factor, and chance."""
-    figure, axes = new_figure(f"accuracy against the {found.cause}", height=3.2)
+    figure, axes = new_figure(_("accuracy against the {cause}", cause=found.cause), height=3.2)
     for name, values in found.accuracies.items():
-        axes.plot(found.factors, values, label=name, **_LOOKS[name])
-    axes.axhline(0.1, color=NEUTRAL_COLOR, linewidth=1, linestyle=":", label="guessing")
+        axes.plot(found.factors, values, label=_(name), **_LOOKS[name])
+    axes.axhline(0.1, color=NEUTRAL_COLOR, linewidth=1, linestyle=":", label=_("guessing"))
     axes.set_xscale("log", base=2)
     axes.set_xticks(found.factors, [f"{factor:g}" for factor in found.factors])
     axes.minorticks_off()
-    axes.set(xlabel=found.cause, ylabel="test accuracy", ylim=(0, 1.05))
+    axes.set(xlabel=str(found.cause), ylabel=_("test accuracy"), ylim=(0, 1.05))
     axes.yaxis.set_major_formatter("{x:.0%}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
-    figure.alt = f"Accuracy against the {found.cause}, 1 to {found.factors[-1]:g}. " + " ".join(
-        f"{name}: from {values[0]:.1%} to {values[-1]:.1%}."
+    sentences = [
+        _("Accuracy against the {cause}, 1 to {last:g}.", cause=found.cause, last=found.factors[-1])
+    ]
+    sentences += [
+        _(
+            "{name}: from {first:.1%} to {last:.1%}.",
+            name=_(name),
+            first=values[0],
+            last=values[-1],
+        )
         for name, values in found.accuracies.items()
-    )
+    ]
+    figure.alt = " ".join(sentences)
     return figure
 
 
 @drawn
 def error_along(errors: Mapping[str, StepErrors]) -> RecipeFigure:
     """Relative error against the position in the sequence, on logarithmic axes."""
-    figure, axes = new_figure("relative error against position in the sequence", height=3.6)
+    figure, axes = new_figure(_("relative error against position in the sequence"), height=3.6)
     for (name, found), color, marker in zip(errors.items(), COLORS, "os^Dxv", strict=False):
         positions, relatives = zip(*error_by_position(found), strict=True)
         percent = np.array(relatives) * 100
         axes.plot(positions, percent, color=color, marker=marker, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="position (steps)", ylabel="relative error (%)")
+    axes.set(xscale="log", yscale="log")
+    axes.set(xlabel=_("position (steps)"), ylabel=_("relative error (%)"))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_major_formatter("{x:g}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.alt = "Relative error against position. " + " ".join(
-        f"{name}: {found.first_half:.2%} over the first half, {found.second_half:.2%} over the "
-        "second."
+    sentences = [_("Relative error against position.")]
+    sentences += [
+        _(
+            "{name}: {first:.2%} over the first half, {second:.2%} over the second.",
+            name=name,
+            first=found.first_half,
+            second=found.second_half,
+        )
         for name, found in errors.items()
-    )
+    ]
+    figure.alt = " ".join(sentences)
     return figure

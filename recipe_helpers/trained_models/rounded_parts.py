@@ -14,13 +14,14 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import InputError
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table
 from ..recipe.accuracy import StepErrors
 from ..recipe.model import working_engine
 from ..recipe.quantize import quantize_dynamic
 
-PARTS = ("weights", "inputs", "hidden state")
-ALL, MEASURED = "all three", "torch.ao itself"
+PARTS = (N_("weights"), N_("inputs"), N_("hidden state"))
+ALL, MEASURED = N_("all three"), N_("torch.ao itself")
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Sensitivity(Shown):
     def table(self) -> Table:
         """One row per kind of rounding, one column per LSTM."""
         rows = [
-            (kind, *(f"{found[kind]:.1f} dB" for found in self.sqnr_db.values()))
+            (_(kind), *(f"{found[kind]:.1f} dB" for found in self.sqnr_db.values()))
             for kind in (*PARTS, ALL, MEASURED)
         ]
-        note = "Signal to quantization-noise ratio of the output; a larger one is better."
-        return Table(("rounded", *self.sqnr_db), rows, "", note)
+        note = _("Signal to quantization-noise ratio of the output; a larger one is better.")
+        return Table((_("rounded"), *self.sqnr_db), rows, "", note)
 
 
 def sensitivity_by_part(lstms: Mapping[str, tuple[nn.LSTM, torch.Tensor]]) -> Sensitivity:
@@ -72,7 +73,8 @@ def fake_quantized(
     for part in parts:
         checks.one_of("parts", part, PARTS)
     if inputs.ndim != 3:
-        raise InputError(f"inputs is a {checks.describe(inputs)}; pass (steps, batch, width).")
+        what = checks.describe(inputs)
+        raise InputError(Text("inputs is a {what}; pass (steps, batch, width).", what=what))
     weight = _round_weight if "weights" in parts else _exact
     outer = _round_activation if "inputs" in parts else _exact
     inner = _round_activation if "hidden state" in parts else _exact

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ..common.checks import positive_int
+from ..common.language import N_
 from ..common.progress import Progress, silent
 from ..common.settings import seeded, threads_set
 from .data import SEED, Digits, ReferenceText
@@ -133,7 +134,7 @@ def train_language_model(
         optimizer = torch.optim.Adam(model.parameters())
         schedule = _one_cycle(optimizer, 0.01, len(starts))
         hidden: Hidden | None = None
-        for start in progress(starts, "training"):
+        for start in progress(starts, N_("training")):
             piece = streams[start : start + 36]
             logits, hidden = model(piece[:-1], hidden if start else None)
             hidden = (hidden[0].detach(), hidden[1].detach())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..common import checks
 from ..common.errors import ArgumentError, InputError
+from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from ..recipe.model import demonstration
 from ..recipe.quantize import quantize_dynamic
@@ -53,11 +54,20 @@ class Agreement(Shown):
     def table(self) -> Table:
         """One row per width and batch size."""
         rows = [
-            (str(p.dimension), str(p.batch_size), f"{p.agreeing} of {len(p.differences)}")
+            (
+                str(p.dimension),
+                str(p.batch_size),
+                _("{count} of {all}", count=p.agreeing, all=len(p.differences)),
+            )
             for p in self.points
         ]
-        headers = ("width", "batch", f"agree to {TOLERANCE:g}")
-        note = f"{self.agreeing} of {self.runs} runs agree to {TOLERANCE:g} in every output."
+        headers = (_("width"), _("batch"), _("agree to {tolerance:g}", tolerance=TOLERANCE))
+        note = _(
+            "{count} of {all} runs agree to {tolerance:g} in every output.",
+            count=self.agreeing,
+            all=self.runs,
+            tolerance=TOLERANCE,
+        )
         return Table(headers, rows, note=note)
 
 
@@ -87,7 +97,7 @@ def compare_by_hand(
     batches = checks.positive_ints("batch_sizes", batch_sizes)
     chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
     if not chosen:
-        raise ArgumentError("seeds is empty; pass at least one whole number.")
+        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
     points = []
     for width in widths:
         for batch in batches:
@@ -100,12 +110,16 @@ def _difference(by_hand: ByHand, width: int, batch: int, seed: int, engine: str 
     demo = demonstration(dimension=width, batch_size=batch, seed=seed)
     quantized = quantize_dynamic(demo.model, engine=engine)
     with torch.inference_mode():
-        theirs, _ = quantized(*demo.arguments)
+        theirs = quantized(*demo.arguments)[0]
         ours = by_hand(demo.model.lstm, demo.inputs, *(part[0] for part in demo.hidden))
     if not isinstance(ours, Tensor) or ours.shape != theirs.shape:
         raise InputError(
-            f"by_hand returned a {checks.describe(ours)}; it must return the outputs of every "
-            f"step, a tensor of shape {tuple(theirs.shape)}."
+            Text(
+                "by_hand returned a {what}; it must return the outputs of every step, a tensor of "
+                "shape {shape}.",
+                what=checks.describe(ours),
+                shape=tuple(theirs.shape),
+            )
         )
     return float((ours - theirs).abs().max())
 
@@ -118,7 +132,10 @@ def relative_error(outputs: Tensor, expected: Tensor) -> float:
     """
     if outputs.shape != expected.shape:
         raise InputError(
-            f"outputs is a {checks.describe(outputs)} and expected a {checks.describe(expected)}; "
-            "pass two tensors of one shape."
+            Text(
+                "outputs is a {outputs} and expected a {expected}; pass two tensors of one shape.",
+                outputs=checks.describe(outputs),
+                expected=checks.describe(expected),
+            )
         )
     return float((outputs - expected).abs().mean() / expected.abs().mean())

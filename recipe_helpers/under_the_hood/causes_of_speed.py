@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from ..common import checks, settings
+from ..common.language import N_, _
 from ..common.tables import Shown, Table, in_threads
 from ..int8.lstm import Int8LSTM
 from ..recipe.model import SEQUENCE_LENGTH, demonstration
@@ -27,7 +28,7 @@ from ..recipe.timing import Ratio, Timing, check_budget, interleave, ratio_of_ro
 from .float_lstm import FusedFloatLSTM
 
 DIMENSIONS = (8, 32, 128, 256, 512, 1024)
-CAUSES = ("no rearranging", "fusion", "fewer bytes", "integers")
+CAUSES = (N_("no rearranging"), N_("fusion"), N_("fewer bytes"), N_("integers"))
 _BUDGET_S = 0.6
 
 
@@ -110,8 +111,9 @@ class Gains(Shown):
         for cause in CAUSES:
             widths = [str(p.dimension) for p in self.points if p.main_cause == cause]
             if widths:
-                parts.append(f"{cause} at width {', '.join(widths)}")
-        return f"The largest factor: {'; '.join(parts)}."
+                at = ", ".join(widths)
+                parts.append(_("{cause} at width {widths}", cause=_(cause), widths=at))
+        return _("The largest factor: {causes}.", causes="; ".join(parts))
 
     def table(self) -> Table:
         """One row per width: the three factors, their product, and the gain over torch.ao."""
@@ -119,8 +121,9 @@ class Gains(Shown):
         for point in self.points:
             ratios = (*point.factors.values(), point.over_fp32, point.over_torch_ao)
             rows.append((str(point.dimension), *(f"{ratio.median:.2f}" for ratio in ratios)))
-        caption = f"how many times as fast, batch 1, {in_threads(self.threads)}"
-        headers = ("width", *CAUSES, "together: FP32 / Int8LSTM", "torch.ao / Int8LSTM")
+        caption = _("how many times as fast, batch 1, {threads}", threads=in_threads(self.threads))
+        whole = (_("together: FP32 / Int8LSTM"), "torch.ao / Int8LSTM")
+        headers = (_("width"), *map(_, CAUSES), *whole)
         return Table(headers, rows, caption, self.sentence)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..common.checks import describe, one_of
 from ..common.errors import EngineError, InputError
+from ..common.language import Text
 from ..int8.arithmetic import Scheme, State
 from ..int8.fast_path import calls, ready
 from ..int8.lstm import Int8LSTM
@@ -42,7 +43,8 @@ class FusedFloatLSTM(Int8LSTM):
         """
         one_of("weights", weights, ("float32", "int8"))
         if ready.compiled() is None:
-            raise EngineError(f"FusedFloatLSTM has no kernel: {ready.fast_path().reason}")
+            reason = ready.fast_path().reason
+            raise EngineError(Text("FusedFloatLSTM has no kernel: {reason}", reason=reason))
         made = cast(FusedFloatLSTM, super().from_float(lstm, scheme=_SCHEME))
         made.weights = weights
         for name in [name for name in made._buffers if name.endswith("_scale")]:
@@ -62,7 +64,11 @@ class FusedFloatLSTM(Int8LSTM):
         done = calls.run_lstm(self, input, hx, arithmetic)
         if done is None:
             raise InputError(
-                f"input is a {describe(input)}; pass a float32 tensor of shape (steps, batch, "
-                f"{self.input_size}), and as hx None or a pair of states that fit."
+                Text(
+                    "input is a {what}; pass a float32 tensor of shape (steps, batch, {size}), and "
+                    "as hx None or a pair of states that fit.",
+                    what=describe(input),
+                    size=self.input_size,
+                )
             )
         return done

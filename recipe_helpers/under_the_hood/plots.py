@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
+from ..common.language import _
 from ..common.plots import (
     COLORS,
     FP32_COLOR,
@@ -21,7 +22,7 @@ from ..common.plots import (
     plain_ticks,
     width_axis,
 )
-from .causes_of_speed import CAUSES as GAINS_FROM, Gains
+from .causes_of_speed import CAUSES as GAINS_FROM, GainPoint, Gains
 from .saturation import INT16_MAX, INT16_MIN, pair_sums
 from .schemes import CASES, ChoiceErrors
 
@@ -45,27 +46,31 @@ def saturation(full: torch.Tensor, reduced: torch.Tensor, weights: torch.Tensor)
         reduced: uint8 (rows, K), up to 127.
         weights: int8 (N, K).
     """
-    figure, axes = new_figure("the sums of two int8 products, and what 16 bits keep of them")
+    figure, axes = new_figure(_("the sums of two int8 products, and what 16 bits keep of them"))
     sides = (
-        ("activations 0 to 255", full, INT8_COLOR),
-        ("activations 0 to 127", reduced, FP32_COLOR),
+        (_("activations 0 to 255"), full, INT8_COLOR),
+        (_("activations 0 to 127"), reduced, FP32_COLOR),
     )
     shares = []
     for label, activations, color in sides:
         sums = pair_sums(activations, weights).flatten()
         kept = sums.clamp(INT16_MIN, INT16_MAX)
-        shares.append(f"With {label} {float((sums != kept).double().mean()):.1%} are cut off.")
+        lost = float((sums != kept).double().mean())
+        shares.append(_("With {label} {share:.1%} are cut off.", label=label, share=lost))
         shown = slice(None, None, max(1, len(sums) // _SHOWN_PAIRS))
         axes.plot(sums[shown], kept[shown], ".", color=color, label=label)
     for end in (INT16_MIN, INT16_MAX):
         axes.axhline(end, color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
-    axes.set(xlabel="true sum of two products", ylabel="what 16 bits keep")
+    axes.set(xlabel=_("true sum of two products"), ylabel=_("what 16 bits keep"))
     axes.set_yticks([INT16_MIN, 0, INT16_MAX])
     axes.legend(loc="upper left")
-    figure.alt = (
+    text = _(
         "True sum of each pair of products against what is kept of it: a diagonal that turns flat "
-        f"at {INT16_MIN} and {INT16_MAX}. " + " ".join(shares)
+        "at {low} and {high}.",
+        low=INT16_MIN,
+        high=INT16_MAX,
     )
+    figure.alt = " ".join([text, *shares])
     return figure
 
 
@@ -73,7 +78,7 @@ def saturation(full: torch.Tensor, reduced: torch.Tensor, weights: torch.Tensor)
 def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
     """The error of every answer to every question, one panel each, on one logarithmic axis."""
     figure, panels = new_figure(
-        "error of the outputs against each choice of design",
+        _("error of the outputs against each choice of design"),
         columns=len(questions),
         width=9.5,
         height=3.8,
@@ -84,12 +89,13 @@ def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
     for axes, question in zip(panels, questions, strict=True):
         axes.sharey(panels[0])
         _draw_options(axes, question)
-    panels[0].set(yscale="log", ylabel="relative error (%)")
+    panels[0].set(yscale="log", ylabel=_("relative error (%)"))
     plain_ticks(panels[0], _PERCENT_TICKS)
     for axes in panels[1:]:
         axes.tick_params(axis="y", labelleft=False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.alt = "Median relative error for each choice. " + " ".join(map(_sentence, questions))
+    text = _("Median relative error for each choice.")
+    figure.alt = " ".join([text, *map(_sentence, questions)])
     return figure
 
 
@@ -102,7 +108,8 @@ def _draw_options(axes: Axes, question: ChoiceErrors) -> None:
             values = np.array(getattr(option, kind)) * 100
             axes.plot(np.full(len(values), place), values, ".", color=color, alpha=0.4)
         medians = [option.median(kind) * 100 for option in question.options]
-        axes.plot(at, medians, f"{mark}-", color=color, label=f"{kind} models, median of the seeds")
+        label = _("{kind} models, median of the seeds", kind=_(kind))
+        axes.plot(at, medians, f"{mark}-", color=color, label=label)
     labels = [option.label.replace(" ", "\n") for option in question.options]
     axes.set_xticks(places, labels, fontsize=8.5)
     axes.set_xlim(-0.5, len(places) - 0.5)
@@ -111,41 +118,51 @@ def _draw_options(axes: Axes, question: ChoiceErrors) -> None:
 
 def _sentence(question: ChoiceErrors) -> str:
     options = ", ".join(
-        f"{option.label} {option.median('even'):.2%} and {option.median('uneven'):.2%}"
+        _(
+            "{label} {even:.2%} and {uneven:.2%}",
+            label=option.label,
+            even=option.median("even"),
+            uneven=option.median("uneven"),
+        )
         for option in question.options
     )
-    return f"{question.question[0].upper()}{question.question[1:]} (even, uneven): {options}."
+    title = f"{question.question[0].upper()}{question.question[1:]}"
+    return _("{question} (even, uneven): {options}.", question=title, options=options)
 
 
 @drawn
 def gains(found: Gains) -> RecipeFigure:
     """Times of three LSTMs against width, and the factors of the gain."""
     figure, (times, factors) = new_figure(
-        "times of three LSTMs, and the causes of the gain", columns=2, width=9.5, height=3.8
+        _("times of three LSTMs, and the causes of the gain"), columns=2, width=9.5, height=3.8
     )
     for label, field, color, mark in _TIMES:
         medians_ms = [getattr(point, field).median_us / 1e3 for point in found.points]
         times.plot(found.dimensions, medians_ms, mark, color=color, label=label)
-    times.set(title="time of one call", yscale="log", ylabel="median time (ms)")
+    times.set(title=_("time of one call"), yscale="log", ylabel=_("median time (ms)"))
     times.yaxis.set_major_formatter("{x:g}")
     for cause, (color, mark) in zip(GAINS_FROM, _CAUSE_MARKS, strict=True):
         ratios = [point.factors[cause] for point in found.points]
-        draw_ratios(factors, found.dimensions, ratios, fmt=mark, color=color, label=cause)
+        draw_ratios(factors, found.dimensions, ratios, fmt=mark, color=color, label=_(cause))
     factors.axhline(1, color="black", linewidth=1, linestyle="--")
-    factors.set(title="what the gain over FP32 is made of", ylabel="times as fast")
+    factors.set(title=_("what the gain over FP32 is made of"), ylabel=_("times as fast"))
     plain_ticks(factors, _FACTOR_TICKS)
     for axes in (times, factors):
         width_axis(axes, found.dimensions)
         axes.legend()
     ends = [found.points[0], found.points[-1]]
-    figure.alt = (
+    text = _(
         "Left: times of torch FP32, torch.ao INT8 and Int8LSTM against width. Right: the factors "
-        "of the gain. "
-        + " ".join(
-            f"At width {p.dimension}: "
-            + ", ".join(f"{cause} {ratio.median:.1f}" for cause, ratio in p.factors.items())
-            + "."
-            for p in ends
-        )
+        "of the gain."
     )
+    said = [
+        _("At width {width}: {factors}.", width=point.dimension, factors=", ".join(_factors(point)))
+        for point in ends
+    ]
+    figure.alt = " ".join([text, *said])
     return figure
+
+
+def _factors(point: GainPoint) -> Iterator[str]:
+    for cause, ratio in point.factors.items():
+        yield f"{_(cause)} {ratio.median:.1f}"

@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from ..common import settings
 from ..common.checks import describe
 from ..common.errors import InputError
+from ..common.language import Text
 from ..recipe.model import working_engine
 
 INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
@@ -82,8 +83,11 @@ def engine_product(activations: Tensor, weights: Tensor, *, engine: str | None =
     _check(activations, weights)
     if not activations.numel() or activations.min() != 0 or activations.max() != 255:
         raise InputError(
-            f"activations is a {describe(activations)} that does not reach from 0 to 255; put "
-            "both in, or the engine will choose another scale than 1."
+            Text(
+                "activations is a {what} that does not reach from 0 to 255; put both in, or the "
+                "engine will choose another scale than 1.",
+                what=describe(activations),
+            )
         )
     with settings.deprecations_silenced(), settings.engine_set(working_engine(engine)):
         quantized = torch.quantize_per_tensor(weights.float(), 1.0, 0, torch.qint8)
@@ -98,9 +102,21 @@ def _check(activations: Tensor, weights: Tensor) -> None:
         if not isinstance(value, Tensor) or value.dtype != dtype or value.dim() < fewest:
             kind = str(dtype).removeprefix("torch.")
             shape = "(..., K)" if fewest == 1 else "(N, K)"
-            raise InputError(f"{name} is a {describe(value)}; pass a {kind} tensor {shape}.")
+            raise InputError(
+                Text(
+                    "{name} is a {what}; pass a {kind} tensor {shape}.",
+                    name=name,
+                    what=describe(value),
+                    kind=kind,
+                    shape=shape,
+                )
+            )
     if weights.dim() != 2 or activations.shape[-1] != weights.shape[1]:
         raise InputError(
-            f"activations is a {describe(activations)} and weights a {describe(weights)}; "
-            "pass rows of K numbers each, (..., K) and (N, K)."
+            Text(
+                "activations is a {activations} and weights a {weights}; pass rows of K numbers "
+                "each, (..., K) and (N, K).",
+                activations=describe(activations),
+                weights=describe(weights),
+            )
         )

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table
 from ..int8.arithmetic import Scheme
 from ..int8.lstm import Int8LSTM
 from .by_hand import relative_error
 
-CASES = ("even", "uneven")
+CASES = (N_("even"), N_("uneven"))
 SEEDS = range(8)
 WIDTH, STEPS, BATCH_SIZE = 32, 20, 4
 _ROW_SPREAD, _LOUDNESS_SPREAD = 1.0, 1.5  # standard deviations of the factors' logarithms
@@ -84,8 +85,8 @@ class ChoiceErrors(Shown):
             (o.label, *(f"{o.median(k):.2%} ({_range(getattr(o, k))})" for k in CASES))
             for o in self.options
         ]
-        caption = f"relative error, median (range) over {len(self.seeds)} seeds"
-        return Table((self.question, "even model", "uneven model"), rows, caption)
+        caption = _("relative error, median (range) over {count} seeds", count=len(self.seeds))
+        return Table((self.question, _("even model"), _("uneven model")), rows, caption)
 
 
 def compare_schemes(
@@ -103,8 +104,9 @@ def compare_schemes(
     """
     chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
     if not chosen or not schemes:
-        name, value = ("schemes", "scheme") if chosen else ("seeds", "whole number")
-        raise ArgumentError(f"{name} is empty; pass at least one {value}.")
+        if chosen:
+            raise ArgumentError(Text("schemes is empty; pass at least one scheme."))
+        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
     with settings.threads_set(1):  # so small a model only waits for a second thread
         drawn = {kind: [draw_case(kind, seed) for seed in chosen] for kind in CASES}
         exact = {kind: [_exact(case) for case in cases] for kind, cases in drawn.items()}
@@ -127,9 +129,8 @@ def _exact(case: Case) -> Tensor:
 def _relative(case: Case, exact: Tensor, scheme: Scheme) -> float:
     """The mean error of the int8 outputs, relative to the mean magnitude of the exact ones."""
     int8 = Int8LSTM.from_float(case.lstm, scheme=scheme, fast=False)
-    outputs, _ = int8(case.inputs)
-    return relative_error(outputs, exact)
+    return relative_error(int8(case.inputs)[0], exact)
 
 
 def _range(values: tuple[float, ...]) -> str:
-    return f"{min(values):.2%} to {max(values):.2%}"
+    return _("{low:.2%} to {high:.2%}", low=min(values), high=max(values))

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError
+from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table
 from ..recipe.accuracy import compare_outputs
 from ..recipe.model import LSTMModel
 from ..recipe.quantize import quantize_dynamic
 
-CASES = ("ordinary", "outlier rows", "heavy-tailed inputs")
+CASES = (N_("ordinary"), N_("outlier rows"), N_("heavy-tailed inputs"))
 WIDTH, STEPS, BATCH_SIZE = 64, 40, 2
 _OUTLIER = 3000.0  # how much larger the outlier row is than the others
 _QUIET, _LOUD = 2e-5, 1.0  # most entries of a power spectrum, and its few peaks
@@ -74,12 +75,16 @@ class StressTest(Shown):
     def table(self) -> Table:
         """One row per case, the median and the worst seed of each side."""
         rows = [
-            (p.case, *(f"{np.median(c):.4f} ({min(c):.4f})" for c in (p.torch_ao, p.plain)))
+            (_(p.case), *(f"{np.median(c):.4f} ({min(c):.4f})" for c in (p.torch_ao, p.plain)))
             for p in self.points
         ]
         seeds = len(self.points[0].plain)
-        caption = f"{self.layers} layers: cosine to the FP32 outputs, median (worst) of {seeds}"
-        return Table(("case", "torch.ao", "Int8LSTM"), rows, caption)
+        caption = _(
+            "{layers} layers: cosine to the FP32 outputs, median (worst) of {seeds}",
+            layers=self.layers,
+            seeds=seeds,
+        )
+        return Table((_("case"), "torch.ao", "Int8LSTM"), rows, caption)
 
 
 def stress_test(*, seeds: Iterable[int] = range(4), layers: int = 3) -> StressTest:
@@ -94,7 +99,7 @@ def stress_test(*, seeds: Iterable[int] = range(4), layers: int = 3) -> StressTe
     """
     chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
     if not chosen:
-        raise ArgumentError("seeds is empty; pass at least one whole number.")
+        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
     points = []
     for case in CASES:
         drawn = [draw_stress(case, seed, layers) for seed in chosen]

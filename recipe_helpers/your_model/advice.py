@@ -9,11 +9,25 @@ from typing import cast
 from torch import nn
 
 from ..common.language import Text
-from ..common.wording import in_turn, listed, sentences, within
+from ..common.wording import in_turn, named, sentences, within
 from ..recipe.quantize import MODULES
 from ..recipe.timing import SLOWER
 from .candidates import ONNX, WAYS, Candidate, Measured
-from .promises import BROKEN, CLOSE, GAIN, KEEP, OPEN, QUICKER, SHIP, SHIP_PARTLY, SMALLER, Verdict
+from .promises import (
+    BROKEN,
+    CLOSE,
+    GAIN,
+    KEEP,
+    OPEN,
+    QUICKER,
+    SHIP,
+    SHIP_PARTLY,
+    SMALLER,
+    WORTH_SIZE_RATIO,
+    WORTH_SPEEDUP,
+    Verdict,
+)
+from .task_error import COMPARABLE
 
 _MUCH = 1 / 3  # of the bytes: with so much in FP32 no conversion reaches 2 to 1
 _MOST_NAMES = 8  # in a line of code that somebody copies
@@ -22,8 +36,9 @@ _MOST_NAMES = 8  # in a line of code that somebody copies
 def decide(candidates: Sequence[Candidate], model: nn.Module, *, by_name: bool = False) -> Verdict:
     """The verdict over all candidates.
 
-    A candidate that keeps its promises as a whole comes before one with exceptions. Among equals
-    the one with the smallest error is chosen, unless another is faster beyond doubt.
+    A candidate that keeps its promises as a whole comes before one with exceptions, and one that is
+    both smaller and faster before one that is only one of the two. Among equals the one with the
+    smallest error is chosen, unless another is faster beyond doubt.
 
     Args:
         candidates: what was measured, at least one.
@@ -41,12 +56,25 @@ def decide(candidates: Sequence[Candidate], model: nn.Module, *, by_name: bool =
 
 
 def _best(sound: Iterable[tuple[Candidate, Measured]]) -> tuple[Candidate, Measured]:
-    """The least error wins, unless another is faster by more than both intervals allow for."""
-    best, *others = sorted(sound, key=lambda pair: pair[1].relative)
+    """Of those that gain most, the least error, unless another is faster beyond both intervals."""
+    gains = [(_gains(found), (candidate, found)) for candidate, found in sound]
+    most = max(gain for gain, _ in gains)
+    equals = [pair for gain, pair in gains if gain == most]
+    best, *others = sorted(equals, key=lambda pair: pair[1].relative)
     for other in others:
         if other[1].latencies[0].speedup.low > best[1].latencies[0].speedup.high:
             best = other
     return best
+
+
+def _gains(found: Measured) -> int:
+    """How many of the two gains that matter to the caller are large enough to be worth having."""
+    reached = {
+        SMALLER: found.promise(SMALLER).measured >= WORTH_SIZE_RATIO,
+        QUICKER: found.latencies[0].speedup.low >= WORTH_SPEEDUP,
+    }
+    asked = (name for name in reached if found.promise(name).limit > 0)
+    return sum(reached[name] for name in asked)
 
 
 def _shipped(decision: str, chosen: Candidate, found: Measured, code: str) -> Verdict:
@@ -62,8 +90,11 @@ def _shipped(decision: str, chosen: Candidate, found: Measured, code: str) -> Ve
     else:
         said = Text('The conversion "{name}" is {findings}.', name=chosen.name, findings=findings)
     more = []
+    if found.task.choice is not None and found.task.same_choice < 1:
+        where = found.task.place
+        more.append(Text("In {place} {choice}.", place=where, choice=found.task.choice))
     if unsure := [Text(promise.name) for promise in found.promises if promise.state == OPEN]:
-        more.append(Text("Whether it is {promises} could not be settled.", promises=listed(unsure)))
+        more.append(Text("Whether it is {promises} could not be settled.", promises=named(unsure)))
     if chosen.failure:
         more.append(Text("As a whole it fails: {failure}.", failure=within(chosen.failure)))
     elif left and chosen.whole is not None:
@@ -93,6 +124,7 @@ def _kept_float(candidates: Sequence[Candidate]) -> Verdict:
         reason.append(Text("Otherwise: {findings}.", findings=in_turn(rest)))
     if GAIN in broken or QUICKER in broken or SMALLER in broken:
         reason += _in_the_way(nearest, found)
+    reason += _for_the_task(measured, nearest)
     return Verdict(KEEP, nearest.name, nearest.left_float, broken, sentences(reason), "")
 
 
@@ -147,6 +179,33 @@ def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[Text]:
         )
 
 
+def _for_the_task(candidates: Sequence[Candidate], nearest: Candidate) -> Iterator[Text]:
+    """A conversion that only misses an error limit, and might well be good enough for the task."""
+    worthy = [
+        (candidate, candidate.whole)
+        for candidate in candidates
+        if candidate.whole is not None
+        and candidate.whole.metric is None
+        and {promise.name for promise in candidate.whole.broken} == {CLOSE}
+        and candidate.whole.task.share is not None
+        and candidate.whole.task.share < COMPARABLE
+    ]
+    if not worthy:
+        return
+    candidate, found = min(worthy, key=lambda pair: pair[1].relative)
+    if found is not nearest.best:
+        costs = in_turn(
+            promise.sentence for name in (SMALLER, QUICKER) if (promise := found.promise(name))
+        )
+        yield Text('As a whole "{name}" is {findings}.', name=candidate.name, findings=costs)
+    yield Text(
+        'The error of "{name}" is {share:.1%} of how far the outputs of different inputs are '
+        "apart: whether the task bears it, a metric= can tell.",
+        name=candidate.name,
+        share=found.task.share,
+    )
+
+
 def _code(way: str, found: Measured, model: nn.Module, exact: bool) -> str:
     """The call that makes this very model; `exact` names the modules rather than their types."""
     if way == ONNX:
@@ -170,7 +229,7 @@ def _code(way: str, found: Measured, model: nn.Module, exact: bool) -> str:
 
 def _modules(names: Sequence[str]) -> Text:
     """The names of modules as a sentence lists them; long lists are cut."""
-    return listed([_module(name) for name in names], most=_MOST_NAMES)
+    return named([_module(name) for name in names], most=_MOST_NAMES)
 
 
 def _module(name: str) -> str:

@@ -64,6 +64,10 @@ class Measured:
         """The promises that were not kept."""
         return tuple(promise for promise in self.promises if promise.state == BROKEN)
 
+    def promise(self, name: str) -> Promise:
+        """The (first) promise of this name."""
+        return next(promise for promise in self.promises if promise.name == name)
+
     @property
     def close(self) -> bool:
         """Whether the output is nearly the same."""

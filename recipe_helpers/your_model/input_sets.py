@@ -32,7 +32,7 @@ class InputSet:
 
     def describe(self) -> Text:
         """Shapes and dtypes: `float32 tensor of shape (20, 1, 8), mask: bool tensor of ...`."""
-        parts: list[str] = [checks.describe(value) for value in self.args]
+        parts = [checks.describe(value) for value in self.args]
         parts += [joined((n, checks.describe(value)), ": ") for n, value in self.kwargs.items()]
         return joined(parts, ", ")
 

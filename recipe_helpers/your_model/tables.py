@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..common.language import Text, _
 from ..common.tables import Table
-from ..common.wording import as_text, joined, listed
+from ..common.wording import as_text, joined, named
 from ..int8.parametrizations import parametrized
 from ..recipe.memory import in_short
 from .candidates import ONNX, Candidate
@@ -61,7 +61,7 @@ def _and(names: list[str]) -> Text:
     """`a and b and c`."""
     said = as_text(names[0])
     for name in names[1:]:
-        said = listed([said, name])
+        said = named([said, name])
     return said
 
 

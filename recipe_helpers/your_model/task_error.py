@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..common.language import _
+from ..common.language import Text, _
 from ..common.wording import in_turn
 from ..recipe.accuracy import compare_tensors, named_tensors
 
@@ -70,8 +70,8 @@ class TaskError:
         ]
         if self.share is not None:
             said.append(self._comparison)
-        if self.same_choice is not None:
-            said.append(self._choice)
+        if self.choice is not None:
+            said.append(str(self.choice))
         return _("In {place}: {findings}.", place=self.place, findings=in_turn(said))
 
     @property
@@ -97,15 +97,17 @@ class TaskError:
         )
 
     @property
-    def _choice(self) -> str:
-        """How often the highest score is the same one."""
+    def choice(self) -> Text | None:
+        """How often the highest score is the same one; None without scores."""
+        if self.same_choice is None:
+            return None
         if self.lead is None:
-            return _(
+            return Text(
                 "the highest score is the same in {same:.2%} of {rows} rows",
                 same=self.same_choice,
                 rows=self.rows,
             )
-        return _(
+        return Text(
             "the highest score is the same in {same:.2%} of {rows} rows (the others led by at most "
             "{lead:.1%} of the usual)",
             same=self.same_choice,

@@ -175,8 +175,8 @@ def test_an_error_says_the_korean_sentence_first_and_the_english_one_after():
         assert str(RecipeError(Text("not in the catalogue"))) == "not in the catalogue"
 
 
-def started(language):
-    code = "from recipe_helpers.common.language import language\nprint(language())"
+def started(language, *words):
+    code = ["-c", "from recipe_helpers.common.language import language\nprint(language())"]
     environment = {
         **os.environ,
         "LANG": "ko_KR.UTF-8",
@@ -186,7 +186,12 @@ def started(language):
     if language is None:
         del environment["RECIPE_LANGUAGE"]
     return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *(words or code)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
 
 
@@ -196,3 +201,16 @@ def test_the_environment_chooses_the_first_language_and_the_locale_does_not():
         "ko",
     ]
     assert "RECIPE_LANGUAGE is 'fr'; pass one of 'en', 'ko'." in started("fr").stderr
+
+
+def test_the_command_line_speaks_the_language_of_the_environment():
+    command = ("-X", "utf8", "-m", "recipe_helpers")
+    korean, english = started("ko", *command, "--help"), started(None, *command, "--help")
+    assert korean.returncode == english.returncode == 0
+    assert korean.stderr == english.stderr == ""
+    assert english.stdout.startswith("usage: python -m recipe_helpers")
+    assert korean.stdout.startswith("사용법: python -m recipe_helpers")
+    wrong = started("fr", *command, "--help")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    said = "python -m recipe_helpers: RECIPE_LANGUAGE is 'fr'; pass one of 'en', 'ko'.\n"
+    assert wrong.stderr == said

@@ -232,6 +232,22 @@ def test_a_real_row(peers):
     assert not torch.is_inference_mode_enabled()
 
 
+@pytest.mark.parametrize(("width", "batch"), [(8, 1), (80, 8), (256, 1)])
+def test_our_errors_keep_below_those_of_onnx_runtime(peers, width, batch):
+    """On the model and the inputs of the benchmark; errors do not depend on the machine's speed."""
+    with peers.threads_set(1), torch.inference_mode():
+        made = importlib.import_module("contenders").make(peers.Case(width, batch), with_onnx=True)
+    exact = next(one.output for one in made if one.name == "torch FP32")
+    entries = tuple(peers.as_entry(one, exact, [1.0]) for one in made)
+    found = peers.Row(peers.Case(width, batch), entries, (1.0,), peers.Limits(1, 1.0, 1.0))
+    assert found.entry("ONNX Runtime FP32").error < 1e-5
+    assert {one.name for one in found.some(peers.PEERS)} == set(peers.PEERS)
+    assert 0 < found.ours.error <= 0.0041
+    assert (
+        found.ours.error < found.entry("Int8LSTM 8-bit").error < found.least_error([FULL, REDUCED])
+    )
+
+
 def test_each_is_timed_after_a_pause_and_on_its_own_threads(peers, monkeypatch):
     seen = []
 

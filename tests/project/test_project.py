@@ -71,6 +71,30 @@ def test_what_is_installed_is_what_is_pinned():
         assert pin.specifier.contains(version(pin.name).partition("+")[0]), pin.name
 
 
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_what_is_pinned_can_be_installed_on_every_supported_python(python):
+    """As far as what is installed here says on which versions of Python it runs."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    there = {"python_version": python, "python_full_version": f"{python}.9"}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    checked = 0
+    for pin in (Requirement(line) for line in lines if not line.startswith("#")):
+        try:
+            installed = metadata(pin.name)
+        except PackageNotFoundError:
+            continue
+        applies = pin.marker is None or pin.marker.evaluate(there)
+        if applies and pin.specifier.contains(installed["Version"].partition("+")[0]):
+            needed = SpecifierSet(installed.get("Requires-Python") or "")
+            assert needed.contains(f"{python}.9"), pin
+            checked += 1
+    assert checked > 100
+
+
 def test_no_module_and_no_function_is_too_long():
     import ast
 

@@ -135,3 +135,55 @@ def test_a_mended_model_without_a_gain_is_kept_fp32_and_what_is_in_the_way_is_sa
     assert "neither 1.5 times smaller nor 1.1 times faster beyond doubt" in verdict.reason
     assert "95% of the bytes stay FP32, most of them in lstm (LSTM; left FP32" in verdict.reason
     assert "closer to FP32 in lstm, or a larger max_relative_error" in verdict.reason
+
+
+def with_task(found, **changes):
+    return replace(found, task=replace(found.task, **changes))
+
+
+def test_smaller_and_faster_comes_before_faster_alone():
+    """A pronouncer of two GRUs: ONNX Runtime is a little faster and closer, and no smaller."""
+    torch_ao = candidate("torch.ao", measured(0.024, 1.99, 2.22, 3.60))
+    per_channel = candidate("torch.ao-per-channel", measured(0.018, 1.88, 1.95, 3.41))
+    onnx = candidate("onnxruntime", measured(0.008, 2.31, 2.67, 1.04))
+    assert decide([torch_ao, per_channel, onnx], MODEL).candidate == "torch.ao"
+    assert decide([per_channel, onnx], MODEL).candidate == "torch.ao-per-channel"
+    assert decide([onnx], MODEL).candidate == "onnxruntime"
+
+
+def test_a_gain_that_does_not_matter_to_the_caller_does_not_count():
+    limits = Limits(min_size_ratio=0)
+    smaller = candidate("torch.ao", measured(0.024, 1.99, 2.22, 3.60, limits))
+    closer = candidate("plain", measured(0.008, 1.99, 2.22, 1.04, limits))
+    assert decide([smaller, closer], MODEL).candidate == "plain"
+
+
+def encoder(share):
+    """Three wide layers of a speaker encoder: a gain as a whole, with an error above the limit."""
+    whole = with_task(measured(0.1755, 2.18, 2.33, 3.84), difference=share, distance=1.0)
+    whole = replace(whole, metric=None)
+    mended = measured(0.015, 0.98, 1.01, 1.04)
+    return candidate("plain", whole, mended, left=("lstm",))
+
+
+def test_a_gain_that_only_misses_the_error_limit_is_left_to_a_metric_of_the_task():
+    verdict = decide([encoder(share=0.17)], MODEL)
+    assert verdict.decision == KEEP
+    assert verdict.code == ""
+    assert 'As a whole "plain" is 3.84 times smaller; ' in verdict.reason
+    assert "17.0% of how far the outputs of different inputs are apart" in verdict.reason
+    assert "a metric= can tell" in verdict.reason
+
+
+def test_nobody_is_sent_to_a_metric_with_outputs_that_are_ruined_or_judged_already():
+    assert "metric=" not in decide([encoder(share=0.6)], MODEL).reason
+    judged = encoder(share=0.17)
+    judged = replace(judged, whole=replace(judged.whole, metric=0.9))
+    assert "metric=" not in decide([judged], MODEL).reason
+
+
+@pytest.mark.parametrize(("same", "said"), [(0.95, True), (1.0, False), (None, False)])
+def test_a_top_choice_that_changes_is_said_with_the_advice_to_ship(same, said):
+    found = with_task(measured(0.006, 2.9, 3.0, 3.8), same_choice=same, rows=180, lead=0.19)
+    reason = decide([candidate("plain", found)], MODEL).reason
+    assert ("the highest score is the same in 95.00% of 180 rows" in reason) is said
