@@ -8,6 +8,7 @@ import pytest
 import torch
 from IPython.core.inputtransformer2 import TransformerManager
 
+import recipe_helpers as rh
 from recipe_helpers.exercises.checking import EXERCISES
 from recipe_helpers.exercises.verdicts import Verdict
 
@@ -100,6 +101,21 @@ def test_links_of_the_students_version_lead_somewhere(path):
     for cell in student(path).cells:
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", cell.source):
             assert (ROOT / "exercises" / target).exists(), target
+
+
+def test_what_the_teacher_is_told_to_use_is_there():
+    guide = (ROOT / "TEACHING.md").read_text(encoding="utf-8")
+    assert "](TEACHING.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`rh\.(\w+)", guide):
+        assert hasattr(rh, name), name
+    for path in re.findall(r"`((?:notebooks|exercises|recipe_helpers)/[\w/.]+)`", guide):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"`(\w+\.ipynb)`", guide):
+        assert (ROOT / "notebooks" / name).exists(), name
+    headings = {h.lower().replace(" ", "-") for h in re.findall(r"^## (.*)$", guide, re.M)}
+    plain = {re.sub(r"[^\w-]", "", heading) for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", guide)) <= plain
+    assert set(re.findall(r"\*\*(E\d+)\*\*", guide)) <= set(EXERCISES)
 
 
 # --- the tool itself ------------------------------------------------------------------------------
