@@ -198,7 +198,7 @@ class WidePlan(PackedPlan):
         self.input = _Side(self, ih, "ih", "x", self.chunk * batch)
         self.state = _Side(self, hh, "hh", "h", batch)
         held = self.room.nbytes + self.input.sums.nbytes + self.state.sums.nbytes
-        self.small = held < _KEPT_BYTES
+        self.reusable = held < _KEPT_BYTES
 
     def run(self) -> None:
         """The whole layer: products and compiled phases in turn."""
