@@ -53,13 +53,6 @@ class MachineLedger:
         return NO_CROSSOVER if self.crossover_width is None else str(self.crossover_width)
 
 
-def _instructions(written: str) -> str:
-    """What a file says of vector instructions, as the Text that `rh.machine()` had for it."""
-    used = written.partition(",")[0]
-    known = (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used))
-    return next((text for text in known if text == written), written)
-
-
 @dataclass(frozen=True)
 class ClassComparison(Shown):
     """The ledgers of a class, one row per machine, and a sentence for each file that is none."""
@@ -121,12 +114,3 @@ class ClassComparison(Shown):
                 return ledger
         known = ", ".join(ledger.name for ledger in self.ledgers)
         raise ArgumentError(Text("name is {name!r}; pass one of {known}.", name=name, known=known))
-
-
-def _instructions(written: str) -> str:
-    """What a ledger has in English, as the Text that `rh.machine` says here."""
-    used = written.partition(", ")[0]
-    for said in (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used)):
-        if said == written:
-            return said
-    return written

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from matplotlib.colors import ListedColormap
 
 from ..common.language import _
 from ..common.plots import (
@@ -22,11 +23,14 @@ from ..common.plots import (
     plain_ticks,
     width_axis,
 )
+from .byte_planes import byte_planes
 from .causes_of_speed import CAUSES as GAINS_FROM, GainPoint, Gains
+from .planes_and_tiles import TileLayout
 from .saturation import INT16_MAX, INT16_MIN, pair_sums
 from .schemes import CASES, ChoiceErrors
 
 _SHOWN_PAIRS = 4000
+_TILE_ROWS = 64  # of weights: 16 units of four gates
 _FACTOR_TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50)
 _PERCENT_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 _TIMES = (
@@ -167,3 +171,63 @@ def gains(found: Gains) -> RecipeFigure:
 def _factors(point: GainPoint) -> Iterator[str]:
     for cause, ratio in point.factors.items():
         yield f"{_(cause)} {ratio.median:.1f}"
+
+
+@drawn
+def planes_and_tiles(integers: torch.Tensor, layout: TileLayout) -> RecipeFigure:
+    """A row of activations as two planes of bytes, and the tile of weights that it meets.
+
+    Args:
+        integers: int16 (K,), a multiple of 4, as many as the tile is deep.
+        layout: of a tile.
+    """
+    figure, (above, below) = new_figure(
+        _("a row of activations in two planes, and a tile of weights in memory"),
+        rows=2,
+        width=9.5,
+        height=4.6,
+    )
+    _draw_planes(above, integers)
+    _draw_tile(below, layout)
+    figure.alt = _(
+        "Above: {count} 16-bit integers, and below each its high and its low byte. Below: the "
+        "bytes of a tile in the order of memory. A line holds four elements k of 64 rows of "
+        "weights: 16 units of gate i, then of f, g and o, four bytes for each unit. The next "
+        "line holds the next four k.",
+        count=len(integers),
+    )
+    return figure
+
+
+def _draw_planes(axes: Axes, integers: torch.Tensor) -> None:
+    """Three lines of numbers; what is shaded together meets four bytes of each row of weights."""
+    lines = [integers, *byte_planes(integers)]
+    shades = np.tile(np.arange(len(integers)) // 4 % 2, (len(lines), 1))
+    axes.imshow(shades, cmap="Greys", vmin=0, vmax=6, aspect="auto")
+    for line, numbers in enumerate(lines):
+        for place, number in enumerate(numbers.tolist()):
+            axes.text(place, line, str(number), ha="center", va="center", fontsize=7.5)
+    axes.set_yticks(range(3), [_("integer q"), _("high byte"), _("low byte")])
+    axes.set(title=_("a row of activations: q + 32768 = 256 · high + low"), xlabel=_("element k"))
+    axes.set_xticks(range(len(integers)))
+    axes.grid(visible=False)
+
+
+def _draw_tile(axes: Axes, layout: TileLayout) -> None:
+    """A cell for every four bytes, coloured by gate and numbered by unit."""
+    gates, units, elements = (
+        np.array(places).reshape(-1, _TILE_ROWS, 4)
+        for places in (layout.gate, layout.unit, layout.k)
+    )
+    axes.imshow(gates[:, :, 0], cmap=ListedColormap(COLORS[:4]), aspect="auto", alpha=0.45)
+    for line, lane in np.ndindex(*units.shape[:2]):
+        number = str(units[line, lane, 0])
+        axes.text(lane, line, number, ha="center", va="center", fontsize=6)
+    first, last = elements[:, 0, 0], elements[:, 0, -1]
+    names = [f"k = {low} … {high}" for low, high in zip(first, last, strict=True)]
+    axes.set_yticks(range(len(names)), names)
+    middles = [float(np.flatnonzero(gates[0, :, 0] == gate).mean()) for gate in range(4)]
+    axes.set_xticks(middles, [_("gate {name}", name=name) for name in "ifgo"])
+    axes.set(title=_("a tile of weights in memory, line by line: four bytes for each unit"))
+    axes.set_xlabel(_("units 0 to 15 of each gate, a vector each"))
+    axes.grid(visible=False)

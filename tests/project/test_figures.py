@@ -29,6 +29,7 @@ from recipe_helpers.trained_models.classification import disagreements
 from recipe_helpers.trained_models.fragility import Cliff
 from recipe_helpers.under_the_hood import plots as under_the_hood
 from recipe_helpers.under_the_hood.causes_of_speed import GainPoint, Gains
+from recipe_helpers.under_the_hood.planes_and_tiles import tile_layout
 from recipe_helpers.your_model import plots as your_model
 
 from ..classroom.made_up import compared
@@ -127,6 +128,13 @@ FIGURES = {
         bare=(0, 1),
     ),
     under_the_hood.gains: Row(lambda: under_the_hood.gains(gains()), ("xy", "xy")),
+    under_the_hood.planes_and_tiles: Row(
+        lambda: under_the_hood.planes_and_tiles(
+            torch.arange(16, dtype=torch.int16) - 8, tile_layout()
+        ),
+        ("", ""),
+        bare=(0, 1),
+    ),
     your_model.plot_report: Row(
         lambda: your_model.plot_report(report()), ("x", "", "", "x"), bare=(0, 1, 2, 3)
     ),

@@ -97,6 +97,8 @@ IGNORED = {
         "rh.fast_path()": TIMES,
         "gains": TIMES,
         "plots.gains(gains)": TIMES,
+        "many": TIMES,
+        "one": TIMES,
     },
 }
 

@@ -7,6 +7,7 @@ import torch
 from recipe_helpers.recipe.timing import Timing
 from recipe_helpers.under_the_hood import plots
 from recipe_helpers.under_the_hood.causes_of_speed import CAUSES, GainPoint, Gains
+from recipe_helpers.under_the_hood.planes_and_tiles import tile_layout
 from recipe_helpers.under_the_hood.saturation import pair_sums
 from recipe_helpers.under_the_hood.schemes import ChoiceErrors, SchemeErrors
 
@@ -81,3 +82,23 @@ def test_gains_show_times_on_the_left_and_factors_on_the_right():
         assert [label.get_text() for label in axes.get_xticklabels()] == ["8", "64", "512"]
     assert times.get_ylabel() == "median time (ms)"
     assert "At width 512: no rearranging 1.0, fusion 6.0" in figure.alt
+
+
+def test_planes_and_tiles_are_drawn_as_they_lie_in_memory():
+    integers = torch.tensor([-32768, -1, 0, 1, 255, 256, 1000, 32767], dtype=torch.int16)
+    layout = tile_layout(16)
+    figure = plots.planes_and_tiles(integers, layout)
+    above, below = figure.axes
+    words = [text.get_text() for text in above.texts]
+    assert words[:8] == [str(number) for number in integers.tolist()]
+    high, low = (torch.tensor([int(word) for word in words[k : k + 8]]) for k in (8, 16))
+    assert torch.equal(256 * high + low - 32768, integers.long())
+    drawn = below.images[0].get_array()
+    assert drawn.shape == (4, 64)  # sixteen elements k, four to a line
+    assert drawn.flatten().tolist() == list(layout.gate[::4])
+    assert [text.get_text() for text in below.texts] == [str(unit) for unit in layout.unit[::4]]
+    labels = [label.get_text() for label in below.get_yticklabels()]
+    assert labels == ["k = 0 … 3", "k = 4 … 7", "k = 8 … 11", "k = 12 … 15"]
+    assert [label.get_text() for label in below.get_xticklabels()] == [f"gate {g}" for g in "ifgo"]
+    assert "8 16-bit integers" in figure.alt
+    assert above.get_xlabel() == "element k"

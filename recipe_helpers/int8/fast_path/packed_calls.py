@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .packed_layer import run_packed
+from .packed_layer import ALL, run_packed
 from .packed_plans import PackedLayer, PackedPlan, Sizes
 from .packed_task import PER_CALL
 from .packed_weights import PackedLinear
 from .sharing import share
+from .wide import plan_for
 
 _ADDRESSES = struct.Struct(f"@{PER_CALL}q")  # the part of a PackedTask that every call writes
 _KEPT = "_packed"  # in the dictionary of a module; travels neither with copies nor with pickles
@@ -74,7 +75,7 @@ def run_packed_layers(
             x = data if data.is_contiguous() else data.contiguous()
             data = x.new_empty(*x.shape[:-1], directions * outputs)
         keep, addresses = layer.addresses(tensors)
-        plan = layer.plan(Sizes(batch_sizes, reverse, directions, allowed))
+        plan = layer.plan(Sizes(batch_sizes, reverse, directions, allowed), plan_for)
         _ADDRESSES.pack_into(
             plan.numbers, 0, x.data_ptr(), data.data_ptr() + 4 * reverse * outputs,
             given[0] + index * h_step if states else 0,
@@ -82,16 +83,16 @@ def run_packed_layers(
             h_at + index * h_step, c_at + index * c_step if c_at else 0, *addresses,
         )  # fmt: skip
         if plan.threads == 1:
-            run_packed(plan.task_at, 0, 1, 1)
+            plan.run()
             layer.give_back(plan)
         else:
-            run_packed(plan.task_at, 0, 0, 1)
+            run_packed(plan.task_at, 0, 0, 1, ALL)
             share(_take_part, plan, plan.blocks, plan.threads, (x, data, h, c, states, keep))
     return data, (h,) if c is None else (h, c)
 
 
 def _take_part(plan: PackedPlan, start: int, own: int) -> None:
-    run_packed(plan.task_at, start, own, 0)
+    run_packed(plan.task_at, start, own, 0, ALL)
 
 
 def run_packed_linear(module: Any, rows: Tensor) -> Tensor:

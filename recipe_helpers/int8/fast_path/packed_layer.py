@@ -28,6 +28,8 @@ from .quantizing import quantize_rows, row_bytes
 from .rows import clear_floats, copy_floats
 from .task import SYNC
 
+ALL = 1 << 62  # phases
+
 
 @inner(types.void(*[INT64] * 7))
 def fill_terms(s_at, bias_at, units, vectors, lines, tiles, terms_at):
@@ -189,11 +191,11 @@ def _prepare(t):
     _quantize_state(t, t.batch)
 
 
-@compiled(types.void(INT64, INT64, INT64, INT64))
-def run_packed(task_at, start, own, first):
+@compiled(types.void(*[INT64] * 5))
+def run_packed(task_at, start, own, first, until):
     """Take part in a layer until it is done, as `layer.run` does; whoever is `first` prepares it.
 
-    With `own` 0 this is all: others may begin then.
+    With `own` 0 this is all: others may begin then. Phases from `until` on are left to later calls.
     """
     t = packed_task_at(task_at)
     if first:
@@ -204,7 +206,7 @@ def run_packed(task_at, start, own, first):
     published_at, done_at, claims_at = t.sync_at, t.sync_at + 64, t.sync_at + 8 * SYNC
     while True:
         phase = load_published(published_at)
-        if phase >= t.steps + chunks:
+        if phase >= min(t.steps + chunks, until):
             return
         chunk, within = phase // (t.chunk + 1), phase % (t.chunk + 1)
         backwards = phase % 2

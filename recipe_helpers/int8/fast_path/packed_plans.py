@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
+from .packed_layer import ALL, run_packed
 from .packed_task import PER_CALL, PackedTask
 from .packed_weights import KeptMatrix, Tensors, addresses_of
 from .packing import UNITS, padded
@@ -74,7 +75,7 @@ class PackedLayer:
         """Scales, column scales and biases as the task wants them, and what holds them."""
         return addresses_of(tensors, self.others)
 
-    def plan(self, sizes: Sizes) -> PackedPlan:
+    def plan(self, sizes: Sizes, make: Callable[[PackedLayer, Sizes], PackedPlan]) -> PackedPlan:
         """One that is free, or a new one."""
         spare = self.plans.get(sizes)
         if spare:
@@ -82,7 +83,7 @@ class PackedLayer:
                 return spare.pop()
             except IndexError:  # another thread was faster
                 pass
-        return PackedPlan(self, sizes)
+        return make(self, sizes)
 
     def give_back(self, plan: PackedPlan) -> None:
         """Keep a plan for the next call of the same sizes."""
@@ -95,7 +96,8 @@ class PackedLayer:
 class PackedPlan:
     """A `PackedTask` but for what differs from call to call, and its working buffers."""
 
-    def __init__(self, layer: PackedLayer, sizes: Sizes) -> None:
+    def __init__(self, layer: PackedLayer, sizes: Sizes, chunk: int = 0) -> None:
+        """Lay out the buffers; `chunk` steps share a product with W_ih, as many as usual if 0."""
         self.sizes, self.layer = sizes, layer
         batch_sizes = sizes.batch_sizes
         self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
@@ -103,7 +105,7 @@ class PackedPlan:
         hidden, outputs, inputs = layer.hidden, layer.outputs, layer.inputs
         tiles, projected = padded(hidden, UNITS) // UNITS, int(layer.projected)
         projection_tiles = padded(outputs, 64) // 64 if projected else 0
-        chunk = min(steps, max(1, CHUNK_ROWS // batch))
+        chunk = chunk or min(steps, max(1, CHUNK_ROWS // batch))
         work = layer.gates * hidden * (inputs + outputs) * int(self.first[-1])
         self.threads = threads_for(sizes.allowed, work, work // steps)
         self.blocks = 1 if self.threads == 1 else min(self.threads * _BLOCKS_PER_THREAD, tiles)
@@ -134,6 +136,18 @@ class PackedPlan:
         for index, part in enumerate(parts):
             if part:
                 part.put_row_sums(self.room, at[index] - start)
+
+    def run(self) -> None:
+        """The whole layer, on this thread."""
+        run_packed(self.task_at, 0, 1, 1, ALL)
+
+    def number(self, name: str) -> int:
+        """A field of the task."""
+        return self.numbers[PackedTask._fields.index(name)]
+
+    def set_number(self, name: str, number: int) -> None:
+        """Change a field of the task."""
+        self.numbers[PackedTask._fields.index(name)] = number
 
     def _buffers(
         self, layer: PackedLayer, widths: Sequence[int], rows: int, batch: int, tiles: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ..scheme import Scheme
-from .packing import DEPTH, PackedMatrix, Watch, kind_for, pack, padded
+from .packing import DEPTH, PackedMatrix, Watch, as_matrix, kind_for, pack, padded
 from .plans import aligned_room, ends_of
 from .quantizing import BYTES, PLANES
 
@@ -25,6 +26,11 @@ class KeptMatrix:
         self.packed: PackedMatrix = pack(values, gates, kind_for(values, symmetric))
         tiles = self.packed.tiles
         self.tile_bytes = tiles[0].numel() * tiles.element_size()
+
+    @functools.cached_property
+    def matrix(self) -> Tensor:
+        """The weight as a library multiplies it (`wide.py`); it stays once it was asked for."""
+        return as_matrix(self.packed)
 
     def row_bytes(self, width: int) -> int:
         """Bytes of a row of activations, as `quantizing.row_bytes`."""

@@ -107,6 +107,13 @@ def pack(values: Tensor, gates: int, kind: str) -> PackedMatrix:
     )
 
 
+def as_matrix(packed: PackedMatrix) -> Tensor:
+    """Tiles of bytes row by row: int8 (tiles · vectors · 16, depth), in the order of the sums."""
+    tiles, _, vectors, units, _ = packed.tiles.shape
+    rows = packed.tiles.permute(0, 2, 3, 1, 4)
+    return rows.reshape(tiles * vectors * units, -1).contiguous()
+
+
 class Watch:
     """Tells whether a tensor is still what it was when the watch began."""
 
