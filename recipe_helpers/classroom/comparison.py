@@ -114,3 +114,12 @@ class ClassComparison(Shown):
                 return ledger
         known = ", ".join(ledger.name for ledger in self.ledgers)
         raise ArgumentError(Text("name is {name!r}; pass one of {known}.", name=name, known=known))
+
+
+def _instructions(written: str) -> str:
+    """What a ledger has in English, as the Text that `rh.machine` says here."""
+    used = written.partition(", ")[0]
+    for said in (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used)):
+        if said == written:
+            return said
+    return written
