@@ -114,3 +114,10 @@ class ClassComparison(Shown):
                 return ledger
         known = ", ".join(ledger.name for ledger in self.ledgers)
         raise ArgumentError(Text("name is {name!r}; pass one of {known}.", name=name, known=known))
+
+
+def _instructions(written: str) -> str:
+    """What a file says of vector instructions, as the Text that `rh.machine()` had for it."""
+    used = written.partition(",")[0]
+    known = (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used))
+    return next((text for text in known if text == written), written)
