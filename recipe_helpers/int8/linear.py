@@ -63,12 +63,18 @@ class Int8Module(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         # What the fast path has packed stays behind: a copy or a pickle has weights of its own.
-        return {name: value for name, value in self.__dict__.items() if name != "_packed"}
+        return {
+            name: value for name, value in self.__dict__.items() if not name.startswith("_fast_")
+        }
 
     def _fast(self) -> ModuleType | None:
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if self.fast is False or traced or not _usual(self.scheme):
+        if self.fast is False or torch.compiler.is_compiling() or torch._C._is_tracing():
             return None
+        scheme = self.scheme
+        if self.__dict__.get("_fast_scheme") is not scheme:  # a look costs less than the rules
+            if not _usual(scheme):
+                return None
+            self.__dict__["_fast_scheme"] = scheme
         return _kernels()
 
     def _matrices(self) -> list[str]:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recipe_helpers.int8 import arithmetic
-from recipe_helpers.int8.fast_path import dots, rows
+from recipe_helpers.int8.fast_path import basics, calls, dots
 from recipe_helpers.int8.gru import Int8GRU
 from recipe_helpers.int8.lstm import Int8LSTM
 
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 
 def rational_tanh(x):
     """The kernel's tanh in PyTorch; float64 stands for the fused multiply-add, rounded once."""
-    x = x.clamp(-rows.CLAMP.item(), rows.CLAMP.item())
+    x = x.clamp(-basics.CLAMP.item(), basics.CLAMP.item())
     square = x * x
-    p, q = (torch.full_like(x, c[0].item()) for c in (rows.TANH_P, rows.TANH_Q))
-    for coefficient in rows.TANH_P[1:]:
+    p, q = (torch.full_like(x, c[0].item()) for c in (basics.TANH_P, basics.TANH_Q))
+    for coefficient in basics.TANH_P[1:]:
         p = (p.double() * square.double() + coefficient.item()).float()
-    for coefficient in rows.TANH_Q[1:]:
+    for coefficient in basics.TANH_Q[1:]:
         q = (q.double() * square.double() + coefficient.item()).float()
     return x * p / q
 
@@ -45,6 +45,12 @@ def int8_pair(*sizes, seed=0, activation_bits=None, kind="lstm", **options):
     plain = copy.deepcopy(fast)
     plain.fast = False
     return fast, plain
+
+
+def row_by_row(patch, wanted=True):
+    """Let every LSTM run in the kernel that works row by row, or (not wanted) none."""
+    patch.setattr(calls, "_ROW_BY_ROW", 0)
+    patch.setattr(calls, "_row_by_row", lambda kernels, module: wanted)
 
 
 def products(symmetric):
@@ -85,7 +91,7 @@ def run_python(code, **environment):
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         cwd=ROOT,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from recipe_helpers.common.errors import InputError
 from recipe_helpers.common.settings import threads_set
-from recipe_helpers.int8.fast_path import calls, packed_weights, plans, rows
+from recipe_helpers.int8.fast_path import packed_weights, plans, rows
 from recipe_helpers.int8.linear import Int8Linear
 from recipe_helpers.under_the_hood.float_lstm import FusedFloatLSTM
 
@@ -23,6 +23,7 @@ from .fast_path import (
     products,
     random,
     rational_tanh,
+    row_by_row,
 )
 
 widths = st.integers(1, 130)
@@ -97,7 +98,7 @@ def test_every_bit_is_that_of_the_reference(case):
 def test_the_kernel_that_works_row_by_row_gives_the_same_bits(case):
     case = {**case, "kind": "lstm", "bits": None}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calls, "_row_by_row", lambda module: True)
+        row_by_row(patch)
         check(case)
 
 
@@ -143,7 +144,7 @@ def test_widened_recurrent_weights(batch, sizes, options, same_tanh, monkeypatch
         return decisions[-1]
 
     monkeypatch.setattr(plans, "_widened", watched)
-    monkeypatch.setattr(calls, "_row_by_row", lambda module: True)
+    row_by_row(monkeypatch)
     plans.spare_plans.cache_clear()
     with threads_set(1):
         assert_same_bits(fast(data), plain(data))

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from recipe_helpers.common.settings import threads_set
-from recipe_helpers.int8.fast_path import calls, packed_plans, plans, sharing
+from recipe_helpers.int8.fast_path import packed_plans, plans, sharing
 
 from .fast_path import (
     assert_same_bits,
     flat,
     int8_pair,
     random,
+    row_by_row,
     run_python,
 )
 
@@ -53,7 +54,7 @@ def test_nothing_is_written_between_the_working_buffers(
     original = kind.__init__
     monkeypatch.setattr(where, "ends_of", spread)
     monkeypatch.setattr(kind, "__init__", watched)
-    monkeypatch.setattr(calls, "_row_by_row", lambda module: where is plans)
+    row_by_row(monkeypatch, where is plans)
     for threads in (1, 2):
         for sizes, options in [((1, 1), {}), ((3, 17), {"proj_size": 5}), ((33, 31), {})]:
             fast, _ = int8_pair(*sizes, activation_bits=bits, bidirectional=True, **options)

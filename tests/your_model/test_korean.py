@@ -8,7 +8,7 @@ import torch
 from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.common.language import speaking, use_language
 from recipe_helpers.common.plots import RecipeFigure
-from recipe_helpers.your_model import command_line as command
+from recipe_helpers.your_model import command_line
 from recipe_helpers.your_model.advice import decide
 from recipe_helpers.your_model.input_sets import InputSet
 from recipe_helpers.your_model.plots import plot_report
@@ -157,7 +157,7 @@ def korean():
 @pytest.mark.parametrize("words", [[], ["report"], ["recipe"], ["demo"], ["ledger"]])
 def test_the_help_of_the_command_line(korean, capsys, words):
     with pytest.raises(SystemExit) as caught:
-        command.main([*words, "--help"])
+        command_line.main([*words, "--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith("사용법: python -m recipe_helpers")
@@ -165,13 +165,13 @@ def test_the_help_of_the_command_line(korean, capsys, words):
 
 
 def test_wrong_use_of_the_command_line(korean, capsys):
-    assert command.main(["report", "nothing"]) == 2
+    assert command_line.main(["report", "nothing"]) == 2
     err = capsys.readouterr().err
     assert "모델을 만드는 함수의 이름이 아닙니다" in err
     assert err.rstrip().endswith(
         "'nothing' is no factory; pass MODULE:FUNCTION, as tagger:factory."
     )
     with pytest.raises(SystemExit) as caught:
-        command.main(["report"])
+        command_line.main(["report"])
     assert caught.value.code == 2
     assert "명령을 이해할 수 없습니다" in capsys.readouterr().err

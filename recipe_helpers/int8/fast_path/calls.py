@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -26,26 +27,28 @@ _ADDRESSES = struct.Struct("@17q")  # the part of a Task that differs from call 
 _ROW_BY_ROW = 1024
 
 
-def _plain(*tensors: Tensor) -> bool:
-    """Whether these are ordinary float32 tensors in the CPU's memory."""
-    return all(type(x) is Tensor and x.dtype is torch.float32 and x.is_cpu for x in tensors)
+def _plain(tensor: Any) -> bool:
+    """Whether this is an ordinary float32 tensor in the CPU's memory."""
+    return type(tensor) is Tensor and tensor.dtype is torch.float32 and tensor.is_cpu
 
 
 def _usual(module: Any, data: Any, states: Any) -> bool:
     """Whether this is a batch of sequences, steps first; all else goes through the checks."""
-    if type(data) is not Tensor or data.dim() != 3 or module.batch_first:
+    if not _plain(data) or data.dim() != 3 or module.batch_first:
         return False
     steps, batch, inputs = data.shape
-    if inputs != module.input_size or not steps or not batch or not _plain(data):
+    if inputs != module.input_size or not steps or not batch:
         return False
     if states is None:
         return True
     count = module.num_layers * (2 if module.bidirectional else 1)
-    widths = module._widths()
-    if type(states) is not tuple or len(states) != len(widths) or not _plain(*states):
+    shapes = [(count, batch, width) for width in module._widths()]
+    if type(states) is not tuple or len(states) != len(shapes):
         return False
-    shapes = [(count, batch, width) for width in widths]
-    return [part.shape for part in states] == shapes
+    for part, shape in zip(states, shapes, strict=True):
+        if not _plain(part) or part.shape != shape:
+            return False
+    return True
 
 
 def run_usual(module: Any, data: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
@@ -56,10 +59,11 @@ def run_usual(module: Any, data: Any, states: Any) -> tuple[Tensor, tuple[Tensor
         data: Its input, whatever it is.
         states: A tuple of its initial states, whatever they are, or None.
     """
-    if not _usual(module, data, states):
+    kernels = compiled()
+    if kernels is None or not _usual(module, data, states):
         return None
     steps, batch, _ = data.shape
-    return run_recurrent(module, data, (batch,) * steps, states)
+    return _run(kernels, module, data, (batch,) * steps, states)
 
 
 def run_recurrent(
@@ -74,39 +78,42 @@ def run_recurrent(
         states: Initial hidden (layers · directions, batch, outputs), and cell state of an LSTM;
             zeros if None.
     """
-    if compiled() is None or not batch_sizes[0] or not _plain(data):
+    kernels = compiled()
+    if kernels is None or not batch_sizes[0] or not _plain(data):
         return None
-    from . import packed_calls
+    return _run(kernels, module, data, batch_sizes, states)
 
+
+def _run(
+    kernels: ModuleType, module: Any, data: Tensor, batch_sizes: tuple[int, ...], states: Any
+) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     if states is not None:
         states = tuple([part.contiguous() for part in states])
     suffixes = suffixes_of(module.num_layers, module.bidirectional)
-    if _row_by_row(module):
+    if module.hidden_size >= _ROW_BY_ROW and _row_by_row(kernels, module):
         most = module.scheme.largest_integer(module.activation_bits)
-        state = None if states is None else (states[0], states[1])
-        return run_layers(module._buffers, suffixes, data, batch_sizes, state, most)
-    layers = packed_calls.packed_layers(module, suffixes, module._GATES)
+        return run_layers(module._buffers, suffixes, data, batch_sizes, states, most)
+    layers = kernels.packed_layers(module, suffixes, module._GATES)
     directions = 2 if module.bidirectional else 1
-    return packed_calls.run_packed_layers(
-        layers, module._buffers, data, batch_sizes, states, directions
+    done: tuple[Tensor, tuple[Tensor, ...]] = kernels.run_packed_layers(
+        layers, data, batch_sizes, states, directions
     )
+    return done
 
 
-def _row_by_row(module: Any) -> bool:
-    if module.hidden_size < _ROW_BY_ROW or module._GATES != 4 or not module.scheme.symmetric:
-        return False
-    from .dots import host_instruction, is_exact
-
-    return not is_exact(host_instruction())
+def _row_by_row(kernels: ModuleType, module: Any) -> bool:
+    """Whether a wide module is better off with the kernel that reads weights as they are."""
+    exact: bool = kernels.is_exact(kernels.host_instruction())
+    return module._GATES == 4 and module.scheme.symmetric and not exact
 
 
 def run_linear(module: Any, rows: Tensor) -> Tensor | None:
     """An Int8Linear: float32 (rows, in) gives (rows, out)."""
-    if not len(rows) or not _plain(rows) or compiled() is None:
+    kernels = compiled()
+    if kernels is None or not len(rows) or not _plain(rows):
         return None
-    from . import packed_calls
-
-    return packed_calls.run_packed_linear(module, rows)
+    output: Tensor = kernels.run_packed_linear(module, rows)
+    return output
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .rows import CLAMP, TANH_P, TANH_Q
+from .basics import CLAMP, TANH_P, TANH_Q
 from .vectors import Floats, as_floats, beyond, load_floats, load_integers, spread
 
 

@@ -21,6 +21,7 @@ from numba import types
 INT64 = types.int64
 
 _HERE = Path(__file__).parent
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 @functools.cache
@@ -62,7 +63,7 @@ def compiled(signature: Any, compile_with: Any = numba.njit, **more: bool) -> An
     The floating-point rules stay IEEE's: nothing is reordered, so that every split of the work
     gives the same bits.
     """
-    options = {"nogil": True, "error_model": "numpy", **more}
+    options = {**_OPTIONS, **more}
 
     def decorate(function: Any) -> Any:
         folder = cache_folder()
@@ -77,5 +78,10 @@ def compiled(signature: Any, compile_with: Any = numba.njit, **more: bool) -> An
     return decorate
 
 
-# What only compiled code calls needs no way in from Python, which takes time to compile.
-inner = functools.partial(compiled, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def inner(function: Any) -> Any:
+    """What only compiled code calls: compiled with its callers, for the types they pass.
+
+    It has no way in from Python, which would take time to compile; and where its callers are
+    loaded from disk it is not compiled, or loaded, at all.
+    """
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)

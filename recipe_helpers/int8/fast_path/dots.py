@@ -73,7 +73,7 @@ def instruction(triple: str, cpu: str, features: str) -> str | None:
     found = _assembly(_MULTIPLY_ADD.format(even=even, odd=odd), *target)
     if "vpdpwssd" in found:  # the sister of vpdpbusd
         return "vpdpbusd512" if "zmm" in found else "vpdpbusd256"
-    return "pmaddubsw" if "ymm" in found else None
+    return "pmaddubsw" if "ymm" in found or "zmm" in found else None
 
 
 @functools.cache

@@ -98,6 +98,31 @@ raise_to, add_to = _exchange("max"), _exchange("add")
 
 
 @intrinsic
+def copy_floats(typing_context: Any, source: Any, target: Any, count: Any) -> Any:
+    """Copy float32 values from one address to another."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, target, count = arguments
+        places = pointer(builder, target, I8), pointer(builder, source, I8)
+        cgutils.raw_memcpy(builder, *places, count, 4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), build
+
+
+@intrinsic
+def clear_bytes(typing_context: Any, at: Any, count: Any) -> Any:
+    """Set bytes to zero."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        at, count = arguments
+        cgutils.memset(builder, pointer(builder, at, I8), count, 0)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), build
+
+
+@intrinsic
 def call_at(typing_context: Any, function_at: Any, arguments: Any) -> Any:
     """Call a compiled function of int64 by its address: it is not compiled into its callers."""
 

@@ -9,9 +9,18 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .dots import host_instruction, is_exact
+from .packed_calls import packed_layers, run_packed_layers, run_packed_linear
 from .packed_layer import run_packed
 
-__all__ = ["run_packed"]
+__all__ = [
+    "host_instruction",
+    "is_exact",
+    "packed_layers",
+    "run_packed",
+    "run_packed_layers",
+    "run_packed_linear",
+]
 
 _LATER = {"product": "products", "prepare": "layer", "run": "layer", "run_linear": "packed_linear"}
 

@@ -22,15 +22,24 @@ import numba
 import numpy as np
 from numba import types
 
+from .basics import HALF, ONE, SYNC
 from .compiling import INT64, compiled, inner
-from .intrinsics import add_to, at_address, load_published, publish, raise_to
+from .intrinsics import (
+    add_to,
+    at_address,
+    clear_bytes,
+    copy_floats,
+    load_published,
+    publish,
+    raise_to,
+)
 from .products import block_product, pad_rows, widen_rows, widened_product
-from .rows import HALF, ONE, clear_floats, copy_floats, quantize_rows, rescale, tanh
-from .task import SYNC, TASK, chunk_rows, step_rows, task_at_address
+from .rows import quantize_rows, rescale, tanh
+from .task import chunk_rows, step_rows, task_at_address
 from .tiles import LANES, ROWS
 
 
-@inner(types.void(TASK, INT64))
+@inner
 def _quantize_chunk(t, begin):
     """Quantize the input of the steps from `begin` on that share one product with W_ih."""
     first, rows = chunk_rows(t, begin)
@@ -38,7 +47,7 @@ def _quantize_chunk(t, begin):
     quantize_rows(t.kind, t.most, x_at, t.inputs, t.c_ih_at, rows, t.q_x_at, t.s_x_at)
 
 
-@inner(types.UniTuple(INT64, 2)(TASK, INT64, INT64))
+@inner
 def _gates_at_once(t, low, high):
     """The rows of a block: four gates of its units, or one run of rows where it is the layer."""
     if high - low == t.hidden:
@@ -46,7 +55,7 @@ def _gates_at_once(t, low, high):
     return 4, high - low
 
 
-@inner(types.void(TASK, INT64, INT64, INT64, INT64))
+@inner
 def _project(t, begin, low, high, backwards):
     """W_ih x + b_ih for the units [low, high) and all steps of a chunk."""
     _, rows = chunk_rows(t, begin)
@@ -68,7 +77,7 @@ def _project(t, begin, low, high, backwards):
             rescale(t.kind, at, units, t.s_ih_at + 4 * start, bias_at, s_x[r])
 
 
-@inner(types.void(*[INT64] * 6))
+@inner
 def _gates(step, units, z_at, pre_at, cell_at, hidden_at):
     """i, f, g, o from z + pre; cell = f · cell + i · g; hidden = o · tanh(cell).
 
@@ -100,7 +109,7 @@ def _gates(step, units, z_at, pre_at, cell_at, hidden_at):
         hidden[j] = (HALF * o[j] + HALF) * i[j]
 
 
-@inner(types.void(TASK, INT64, INT64, INT64, INT64))
+@inner
 def _advance(t, step, low, high, backwards):
     """One step of the units [low, high): recurrent product, gates, new cell and hidden state."""
     row, place, rows = step_rows(t, step)
@@ -131,7 +140,7 @@ def _advance(t, step, low, high, backwards):
             copy_floats(hidden_at, t.y_at + 4 * ((row + r) * t.y_step + low), high - low)
 
 
-@inner(types.void(TASK, INT64))
+@inner
 def _close(t, step):
     """After a step: project the hidden state where asked for, and quantize it for the next."""
     row, _, rows = step_rows(t, step)
@@ -160,8 +169,8 @@ def prepare(task_at):
         copy_floats(t.h0_at, t.h_at, t.batch * t.outputs)
         copy_floats(t.c0_at, t.c_at, t.batch * t.hidden)
     else:
-        clear_floats(t.h_at, t.batch * t.outputs)
-        clear_floats(t.c_at, t.batch * t.hidden)
+        clear_bytes(t.h_at, 4 * t.batch * t.outputs)
+        clear_bytes(t.c_at, 4 * t.batch * t.hidden)
     if t.inputs < LANES:
         pad_rows(t.kind, t.w_ih_at, 4 * t.hidden, t.inputs, t.padded_ih_at)
     if t.widened:

@@ -20,18 +20,26 @@ import numba
 import numpy as np
 from numba import types
 
+from .basics import SYNC
 from .cells import copy_vector, gru_cell, lstm_cell, rescale3, rescale4
 from .compiling import INT64, compiled, inner
-from .intrinsics import add_to, at_address, call_at, load_published, publish, raise_to
-from .packed_task import PACKED_TASK, chunk_rows, packed_task_at, step_rows
-from .quantizing import quantize_rows, row_bytes
-from .rows import clear_floats, copy_floats
-from .task import SYNC
+from .intrinsics import (
+    add_to,
+    at_address,
+    call_at,
+    clear_bytes,
+    copy_floats,
+    load_published,
+    publish,
+    raise_to,
+)
+from .packed_task import chunk_rows, packed_task_at, step_rows
+from .quantizing import row_bytes
 
 ALL = 1 << 62  # phases
 
 
-@inner(types.void(*[INT64] * 7))
+@inner
 def fill_terms(s_at, bias_at, units, vectors, lines, tiles, terms_at):
     """Bring scales and biases, (gates · units), into the order of the tiles.
 
@@ -52,31 +60,31 @@ def fill_terms(s_at, bias_at, units, vectors, lines, tiles, terms_at):
                 if bias_at:
                     copy_floats(bias_at + start, to + 64 * vectors, count)
             if not bias_at:
-                clear_floats(to + 64 * vectors, 16)
+                clear_bytes(to + 64 * vectors, 64)
 
 
-@inner(types.void(PACKED_TASK, INT64))
+@inner
 def _quantize_chunk(t, begin):
     """Quantize the input of the steps from `begin` on that share one product with W_ih."""
     first, rows = chunk_rows(t, begin)
     x_at, step = t.x_at + 4 * first * t.inputs, 4 * t.inputs
-    quantize_rows(
+    call_at(t.quantize_at, (
         t.form_ih, t.symmetric, t.most, x_at, step, t.inputs, t.c_ih_at, rows, t.q_x_at,
         t.marks_x_at,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-@inner(types.void(PACKED_TASK, INT64))
+@inner
 def _quantize_state(t, rows):
     """Quantize the hidden state for the next step."""
     width = t.projection_tiles * 64 if t.projected else t.tiles * 16
-    quantize_rows(
+    call_at(t.quantize_at, (
         t.form_hh, t.symmetric, t.most, t.state_at, 4 * width, t.outputs, t.c_hh_at, rows,
         t.q_h_at, t.marks_h_at,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-@inner(types.void(PACKED_TASK, INT64, INT64, INT64, INT64))
+@inner
 def _project(t, begin, low, high, backwards):
     """W_ih x + b_ih for the tiles [low, high) and all steps of a chunk."""
     _, rows = chunk_rows(t, begin)
@@ -98,7 +106,7 @@ def _project(t, begin, low, high, backwards):
                 rescale3(out + r * row_sums, terms, scales[2 * r], offsets[2 * r + 1])
 
 
-@inner(types.void(PACKED_TASK, INT64, INT64, INT64, INT64))
+@inner
 def _advance(t, step, low, high, backwards):
     """One step of the tiles [low, high): recurrent product, gates, new cell and hidden state."""
     _, place, rows = step_rows(t, step)
@@ -123,13 +131,13 @@ def _advance(t, step, low, high, backwards):
                 gru_cell(at, terms, scale, offset, before, here, here)
 
 
-@inner(types.void(PACKED_TASK, INT64))
+@inner
 def _project_state(t, rows):
     """The new hidden state times W_hr."""
-    quantize_rows(
+    call_at(t.quantize_at, (
         t.form_hr, t.symmetric, t.most, t.unit_at, 64 * t.tiles, t.hidden, t.c_hr_at, rows,
         t.q_m_at, t.marks_m_at,
-    )  # fmt: skip
+    ))  # fmt: skip
     q_step, row_sums = row_bytes(t.form_hr, t.hidden), 256 * t.projection_tiles
     scales = numba.carray(at_address(t.marks_m_at), 2 * rows, np.float32)
     offsets = numba.carray(at_address(t.marks_m_at), 2 * rows, np.int32)
@@ -143,7 +151,7 @@ def _project_state(t, rows):
             rescale4(out + r * row_sums, terms, scales[2 * r], offsets[2 * r + 1])
 
 
-@inner(types.void(PACKED_TASK, INT64))
+@inner
 def _close(t, step):
     """After a step: the output, and the hidden state quantized for the next; or the last state."""
     row, _, rows = step_rows(t, step)
@@ -163,17 +171,17 @@ def _close(t, step):
             copy_floats(t.cell_at + 64 * r * t.tiles, t.c_at + 4 * r * t.hidden, t.hidden)
 
 
-@inner(types.void(*[INT64] * 5))
+@inner
 def _take_state(from_at, to_at, rows, width, step):
     """The initial state, or zeros, into rows that lie `step` bytes apart."""
     for r in range(rows):
         if from_at:
             copy_floats(from_at + 4 * r * width, to_at + r * step, width)
         else:
-            clear_floats(to_at + r * step, width)
+            clear_bytes(to_at + r * step, 4 * width)
 
 
-@inner(types.void(PACKED_TASK))
+@inner
 def _prepare(t):
     """What precedes the first phase: terms of the tiles, the quantized first chunk and state."""
     fill_terms(t.s_ih_at, t.bias_ih_at, t.hidden, t.vectors, 1, t.tiles, t.terms_ih_at)

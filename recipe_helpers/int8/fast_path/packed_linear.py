@@ -15,16 +15,15 @@ from numba import types
 
 from .cells import copy_vector, rescale4
 from .compiling import INT64, compiled, inner
-from .intrinsics import at_address, call_at
+from .intrinsics import at_address, call_at, copy_floats
 from .packed_layer import fill_terms
-from .quantizing import quantize_rows, row_bytes
-from .rows import copy_floats
+from .quantizing import row_bytes
 
 ROWS = 64  # of the input that are multiplied at a time
 TILE = 64  # rows of weights in a tile
 
 
-@inner(types.void(INT64, INT64, INT64))
+@inner
 def _write(sums_at, y_at, count):
     """The results of one row of the input with one tile."""
     if count >= TILE:
@@ -34,10 +33,10 @@ def _write(sums_at, y_at, count):
         copy_floats(sums_at, y_at, count)
 
 
-@compiled(types.void(*[INT64] * 19))
+@compiled(types.void(*[INT64] * 20))
 def run_linear(
-    form, symmetric, most, tiles_at, tile_bytes, steps, product_at, s_at, columns_at, bias_at, x_at,
-    rows, inputs, y_at, outputs, terms_at, q_at, marks_at, sums_at,
+    form, symmetric, most, tiles_at, tile_bytes, steps, product_at, quantize_at, s_at, columns_at,
+    bias_at, x_at, rows, inputs, y_at, outputs, terms_at, q_at, marks_at, sums_at,
 ):  # fmt: skip
     """Int8Linear: y = float(q_x q_wᵀ) · (s_x · s_w) + bias."""
     tiles, row_sums = (outputs + TILE - 1) // TILE, 4 * TILE
@@ -47,9 +46,9 @@ def run_linear(
     offsets = numba.carray(at_address(marks_at), 2 * ROWS, np.int32)
     for begin in range(0, rows, ROWS):
         count, at = min(ROWS, rows - begin), x_at + 4 * begin * inputs
-        quantize_rows(
+        call_at(quantize_at, (
             form, symmetric, most, at, 4 * inputs, inputs, columns_at, count, q_at, marks_at
-        )
+        ))  # fmt: skip
         for tile in range(tiles):
             call_at(product_at, (
                 tiles_at + tile * tile_bytes, steps, q_at, q_step, count, sums_at, row_sums

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from .basics import SYNC
 from .packed_layer import ALL, run_packed
 from .packed_task import PER_CALL, PackedTask
-from .packed_weights import KeptMatrix, Tensors, addresses_of
-from .packing import UNITS, padded
+from .packed_weights import KeptMatrix, Tensors, addresses_of, tensors_of
+from .packing import UNITS, Watch, address_of, is_cow_tensor, padded
 from .plans import CHUNK_ROWS, aligned_room, ends_of, threads_for
-from .task import SYNC
+from .quantizing import quantize_rows_at
 
 _BLOCKS_PER_THREAD = 4
 _KEPT_BYTES = 1 << 22  # working buffers up to this size are kept for the next call
@@ -22,7 +23,7 @@ _KEPT_SIZES = 16
 
 
 class Sizes(NamedTuple):
-    """What else than the weights a plan follows from."""
+    """What else than the weights a plan follows from; a plain tuple of them finds it as well."""
 
     batch_sizes: tuple[int, ...]
     reverse: int
@@ -30,52 +31,79 @@ class Sizes(NamedTuple):
     allowed: int  # threads
 
 
+Key = tuple[tuple[int, ...], int, int, int]
+# Scales, column scales and biases, which hold their memory, and where that lies, 0 where there is
+# none, in the order of `PackedTask`.
+Small = tuple[list[Tensor], list[int]]
+
+
 class PackedLayer:
-    """The packed weights of one layer in one direction, and plans that no call is using."""
+    """The packed weights of one layer in one direction, and plans that no call is using.
+
+    Attributes:
+        parts: The weights `ih`, `hh` and (or None) `hr`.
+        small: What is read anew at every call; another tuple whenever one of them has moved.
+        plans: For each size of input those that are free.
+    """
 
     def __init__(
-        self, tensors: Tensors, suffix: str, gates: int, symmetric: bool,
-        most: int,
-    ) -> None:  # fmt: skip
+        self, tensors: Tensors, suffix: str, gates: int, symmetric: bool, most: int
+    ) -> None:
         self.suffix, self.gates, self.symmetric, self.most = suffix, gates, symmetric, most
-        self.names = [f"weight_{part}{suffix}" for part in ("ih", "hh", "hr")]
-        self.others = [
-            *(f"{name}_scale" for name in self.names),
-            *(f"{name}_columns" for name in self.names),
+        names = [f"weight_{part}{suffix}" for part in ("ih", "hh", "hr")]
+        self._names = [
+            *(f"{name}_scale" for name in names),
+            *(f"{name}_columns" for name in names),
             f"bias_ih{suffix}",
             f"bias_hh{suffix}",
         ]
         self.parts: list[KeptMatrix | None] = []
-        for name, stacked in zip(self.names, (gates, gates, 1), strict=True):
+        self._watches: list[tuple[str, Watch]] = []
+        for name, stacked in zip(names, (gates, gates, 1), strict=True):
             values = tensors.get(name)
-            if values is None:
-                self.parts.append(None)
-                continue
-            self.parts.append(KeptMatrix(values, stacked, symmetric))
-        ih, hh, hr = (tensors.get(name) for name in self.names)
-        assert ih is not None
-        assert hh is not None
-        self.inputs, self.outputs = ih.shape[1], hh.shape[1]
-        self.hidden = len(hh) // gates
-        self.projected = hr is not None
-        self.plans: dict[Sizes, list[PackedPlan]] = {}
+            part = None if values is None else KeptMatrix(values, stacked, symmetric)
+            self.parts.append(part)
+            if part is not None:
+                self._watches.append((name, part.watch))
+        (ih, hh), self.projected = tensors_of(tensors, names[:2]), self.parts[2] is not None
+        self.inputs, self.outputs, self.hidden = ih.shape[1], hh.shape[1], len(hh) // gates
+        self._widest = max(self.inputs, self.outputs, self.hidden)
+        self.plans: dict[Key, list[PackedPlan]] = {}
+        self._look_up(tensors)
 
-    def is_of(self, tensors: Tensors) -> bool:
-        """Whether these still are the weights that were packed."""
-        for name, part in zip(self.names, self.parts, strict=True):
+    def _look_up(self, tensors: Tensors) -> None:
+        """Where the small tensors lie."""
+        self.small: Small = addresses_of(tensors, self._names, self._widest)
+        found = [(name, tensors.get(name)) for name in self._names]
+        self._absent = [name for name, tensor in found if tensor is None]
+        # What is not contiguous has been copied, and is copied again for each call.
+        self._found = [
+            (name, tensor, tensor.data_ptr() if tensor.is_contiguous() else -1)
+            for name, tensor in found
+            if tensor is not None
+        ]
+
+    def is_current(self, tensors: Tensors) -> bool:
+        """Whether these still are the weights that were packed; what else moved is found again."""
+        for name, watch in self._watches:
             tensor = tensors.get(name)
-            if part is None:
-                if tensor is not None:
-                    return False
-            elif tensor is None or not part.watch.unchanged(tensor):
+            if (
+                tensor is not watch.tensor
+                or not is_cow_tensor(tensor)
+                or address_of(tensor) != watch.address
+            ) and not watch.unchanged(tensor):
                 return False
+        for name, tensor, address in self._found:
+            if tensors.get(name) is not tensor or tensor.data_ptr() != address:
+                self._look_up(tensors)
+                return True
+        for name in self._absent:
+            if tensors.get(name) is not None:
+                self._look_up(tensors)
+                return True
         return True
 
-    def addresses(self, tensors: Tensors) -> tuple[list[Tensor], list[int]]:
-        """Scales, column scales and biases as the task wants them, and what holds them."""
-        return addresses_of(tensors, self.others)
-
-    def plan(self, sizes: Sizes, make: Callable[[PackedLayer, Sizes], PackedPlan]) -> PackedPlan:
+    def plan(self, sizes: Key, make: Callable[[PackedLayer, Sizes], PackedPlan]) -> PackedPlan:
         """One that is free, or a new one."""
         spare = self.plans.get(sizes)
         if spare:
@@ -83,14 +111,16 @@ class PackedLayer:
                 return spare.pop()
             except IndexError:  # another thread was faster
                 pass
-        return make(self, sizes)
+        return make(self, Sizes(*sizes))
 
     def give_back(self, plan: PackedPlan) -> None:
         """Keep a plan for the next call of the same sizes."""
-        if plan.small:
-            if len(self.plans) >= _KEPT_SIZES and plan.sizes not in self.plans:
+        spare = self.plans.get(plan.sizes)
+        if spare is None:
+            if len(self.plans) >= _KEPT_SIZES:
                 self.plans.clear()
-            self.plans.setdefault(plan.sizes, []).append(plan)
+            spare = self.plans.setdefault(plan.sizes, [])
+        spare.append(plan)
 
 
 class PackedPlan:
@@ -99,7 +129,7 @@ class PackedPlan:
     def __init__(self, layer: PackedLayer, sizes: Sizes, chunk: int = 0) -> None:
         """Lay out the buffers; `chunk` steps share a product with W_ih, as many as usual if 0."""
         self.sizes, self.layer = sizes, layer
-        batch_sizes = sizes.batch_sizes
+        batch_sizes, reverse, directions, allowed = sizes
         self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
         steps, batch = len(batch_sizes), batch_sizes[0]
         hidden, outputs, inputs = layer.hidden, layer.outputs, layer.inputs
@@ -107,7 +137,7 @@ class PackedPlan:
         projection_tiles = padded(outputs, 64) // 64 if projected else 0
         chunk = chunk or min(steps, max(1, CHUNK_ROWS // batch))
         work = layer.gates * hidden * (inputs + outputs) * int(self.first[-1])
-        self.threads = threads_for(sizes.allowed, work, work // steps)
+        self.threads = threads_for(allowed, work, work // steps)
         self.blocks = 1 if self.threads == 1 else min(self.threads * _BLOCKS_PER_THREAD, tiles)
         widths = inputs, outputs, hidden
         buffers = self._buffers(layer, widths, chunk * batch, batch, tiles, projection_tiles)
@@ -119,23 +149,31 @@ class PackedPlan:
         parts = layer.parts
         numbers = [
             layer.gates, layer.symmetric, layer.most, steps, batch, inputs, hidden, outputs,
-            projected, sizes.reverse, chunk, self.blocks, tiles, projection_tiles,
-            sizes.directions * outputs,
+            projected, reverse, chunk, self.blocks, tiles, projection_tiles,
+            directions * outputs,
             *(part.packed.form if part else 0 for part in parts),
             *(part.packed.tiles.data_ptr() if part else 0 for part in parts),
             *(part.tile_bytes if part else 0 for part in parts),
             *(part.steps(width) if part else 0 for part, width in zip(parts, widths, strict=True)),
             *(part.packed.product_at if part else 0 for part in parts),
-            self.first.ctypes.data, *at,
+            quantize_rows_at(), self.first.ctypes.data, *at,
         ]  # fmt: skip
         self.task = np.array([0] * PER_CALL + [int(number) for number in numbers], np.int64)
         assert len(self.task) == len(PackedTask._fields)
         self.numbers = self.task.data
         self.task_at = self.task.ctypes.data
-        self.small = ends[-1] < _KEPT_BYTES
+        self.small: Small = [], []
+        # Helpers may come late: what they may still look at serves once.
+        self.reusable = self.threads == 1 and ends[-1] < _KEPT_BYTES
         for index, part in enumerate(parts):
             if part:
                 part.put_row_sums(self.room, at[index] - start)
+
+    def tell_addresses(self, small: Small) -> None:
+        """Write where the layer's small tensors lie, if that has changed."""
+        if self.small is not small:
+            self.small, addresses = small, small[1]
+            self.task[PER_CALL - len(addresses) : PER_CALL] = addresses
 
     def run(self) -> None:
         """The whole layer, on this thread."""

@@ -33,7 +33,7 @@ class PackedTask(NamedTuple):
     s_ih_at: int  # float32, a scale for each row of the weights
     s_hh_at: int
     s_hr_at: int
-    c_ih_at: int  # float32, a scale for each column of the weights, or 0 if there are none
+    c_ih_at: int  # float32, a scale for each column of the weights
     c_hh_at: int
     c_hr_at: int
     bias_ih_at: int  # float32 (vectors · hidden), or 0 if there is none
@@ -69,6 +69,7 @@ class PackedTask(NamedTuple):
     ih_product: int  # addresses of compiled products
     hh_product: int
     hr_product: int
+    quantize_at: int
     first_at: int
     # Working buffers.
     terms_ih_at: int  # of each tile: scales, biases, row sums, (vectors, 16) numbers each
@@ -95,7 +96,7 @@ PACKED_TASK = types.NamedUniTuple(INT64, len(PackedTask._fields), PackedTask)
 packed_task_at = numbers_at(PACKED_TASK)
 
 
-@inner(types.UniTuple(INT64, 2)(PACKED_TASK, INT64))
+@inner
 def chunk_rows(t, begin):
     """First row and number of rows of the steps [begin, begin + chunk) in the order they run."""
     first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)
@@ -104,7 +105,7 @@ def chunk_rows(t, begin):
     return first[low], first[high] - first[low]
 
 
-@inner(types.UniTuple(INT64, 3)(PACKED_TASK, INT64))
+@inner
 def step_rows(t, step):
     """The first row of a step, its place within the chunk, and how many rows it has."""
     first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..scheme import Scheme
 from .packing import DEPTH, PackedMatrix, Watch, as_matrix, kind_for, pack, padded
 from .plans import aligned_room, ends_of
-from .quantizing import BYTES, PLANES
+from .quantizing import BYTES, PLANES, quantize_rows_at
 
 Tensors = Mapping[str, Tensor | None]
 
@@ -47,13 +48,29 @@ class KeptMatrix:
         terms.reshape(tiles, 3, vectors, units)[:, 2] = self.packed.row_sums.numpy()
 
 
-def addresses_of(tensors: Tensors, names: Iterable[str]) -> tuple[list[Tensor], list[int]]:
-    """What holds these tensors, contiguous, and their addresses; 0 where there is none."""
+def tensors_of(tensors: Tensors, names: Iterable[str]) -> list[Tensor]:
+    """These tensors, none of which may be missing."""
+    found = [tensors[name] for name in names]
+    return [tensor for tensor in found if tensor is not None]
+
+
+@functools.cache
+def _ones(count: int) -> Tensor:
+    return torch.ones(count, device="cpu")
+
+
+def addresses_of(
+    tensors: Tensors, names: Iterable[str], columns: int
+) -> tuple[list[Tensor], list[int]]:
+    """What holds these tensors, contiguous, and their addresses; 0 where there is none.
+
+    Column scales that are missing are ones, `columns` of them.
+    """
     keep, addresses = [], []
     for name in names:
         tensor = tensors.get(name)
         if tensor is None:
-            addresses.append(0)
+            addresses.append(_ones(columns).data_ptr() if name.endswith("_columns") else 0)
             continue
         if not tensor.is_contiguous():
             tensor = tensor.contiguous()
@@ -68,8 +85,7 @@ class PackedLinear:
     _OTHERS = "weight_scale", "weight_columns", "bias"
 
     def __init__(self, tensors: Tensors, scheme: Scheme, most: int) -> None:
-        values = tensors["weight"]
-        assert values is not None
+        (values,) = tensors_of(tensors, ["weight"])
         self.scheme, self.most = scheme, most
         self.outputs, self.inputs = values.shape
         self.kept = KeptMatrix(values, 1, scheme.symmetric)
@@ -77,15 +93,14 @@ class PackedLinear:
 
     def is_of(self, tensors: Tensors) -> bool:
         """Whether this still is the weight that was packed."""
-        values = tensors["weight"]
-        return values is not None and self.kept.watch.unchanged(values)
+        return self.kept.watch.unchanged(tensors["weight"])
 
     def run(self, tensors: Tensors, x: Tensor, y: Tensor) -> None:
         """Write to y (rows, out) what x (rows, in) gives; both contiguous."""
         from .packed_linear import ROWS, TILE, run_linear
 
         kept, packed = self.kept, self.kept.packed
-        keep, (scale_at, columns_at, bias_at) = addresses_of(tensors, self._OTHERS)
+        keep, (scale_at, columns_at, bias_at) = addresses_of(tensors, self._OTHERS, self.inputs)
         terms = 12 * padded(self.outputs, TILE)
         sizes = terms, ROWS * kept.row_bytes(self.inputs), 8 * ROWS, 4 * TILE * ROWS
         ends = ends_of(sizes)
@@ -96,8 +111,9 @@ class PackedLinear:
             kept.put_row_sums(room, 0)
         run_linear(
             packed.form, int(self.scheme.symmetric), self.most, packed.tiles.data_ptr(),
-            kept.tile_bytes, kept.steps(self.inputs), packed.product_at, scale_at, columns_at,
-            bias_at, x.data_ptr(), len(x), self.inputs, y.data_ptr(), self.outputs,
+            kept.tile_bytes, kept.steps(self.inputs), packed.product_at, quantize_rows_at(),
+            scale_at, columns_at, bias_at, x.data_ptr(), len(x), self.inputs, y.data_ptr(),
+            self.outputs,
             *[start + end for end in ends[:-1]],
         )  # fmt: skip
         self.rooms.append((room, start))

@@ -43,6 +43,8 @@ DEPTH = 16  # rows of weights are padded to a multiple of it
 _WIDENED_BYTES = 512 * 1024
 _FORMS = {"planes": PLANES, "bytes": BYTES, "wide": WORDS, "narrow": WORDS}
 _C: Any = torch._C
+is_cow_tensor = getattr(_C, "_is_cow_tensor", lambda tensor: False)
+address_of = getattr(_C, "_data_address", lambda tensor: 0)
 # Inner functions of PyTorch; where one is missing, weights are compared.
 _SHARES = hasattr(torch, "_lazy_clone") and all(
     hasattr(_C, name) for name in ("_is_cow_tensor", "_data_address", "_storage_Use_Count")
@@ -121,7 +123,7 @@ class Watch:
         self.tensor = tensor
         self.twin: Tensor | None = None  # shares the memory
         self.copy: Tensor | None = None  # has its own
-        self.address = 0
+        self.address = -1  # of the shared memory
         if not self._share():
             self.copy = tensor.clone()
 
@@ -129,23 +131,26 @@ class Watch:
         tensor = self.tensor
         if not _SHARES:
             return False
-        if not _C._is_cow_tensor(tensor) and holders(tensor) > _OWN_HOLDERS:
+        if not is_cow_tensor(tensor) and holders(tensor) > _OWN_HOLDERS:
             return False
         try:
             self.twin = torch._lazy_clone(tensor)
         except RuntimeError:  # memory that PyTorch has not allocated
             return False
-        self.address = _C._data_address(tensor)
+        self.address = address_of(tensor)
         return True
 
-    def unchanged(self, tensor: Tensor) -> bool:
+    def is_shared(self, tensor: Tensor | None) -> bool:
+        """Whether `tensor` is the one that is watched, and nobody can have written to it."""
+        return (
+            tensor is self.tensor and is_cow_tensor(tensor) and address_of(tensor) == self.address
+        )
+
+    def unchanged(self, tensor: Tensor | None) -> bool:
         """Whether `tensor` is the one that is watched, with the same content."""
-        if tensor is not self.tensor:
-            return False
         if self.copy is None:
-            shared: bool = _C._is_cow_tensor(tensor)
-            return shared and _C._data_address(tensor) == self.address
-        if tensor.shape != self.copy.shape or not _same_bytes(tensor, self.copy):
+            return self.is_shared(tensor)
+        if tensor is not self.tensor or not _same_bytes(self.tensor, self.copy):
             return False
         if self._share():  # nobody else holds it any more
             self.copy = None
@@ -153,6 +158,8 @@ class Watch:
 
 
 def _same_bytes(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
     if one.is_contiguous() and one.numel() % 8 == 0 and one.data_ptr() % 8 == 0:
         one, other = (tensor.view(-1).view(torch.int64) for tensor in (one, other))
     return torch.equal(one, other)

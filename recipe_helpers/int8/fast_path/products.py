@@ -76,7 +76,7 @@ def product(kind, w_at, w_step, rows, x_at, x_step, columns, depth, last, out_at
                 w11(w, w_step, ahead, x, x_step, depth, last, to, out_step)
 
 
-@inner(types.void(*[INT64] * 5))
+@inner
 def pad_rows(kind, w_at, rows, width, out_at):
     """Copy weights whose rows are shorter than LANES, with zeros before each row."""
     size = 4 if kind == FLOAT else 1
@@ -90,7 +90,7 @@ def pad_rows(kind, w_at, rows, width, out_at):
             out[(j + 1) * padded - row + k] = source[j * row + k]
 
 
-@inner(types.void(*[INT64] * 4))
+@inner
 def widen_rows(w_at, rows, width, out_at):
     """Copy int8 weights to int16; rows shorter than LANES get zeros before them."""
     gap = max(width, LANES) - width
@@ -107,7 +107,7 @@ def widen_rows(w_at, rows, width, out_at):
             out[j * LANES + gap + k] = source[j * width + k]
 
 
-@inner(types.void(*[INT64] * 11))
+@inner
 def block_product(
     product_at, kind, w_at, width, rows, first_row, x_at, columns, out_at, out_step, backwards
 ):
@@ -121,7 +121,7 @@ def block_product(
     ))  # fmt: skip
 
 
-@inner(types.void(*[INT64] * 8))
+@inner
 def widened_product(w_at, rows, width, x_at, columns, out_at, out_step, backwards):
     """`block_product` of a widened matrix; its rows are a multiple of ROWS."""
     padded, depth = max(width, LANES), padded_depth(width)

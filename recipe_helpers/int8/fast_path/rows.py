@@ -19,42 +19,23 @@ import numba
 import numpy as np
 from numba import types
 
+from .basics import (
+    CLAMP,
+    INFINITY_BITS,
+    NAN,
+    ONE,
+    SMALLEST,
+    TANH_P,
+    TANH_Q,
+    WITHOUT_SIGN,
+    ZERO,
+)
 from .compiling import INT64, compiled, inner
 from .intrinsics import at_address, bits_of, from_bits, fused
 from .tiles import INTEGER, LANES, WEIGHT_ONLY
 
-# tanh(x) ≈ x · P(x²) / Q(x²), the rational approximation that Eigen and XLA use; beyond CLAMP it
-# is 1 in float32. The error is at most 4e-7, a hundredth of a step of 16-bit quantization.
-CLAMP = np.float32(7.90531110763549805)
-
-
-TANH_P = tuple(map(np.float32, (
-    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
-    1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03,
-)))  # fmt: skip
-
-
-TANH_Q = tuple(map(np.float32, (
-    1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03,
-)))  # fmt: skip
-
-
 _P0, _P1, _P2, _P3, _P4, _P5, _P6 = TANH_P
-
-
 _Q0, _Q1, _Q2, _Q3 = TANH_Q
-
-
-HALF, ONE, _ZERO, _NAN = map(np.float32, (0.5, 1, 0, np.nan))
-
-
-SMALLEST = np.finfo(np.float32).tiny
-
-
-INFINITY_BITS = np.int32(0x7F800000)
-
-
-WITHOUT_SIGN = np.int32(0x7FFFFFFF)
 
 
 @compiled(types.void(INT64, INT64))
@@ -73,7 +54,7 @@ def tanh(at, count):
         values[j] = x * p / q
 
 
-@inner(types.float32(*[INT64] * 6))
+@inner
 def _quantize_row(kind, most, row_at, width, columns_at, out_at):
     """Quantize one row into the layout that the tiles read; returns its scale (1 for floats).
 
@@ -88,7 +69,7 @@ def _quantize_row(kind, most, row_at, width, columns_at, out_at):
         for k in range(body):
             plain[k] = row[k]
         for k in range(body, body + gap):
-            plain[k] = _ZERO
+            plain[k] = ZERO
         for k in range(body, width):
             plain[k + gap] = row[k]
         return ONE
@@ -102,7 +83,7 @@ def _quantize_row(kind, most, row_at, width, columns_at, out_at):
     if peak_bits >= INFINITY_BITS:  # NaN or infinity
         for k in range(width + gap):
             out[k] = 0
-        return _NAN
+        return NAN
     scale = max(from_bits(peak_bits) / np.float32(most), SMALLEST)
     inverse = ONE / scale
     for k in range(body):
@@ -114,7 +95,7 @@ def _quantize_row(kind, most, row_at, width, columns_at, out_at):
     return scale
 
 
-@inner(types.void(INT64, INT64, INT64, INT64, INT64, types.float32))
+@inner
 def rescale(kind, sums_at, count, scale_at, bias_at, x_scale):
     """Turn sums into float32 in place: float(sum) · (s_x · s_w) + bias, each rounded to float32."""
     scale = numba.carray(at_address(scale_at), count, np.float32)
@@ -132,30 +113,13 @@ def rescale(kind, sums_at, count, scale_at, bias_at, x_scale):
             floats[j] += bias[j]
 
 
-@inner(types.void(INT64, INT64, INT64))
-def copy_floats(from_at, to_at, count):
-    """Copy float32 values."""
-    source = numba.carray(at_address(from_at), count, np.float32)
-    out = numba.carray(at_address(to_at), count, np.float32)
-    for j in range(count):
-        out[j] = source[j]
-
-
-@inner(types.void(INT64, INT64))
-def clear_floats(at, count):
-    """Set float32 values to zero."""
-    values = numba.carray(at_address(at), count, np.float32)
-    for j in range(count):
-        values[j] = _ZERO
-
-
-@inner(INT64(INT64))
+@inner
 def padded_depth(width):
     """A row length rounded up to LANES."""
     return (width + LANES - 1) // LANES * LANES
 
 
-@inner(types.void(*[INT64] * 8))
+@inner
 def quantize_rows(kind, most, x_at, width, columns_at, rows, q_at, s_at):
     """Quantize rows of `width` floats; their scales go to `s_at`."""
     scale = numba.carray(at_address(s_at), rows, np.float32)

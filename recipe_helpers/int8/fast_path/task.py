@@ -73,13 +73,10 @@ class Task(NamedTuple):
     sync_at: int  # int64 (SYNC + blocks): the published phase, the blocks done, the claims
 
 
-SYNC = 16  # the two counters lie on cache lines of their own
-
-
 TASK = types.NamedUniTuple(INT64, len(Task._fields), Task)
 
 
-@inner(types.UniTuple(INT64, 2)(TASK, INT64))
+@inner
 def chunk_rows(t, begin):
     """First row and number of rows of the steps [begin, begin + chunk) in the order they run."""
     first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)
@@ -88,7 +85,7 @@ def chunk_rows(t, begin):
     return first[low], first[high] - first[low]
 
 
-@inner(types.UniTuple(INT64, 3)(TASK, INT64))
+@inner
 def step_rows(t, step):
     """The first row of a step, its place within the chunk, and how many rows it has."""
     first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)
