@@ -62,6 +62,7 @@ _NO_KOREAN_FONT = N_(
     "koreanize-matplotlib brings one."
 )
 _said_why = False
+_LINE = 0.25  # inches
 _DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
 
 
@@ -161,11 +162,21 @@ def _register_font_of_the_extra() -> None:
 
 
 def _say_why_once(figure: RecipeFigure) -> None:
-    """Write below the first figure with English labels why they are English."""
+    """Write above the first figure with English labels why they are English."""
     global _said_why
-    if not _said_why:
-        figure.supxlabel(_(_NO_KOREAN_FONT), fontsize="x-small")
+    if _said_why:
+        return
     _said_why = True
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + _LINE)
+    rest: float = height / (height + _LINE)
+    engine: Any = figure.get_layout_engine()
+    if engine is None:
+        places = figure.subplotpars
+        figure.subplots_adjust(bottom=rest * places.bottom, top=rest * places.top)
+    else:
+        engine.set(rect=(0, 0, 1, rest))
+    figure.text(0.01, rest, _(_NO_KOREAN_FONT), va="bottom", fontsize="x-small")
 
 
 def new_figure(
