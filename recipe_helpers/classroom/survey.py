@@ -17,6 +17,7 @@ import torch
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, SurveyError
+from ..common.language import Text, _, plural
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.accuracy import compare_outputs
@@ -71,7 +72,13 @@ class Survey(Shown):
         """
         found = tuple(point for point in self.points if point.width == width)
         if not found:
-            raise ArgumentError(f"width is {width!r}; the survey has {list(self.widths)}.")
+            raise ArgumentError(
+                Text(
+                    "width is {width!r}; the survey has {known}.",
+                    width=width,
+                    known=list(self.widths),
+                )
+            )
         return found
 
     def table(self) -> Table:
@@ -81,7 +88,7 @@ class Survey(Shown):
             points = self.of(width)
             speedups = [point.speedup.median for point in points]
             verdicts = Counter(point.verdict for point in points)
-            said = (f"{verdicts[v]} {v}" for v in (FASTER, SLOWER, INCONCLUSIVE) if verdicts[v])
+            said = (f"{verdicts[v]} {_(v)}" for v in (FASTER, SLOWER, INCONCLUSIVE) if verdicts[v])
             rows.append(
                 (
                     str(width),
@@ -93,9 +100,12 @@ class Survey(Shown):
                 )
             )
         seeds, kinds = len({p.seed for p in self.points}), sorted({p.machine for p in self.points})
-        headers = ("width", "FP32 file", "INT8 file", "relative error", "FP32 / INT8", "INT8 is")
-        caption = f"median (range) over {seeds} seeds, one thread"
-        return Table(headers, rows, caption, f"Measured on: {'; '.join(kinds)}.")
+        headers = (_("width"), _("FP32 file"), _("INT8 file"), _("relative error"))
+        caption = plural(
+            "one seed, one thread", "median (range) over {count} seeds, one thread", seeds
+        )
+        note = _("Measured on: {machines}.", machines="; ".join(kinds))
+        return Table((*headers, "FP32 / INT8", _("INT8 is")), rows, caption, note)
 
 
 def survey(
@@ -179,38 +189,56 @@ def check_client(client: Any) -> None:
     }
     if "distributed.Client" not in kinds:
         raise ArgumentError(
-            f"client is of type {type(client).__name__}; pass a dask.distributed.Client (the extra "
-            "`dask` brings it), or None to measure in this process."
+            Text(
+                "client is of type {kind}; pass a dask.distributed.Client (the extra `dask` brings "
+                "it), or None to measure in this process.",
+                kind=type(client).__name__,
+            )
         )
     if client.asynchronous:
-        raise ArgumentError("client is an asynchronous one; make it without asynchronous=True.")
+        raise ArgumentError(
+            Text("client is an asynchronous one; make it without asynchronous=True.")
+        )
     try:
         described = client.run(describe_worker)
     except (ImportError, AttributeError) as error:
         raise ArgumentError(
-            f"client has a worker without this package ({checks.first_line(error)}); install the "
-            "same recipe_helpers for all of them."
+            Text(
+                "client has a worker without this package ({what}); install the same "
+                "recipe_helpers for all of them.",
+                what=checks.first_line(error),
+            )
         ) from error
     if not described:
-        raise ArgumentError("client has no workers; start at least one.")
+        raise ArgumentError(Text("client has no workers; start at least one."))
     _check_workers(described, describe_worker()[2])
 
 
 def _check_workers(
     described: dict[str, tuple[str, bool, tuple[str, str]]], here: tuple[str, str]
 ) -> None:
-    for address, (_, _, versions) in described.items():
+    for address, (_host, _held, versions) in described.items():
         if versions != here:
             raise ArgumentError(
-                f"client has a worker at {address} with PyTorch {versions[0]} and recipe_helpers "
-                f"{versions[1]}, and here they are {here[0]} and {here[1]}; install the same."
+                Text(
+                    "client has a worker at {address} with PyTorch {torch} and recipe_helpers "
+                    "{package}; here they are {torch_here} and {package_here}: install the same.",
+                    address=address,
+                    torch=versions[0],
+                    package=versions[1],
+                    torch_here=here[0],
+                    package_here=here[1],
+                )
             )
-    count = Counter(host for host, _, _ in described.values())
-    for host, held, _ in described.values():
+    count = Counter(host for host, *_rest in described.values())
+    for host, held, _versions in described.values():
         if count[host] > 1 and not held:
             raise ArgumentError(
-                f"client has {count[host]} workers on one machine, where this system cannot "
-                "reserve a core for each, so that two might measure on one; start one worker there."
+                Text(
+                    "client has {workers} workers on one machine, where this system cannot reserve "
+                    "a core for each, so that two might measure on one; start one worker there.",
+                    workers=count[host],
+                )
             )
 
 
@@ -223,15 +251,21 @@ def _on_workers(
     futures = {client.submit(measure_point, *at, budget_s, pure=False): at for at in wanted}
     finished = as_completed(futures)
     try:
-        for _ in progress(wanted, "survey"):
+        for _number in progress(wanted, "survey"):
             future = next(finished)
             try:
                 yield future.result()
             except Exception as error:
                 width, seed = futures[future]
                 raise SurveyError(
-                    f"The measurement of width {width}, seed {seed} did not come back from the "
-                    f"workers: {type(error).__name__}, {checks.first_line(error)}."
+                    Text(
+                        "The measurement of width {width}, seed {seed} did not come back from the "
+                        "workers: {kind}, {what}.",
+                        width=width,
+                        seed=seed,
+                        kind=type(error).__name__,
+                        what=checks.first_line(error),
+                    )
                 ) from error
             # Given back at once: what a lost worker still held is not computed again.
             future.release()
@@ -241,10 +275,16 @@ def _on_workers(
 
 def _distinct(seeds: Iterable[int]) -> tuple[int, ...]:
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise ArgumentError(f"seeds is {seeds!r}; pass a list of whole numbers.")
+        raise ArgumentError(
+            Text(
+                "{name} is {value}; pass a list of whole numbers.", name="seeds", value=repr(seeds)
+            )
+        )
     chosen = tuple(checks.seed("seeds", seed) for seed in seeds)
     if not chosen or len(set(chosen)) < len(chosen):
-        raise ArgumentError(f"seeds is {list(chosen)}; pass at least one number, and none twice.")
+        raise ArgumentError(
+            Text("seeds is {seeds}; pass at least one number, and none twice.", seeds=list(chosen))
+        )
     return chosen
 
 
