@@ -74,12 +74,13 @@ def example(case):
     return *pair, data, state if kind == "lstm" else state[0]
 
 
-def check(case):
+def check(case, by_row=False):
     fast, plain, data, state = example(case)
     kinds = products(case["bits"] is None)
     with pytest.MonkeyPatch.context() as patch:
         kind = kinds[case["product"] % len(kinds)]
-        patch.setattr(packed_weights, "kind_for", lambda values, symmetric: kind)
+        row_by_row(patch, by_row)
+        patch.setattr(packed_weights, "kind_for", lambda *_: kind)
         with pytest.MonkeyPatch.context() as same:
             same.setattr(torch, "tanh", rational_tanh)
             expected = plain(data, state)
@@ -97,9 +98,7 @@ def test_every_bit_is_that_of_the_reference(case):
 @given(case=shapes)
 def test_the_kernel_that_works_row_by_row_gives_the_same_bits(case):
     case = {**case, "kind": "lstm", "bits": None}
-    with pytest.MonkeyPatch.context() as patch:
-        row_by_row(patch)
-        check(case)
+    check(case, by_row=True)
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)
@@ -184,7 +183,7 @@ def test_zeros_and_subnormals(bits, same_tanh):
 def test_linear(inputs, outputs, bias, bits, product, monkeypatch):
     kinds = products(bits is None)
     kind = kinds[product % len(kinds)]
-    monkeypatch.setattr(packed_weights, "kind_for", lambda values, symmetric: kind)
+    monkeypatch.setattr(packed_weights, "kind_for", lambda *_: kind)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         linear = nn.Linear(inputs, outputs, bias).eval()

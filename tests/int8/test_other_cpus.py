@@ -87,9 +87,9 @@ CHECK = """
     from tests.int8.fast_path import assert_same_bits, int8_pair, random, rational_tanh
 
     seen, original = set(), packed_weights.kind_for
-    def watched(values, symmetric):
-        seen.add(original(values, symmetric))
-        return original(values, symmetric)
+    def watched(*given):
+        seen.add(original(*given))
+        return original(*given)
     packed_weights.kind_for = watched
     tanh, torch.tanh = torch.tanh, rational_tanh
     packing._WIDENED_BYTES = 30_000
@@ -99,21 +99,19 @@ CHECK = """
             if not pairs:
                 for module in (fast, plain):
                     module.weight_hh_l0[:, :2] = -128 if bits else -127
-            x = random(5, 3, sizes[0])
-            assert_same_bits(fast(x), plain(x))
-            x = torch.ones(2, 1, sizes[0])
-            assert_same_bits(fast(x), plain(x))
+            for x in (random(5, 3, sizes[0]), torch.ones(2, 1, sizes[0]), random(2, 5, sizes[0])):
+                assert_same_bits(fast(x), plain(x))
     for bits in (None, 8):
         linear, x = rh.Int8Linear.from_float(nn.Linear(33, 70), activation_bits=bits), random(9, 33)
         fast = linear(x)
         linear.fast = False
         assert torch.equal(fast, linear(x))
-    wide = rh.Int8LSTM.from_float(nn.LSTM(8, 1024))
-    x = random(3, 1, 8)
-    fast = wide(x)
-    print("row by row" if "_fast_packed" not in vars(wide) else "packed")
-    wide.fast = False
-    assert_same_bits(fast, wide(x))
+    for width, batch in ((16, 3), (16, 4), (1024, 1)):
+        lstm, x = rh.Int8LSTM.from_float(nn.LSTM(8, width)), random(3, batch, 8)
+        fast = lstm(x)
+        print(width, batch, "packed" if "_fast_packed" in vars(lstm) else "row by row")
+        lstm.fast = False
+        assert_same_bits(fast, lstm(x))
     print(dots.host_instruction(), sorted(seen))
 """
 
@@ -125,4 +123,9 @@ def test_code_for_a_cpu_with_avx2_alone_gives_the_same_bits():
         CHECK, NUMBA_CPU_NAME="znver3", NUMBA_CPU_FEATURES="", ATEN_CPU_CAPABILITY="avx2"
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["row by row", "pmaddubsw ['bytes', 'narrow', 'wide']"]
+    assert done.stdout.splitlines() == [
+        "16 3 packed",
+        "16 4 row by row",
+        "1024 1 row by row",
+        "pmaddubsw ['bytes', 'narrow', 'wide']",
+    ]

@@ -127,7 +127,7 @@ def test_an_error_says_korean_first_and_english_for_a_search():
         Limits(min_speedup=-1)
     with speaking("ko"):
         korean, english = str(caught.value).splitlines()
-    assert korean == "min_speedup의 값: -1. 0 이상의 수를 넣으십시오."
+    assert korean == "min_speedup의 값: -1. 0 이상의 수를 넘기십시오."
     assert english == str(caught.value) == "min_speedup is -1; pass a number of at least 0."
 
 

@@ -22,9 +22,10 @@ from .ready import compiled
 from .sharing import share
 
 _ADDRESSES = struct.Struct("@17q")  # the part of a Task that differs from call to call
-# Without exact byte products weights stream through the kernel that reads them as they are, row
-# by row, as fast as through any other from this width on, and need no second copy.
-_ROW_BY_ROW = 1024
+# Without exact byte products 16-bit activations are served best by the kernel that reads weights
+# as they are, row by row: from this width on, where memory is what limits, and where so many rows
+# of a batch share each widening of weights. It needs no second copy of them.
+_ROW_BY_ROW_WIDTH, _ROW_BY_ROW_BATCH = 1024, 4
 
 
 def _plain(tensor: Any) -> bool:
@@ -90,7 +91,7 @@ def _run(
     if states is not None:
         states = tuple([part.contiguous() for part in states])
     suffixes = suffixes_of(module.num_layers, module.bidirectional)
-    if module.hidden_size >= _ROW_BY_ROW and _row_by_row(kernels, module):
+    if _row_by_row(kernels, module, batch_sizes[0]):
         most = module.scheme.largest_integer(module.activation_bits)
         return run_layers(module._buffers, suffixes, data, batch_sizes, states, most)
     layers = kernels.packed_layers(module, suffixes, module._GATES)
@@ -101,8 +102,10 @@ def _run(
     return done
 
 
-def _row_by_row(kernels: ModuleType, module: Any) -> bool:
-    """Whether a wide module is better off with the kernel that reads weights as they are."""
+def _row_by_row(kernels: ModuleType, module: Any, batch: int) -> bool:
+    """Whether a call is for the kernel that reads weights as they are."""
+    if module.hidden_size < _ROW_BY_ROW_WIDTH and batch < _ROW_BY_ROW_BATCH:
+        return False
     exact: bool = kernels.is_exact(kernels.host_instruction())
     return module._GATES == 4 and module.scheme.symmetric and not exact
 

@@ -61,10 +61,12 @@ class PackedLayer:
         self._watches: list[tuple[str, Watch]] = []
         for name, stacked in zip(names, (gates, gates, 1), strict=True):
             values = tensors.get(name)
-            part = None if values is None else KeptMatrix(values, stacked, symmetric)
+            if values is None:
+                self.parts.append(None)
+                continue
+            part = KeptMatrix(values, stacked, symmetric, row_by_row=name == names[1])
             self.parts.append(part)
-            if part is not None:
-                self._watches.append((name, part.watch))
+            self._watches.append((name, part.watch))
         (ih, hh), self.projected = tensors_of(tensors, names[:2]), self.parts[2] is not None
         self.inputs, self.outputs, self.hidden = ih.shape[1], hh.shape[1], len(hh) // gates
         self._widest = max(self.inputs, self.outputs, self.hidden)

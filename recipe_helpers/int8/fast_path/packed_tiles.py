@@ -107,13 +107,22 @@ class _Tile:
             b.store(total, at, align=4)
 
 
-def _shape(kind: str, vectors: int) -> tuple[int, int]:
-    """Rows of activations, and vectors, that are multiplied together: as registers allow."""
+def _shapes(kind: str, vectors: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(Rows of activations, vectors) that are multiplied together, as registers allow.
+
+    First where there are several rows: they share each load of weights, and each widening; then
+    for a single row.
+    """
     if host_instruction() == "vpdpbusd512":
-        return {"planes": 2, "bytes": 4}.get(kind, 2), vectors
-    if host_instruction() in ("usdot", "sdot") and kind == "planes":
-        return 1, 2
-    return 1, vectors
+        return ({"planes": 2, "bytes": 4}.get(kind, 2), vectors), (1, vectors)
+    if kind == "planes":
+        return (1, 2), (1, 2)
+    return (4, 1) if kind == "narrow" else (1, vectors), (1, vectors)
+
+
+def _parts(vectors: int, at_once: int) -> list[range]:
+    """So many vectors at a time."""
+    return [range(i, min(i + at_once, vectors)) for i in range(0, vectors, at_once)]
 
 
 def _product(kind: str, vectors: int) -> Any:
@@ -147,14 +156,14 @@ def _product(kind: str, vectors: int) -> Any:
 
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             b, columns = builder, arguments[4]
-            together, at_once = _shape(kind, vectors)
-            parts = [range(i, min(i + at_once, vectors)) for i in range(0, vectors, at_once)]
+            (together, at_once), (_, alone) = _shapes(kind, vectors)
             groups = b.udiv(columns, I64(together)) if together > 1 else I64(0)
             done = b.mul(groups, I64(together))
-            for part in parts:
-                if together > 1:
+            if together > 1:
+                for part in _parts(vectors, at_once):
                     with cgutils.for_range(b, groups) as loop:
                         some(b, arguments, b.mul(loop.index, I64(together)), together, part)
+            for part in _parts(vectors, alone):
                 with cgutils.for_range(b, b.sub(columns, done)) as loop:
                     some(b, arguments, b.add(done, loop.index), 1, part)
             return context.get_dummy_value()

@@ -21,10 +21,10 @@ Tensors = Mapping[str, Tensor | None]
 class KeptMatrix:
     """One weight of a module in packed form, and whether it still is that of the module."""
 
-    def __init__(self, values: Tensor, gates: int, symmetric: bool) -> None:
+    def __init__(self, values: Tensor, gates: int, symmetric: bool, row_by_row: bool) -> None:
         # Watched first: what is written in between is noticed at the next call.
         self.watch = Watch(values)
-        self.packed: PackedMatrix = pack(values, gates, kind_for(values, symmetric))
+        self.packed: PackedMatrix = pack(values, gates, kind_for(values, symmetric, row_by_row))
         tiles = self.packed.tiles
         self.tile_bytes = tiles[0].numel() * tiles.element_size()
 
@@ -88,7 +88,7 @@ class PackedLinear:
         (values,) = tensors_of(tensors, ["weight"])
         self.scheme, self.most = scheme, most
         self.outputs, self.inputs = values.shape
-        self.kept = KeptMatrix(values, 1, scheme.symmetric)
+        self.kept = KeptMatrix(values, 1, scheme.symmetric, False)
         self.rooms: list[tuple[Any, int]] = []
 
     def is_of(self, tensors: Tensors) -> bool:

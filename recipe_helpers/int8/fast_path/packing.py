@@ -39,7 +39,8 @@ from .quantizing import BYTES, PLANES, WORDS
 
 UNITS = 16  # hidden units of a tile
 DEPTH = 16  # rows of weights are padded to a multiple of it
-# Widened weights repay their double size while they stay in the second cache.
+# Widened weights repay their double size where single rows meet them while they stay in the
+# second cache; several rows at once share the widening.
 _WIDENED_BYTES = 512 * 1024
 _FORMS = {"planes": PLANES, "bytes": BYTES, "wide": WORDS, "narrow": WORDS}
 _C: Any = torch._C
@@ -57,14 +58,17 @@ def padded(count: int, to: int) -> int:
     return -(-count // to) * to
 
 
-def kind_for(values: Tensor, symmetric: bool) -> str:
-    """Which of `packed_tiles.KINDS` multiplies these weights on this CPU."""
+def kind_for(values: Tensor, symmetric: bool, row_by_row: bool) -> str:
+    """Which of `packed_tiles.KINDS` multiplies these weights on this CPU.
+
+    `row_by_row` is whether few rows of activations meet them at a time, again and again.
+    """
     name = host_instruction()
     if is_exact(name):
         return "planes" if symmetric else "bytes"
     if not symmetric and name is not None and weights.in_pairs(values):
         return "bytes"
-    return "wide" if 2 * values.numel() <= _WIDENED_BYTES else "narrow"
+    return "wide" if row_by_row and 2 * values.numel() <= _WIDENED_BYTES else "narrow"
 
 
 class PackedMatrix(NamedTuple):

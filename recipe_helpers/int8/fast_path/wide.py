@@ -111,8 +111,8 @@ def wins(layer: PackedLayer, sizes: Sizes) -> bool:
 
     On one thread only: several share the tiles. And with as many rows at every step.
     """
-    batch_sizes, *_, allowed = sizes
-    if allowed > 1 or batch_sizes[0] < FEWEST_ROWS or len(set(batch_sizes)) > 1:
+    batch = sizes.batch_sizes[0]
+    if sizes.allowed > 1 or batch < FEWEST_ROWS or len(set(sizes.batch_sizes)) > 1:
         return False
     if not hasattr(torch, "_int_mm"):
         return False
@@ -121,7 +121,7 @@ def wins(layer: PackedLayer, sizes: Sizes) -> bool:
         return False
     depth = padded(layer.outputs, DEPTH)
     tiles, _, vectors, *_ = hh.packed.tiles.shape
-    if not _race(batch_sizes[0], depth, tiles, vectors, hh.packed.form, hh.packed.product_at):
+    if not _race(batch, depth, tiles, vectors, hh.packed.form, hh.packed.product_at):
         return False
     return all(is_exact(shape) for shape in _shapes(layer, sizes))
 
@@ -133,7 +133,7 @@ def plan_for(layer: PackedLayer, sizes: Sizes) -> PackedPlan:
 
 def _shapes(layer: PackedLayer, sizes: Sizes) -> set[Shape]:
     """All products that a call at these sizes asks of the library."""
-    steps, batch = len(sizes[0]), sizes[0][0]
+    steps, batch, outputs = len(sizes.batch_sizes), sizes.batch_sizes[0], 0
     chunk = chunk_steps(steps, batch)
     ih, hh = layer.parts[:2]
     outputs = hh.packed.row_sums.numel()
@@ -189,7 +189,7 @@ class WidePlan(PackedPlan):
     """A plan whose two large products are the library's."""
 
     def __init__(self, layer: PackedLayer, sizes: Sizes) -> None:
-        steps, batch = len(sizes[0]), sizes[0][0]
+        steps, batch = len(sizes.batch_sizes), sizes.batch_sizes[0]
         self.chunk = chunk_steps(steps, batch)
         super().__init__(layer, sizes, chunk=self.chunk)
         ih, hh = layer.parts[:2]
@@ -203,7 +203,7 @@ class WidePlan(PackedPlan):
     def run(self) -> None:
         """The whole layer: products and compiled phases in turn."""
         run_packed(self.task_at, 0, 0, 1, ALL)
-        phase, steps, batch = 0, len(self.sizes[0]), self.sizes[0][0]
+        phase, steps, batch = 0, len(self.sizes.batch_sizes), self.sizes.batch_sizes[0]
         for begin in range(0, steps, self.chunk):
             count = min(self.chunk, steps - begin)
             self.input.multiply(count * batch)
