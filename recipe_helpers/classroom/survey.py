@@ -17,10 +17,9 @@ import torch
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, SurveyError
-from ..common.language import N_, Text, _
+from ..common.language import Text, _, plural
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
-from ..common.wording import joined
 from ..recipe.accuracy import compare_outputs
 from ..recipe.latency import compare_latency
 from ..recipe.model import demonstration, machine
@@ -30,7 +29,6 @@ from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, check_budget
 from .own_core import cores_can_be_held, own_core
 
 BUDGET_S = 0.3
-_LABEL = N_("survey")
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,9 @@ class Survey(Shown):
         if not found:
             raise ArgumentError(
                 Text(
-                    "width is {value}; the survey has {widths}.",
-                    value=repr(width),
-                    widths=list(self.widths),
+                    "width is {width!r}; the survey has {known}.",
+                    width=width,
+                    known=list(self.widths),
                 )
             )
         return found
@@ -90,8 +88,7 @@ class Survey(Shown):
             points = self.of(width)
             speedups = [point.speedup.median for point in points]
             verdicts = Counter(point.verdict for point in points)
-            counts = [(verdicts[v], v) for v in (FASTER, SLOWER, INCONCLUSIVE) if verdicts[v]]
-            said = (_("{count} {verdict}", count=n, verdict=_(v)) for n, v in counts)
+            said = (f"{verdicts[v]} {_(v)}" for v in (FASTER, SLOWER, INCONCLUSIVE) if verdicts[v])
             rows.append(
                 (
                     str(width),
@@ -103,11 +100,12 @@ class Survey(Shown):
                 )
             )
         seeds, kinds = len({p.seed for p in self.points}), sorted({p.machine for p in self.points})
-        files = (_("FP32 file"), _("INT8 file"))
-        headers = (_("width"), *files, _("relative error"), "FP32 / INT8", _("INT8 is"))
-        caption = _("median (range) over {count} seeds, one thread", count=seeds)
-        note = _("Measured on: {machines}.", machines=joined(kinds, "; "))
-        return Table(headers, rows, caption, note)
+        headers = (_("width"), _("FP32 file"), _("INT8 file"), _("relative error"))
+        caption = plural(
+            "one seed, one thread", "median (range) over {count} seeds, one thread", seeds
+        )
+        note = _("Measured on: {machines}.", machines="; ".join(kinds))
+        return Table((*headers, "FP32 / INT8", _("INT8 is")), rows, caption, note)
 
 
 def survey(
@@ -143,7 +141,7 @@ def survey(
     wanted = [(w, s) for w in checks.positive_ints("widths", widths) for s in _distinct(seeds)]
     check_budget(budget_s)
     if client is None:
-        points = [measure_point(w, s, budget_s) for w, s in progress(wanted, _LABEL)]
+        points = [measure_point(w, s, budget_s) for w, s in progress(wanted, "survey")]
     else:
         check_client(client)
         points = list(_on_workers(client, wanted, budget_s, progress))
@@ -170,7 +168,7 @@ def measure_point(width: int, seed: int, budget_s: float) -> SurveyPoint:
         candidate_us=latency.candidate.median_us,
         speedup=latency.speedup,
         verdict=latency.verdict,
-        machine=joined([here.cpu, here.vector_instructions], ", "),
+        machine=f"{here.cpu}, {here.vector_instructions}",
     )
 
 
@@ -206,9 +204,9 @@ def check_client(client: Any) -> None:
     except (ImportError, AttributeError) as error:
         raise ArgumentError(
             Text(
-                "client has a worker without this package ({message}); install the same "
+                "client has a worker without this package ({what}); install the same "
                 "recipe_helpers for all of them.",
-                message=checks.first_line(error),
+                what=checks.first_line(error),
             )
         ) from error
     if not described:
@@ -219,13 +217,12 @@ def check_client(client: Any) -> None:
 def _check_workers(
     described: dict[str, tuple[str, bool, tuple[str, str]]], here: tuple[str, str]
 ) -> None:
-    for address, (*_host, versions) in described.items():
+    for address, (_host, _held, versions) in described.items():
         if versions != here:
             raise ArgumentError(
                 Text(
                     "client has a worker at {address} with PyTorch {torch} and recipe_helpers "
-                    "{package}, and here they are {torch_here} and {package_here}; install the "
-                    "same.",
+                    "{package}; here they are {torch_here} and {package_here}: install the same.",
                     address=address,
                     torch=versions[0],
                     package=versions[1],
@@ -238,9 +235,9 @@ def _check_workers(
         if count[host] > 1 and not held:
             raise ArgumentError(
                 Text(
-                    "client has {count} workers on one machine, where this system cannot reserve a "
-                    "core for each, so that two might measure on one; start one worker there.",
-                    count=count[host],
+                    "client has {workers} workers on one machine, where this system cannot reserve "
+                    "a core for each, so that two might measure on one; start one worker there.",
+                    workers=count[host],
                 )
             )
 
@@ -254,7 +251,7 @@ def _on_workers(
     futures = {client.submit(measure_point, *at, budget_s, pure=False): at for at in wanted}
     finished = as_completed(futures)
     try:
-        for _at in progress(wanted, _LABEL):
+        for _number in progress(wanted, "survey"):
             future = next(finished)
             try:
                 yield future.result()
@@ -263,11 +260,11 @@ def _on_workers(
                 raise SurveyError(
                     Text(
                         "The measurement of width {width}, seed {seed} did not come back from the "
-                        "workers: {kind}, {message}.",
+                        "workers: {kind}, {what}.",
                         width=width,
                         seed=seed,
                         kind=type(error).__name__,
-                        message=checks.first_line(error),
+                        what=checks.first_line(error),
                     )
                 ) from error
             # Given back at once: what a lost worker still held is not computed again.
@@ -286,7 +283,7 @@ def _distinct(seeds: Iterable[int]) -> tuple[int, ...]:
     chosen = tuple(checks.seed("seeds", seed) for seed in seeds)
     if not chosen or len(set(chosen)) < len(chosen):
         raise ArgumentError(
-            Text("seeds is {value}; pass at least one number, and none twice.", value=list(chosen))
+            Text("seeds is {seeds}; pass at least one number, and none twice.", seeds=list(chosen))
         )
     return chosen
 
@@ -294,6 +291,4 @@ def _distinct(seeds: Iterable[int]) -> tuple[int, ...]:
 def _spread(values: list[float], form: str) -> str:
     """The median, and the range where there is more than one value."""
     middle, low, high = (form.format(f(values)) for f in (np.median, min, max))
-    if len(values) == 1:
-        return middle
-    return _("{mean} ({low} to {high})", mean=middle, low=low, high=high)
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
