@@ -17,13 +17,14 @@ EDITION := $(filter-out /en,/$(LANGUAGE))
 RECIPE := notebooks$(EDITION)/dynamic_quantization.ipynb
 # The longest first, one for each worker, so that what is left can be shared out evenly.
 LONGEST := notebooks/trained_models.ipynb notebooks/ko/trained_models.ipynb
-NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb notebooks/ko/*.ipynb))
+SOLUTIONS := $(wildcard exercises/solutions/*.ipynb)
+NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb notebooks/ko/*.ipynb)) $(SOLUTIONS)
 # Two workers; a test file, and so a notebook with its kernel, stays on one of them.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint unit notebooks execute slides bundle translations clean
+.PHONY: help run lab test lint unit notebooks execute exercises slides bundle translations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +53,9 @@ notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
+
+exercises: .venv/ready ## make the students' version of the exercises from their solutions
+	$(BIN)/python tools/exercises.py
 
 slides: .venv/ready ## write build/dynamic_quantization.slides.html, for a lesson
 	$(BIN)/python tools/slides.py $(RECIPE)

@@ -140,13 +140,15 @@ def lstm_of(folder: Path) -> Any:
 
 
 def torch_contender(
-    name: str, model: nn.Module, arguments: tuple[Tensor, ...], threads: int
+    name: str, model: Recurrent, arguments: tuple[Tensor, ...], threads: int
 ) -> Contender:
     """A model of PyTorch; its file is what torch.save makes of its state_dict."""
+    lstm, (inputs, hidden, cell) = model.lstm, arguments  # called itself, as ONNX Runtime is
+    state = hidden, cell
     with torch.inference_mode(), deprecations_silenced():
-        output = model(*arguments)[0].numpy()
+        output = lstm(inputs, state)[0].numpy()
         size = state_dict_bytes(model)
-    return Contender(name, lambda: model(*arguments), output, size, threads)
+    return Contender(name, lambda: lstm(inputs, state), output, size, threads)
 
 
 def onnx_contenders(

@@ -4,6 +4,7 @@
     python benchmarks/peers.py                               # some minutes
     python benchmarks/peers.py --widths 8 256 --batches 1    # a few rows; --quick: in seconds
     python benchmarks/peers.py --before ../an/older/checkout # and its Int8LSTM beside today's
+    python benchmarks/peers.py --cpu-time                    # on a machine that others use, too
 
 All contenders of a row run the same LSTM on the same inputs and threads, in interleaved rounds of
 random order, each after a pause in which whatever the one before has left spinning falls asleep.
@@ -25,7 +26,7 @@ import random
 import sys
 import time
 import timeit
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +71,18 @@ def measure_row(
     with_onnx: bool,
     budget_s: float,
     before: Path | None = None,
+    timer: Callable[[], float] = time.perf_counter,
 ) -> Row:
-    """Make the contenders and time them; thread count and grad mode are put back."""
+    """Make the contenders and time them; thread count and grad mode are put back.
+
+    With `time.process_time` as the timer only those take part that run on the case's own threads.
+    """
     with threads_set(case.threads), torch.inference_mode():
         contenders = make(case, with_onnx=with_onnx, before=before)
         exact = next(c.output for c in contenders if c.name == TORCH[0])
-        times = rounds([*contenders, contenders[0]], budget_s)
+        if timer is time.process_time:
+            contenders = [one for one in contenders if one.threads == case.threads]
+        times = rounds([*contenders, contenders[0]], budget_s, timer)
     assert contenders[0].name == OURS
     entries = tuple(as_entry(c, exact, us) for c, us in zip(contenders, times, strict=False))
     return Row(case, entries, tuple(times[-1]), limits)
@@ -87,12 +94,16 @@ def as_entry(contender: Contender, exact: np.ndarray, times_us: Sequence[float])
     return Entry(contender.name, tuple(times_us), error, contender.file_bytes)
 
 
-def rounds(contenders: Sequence[Contender], budget_s: float) -> list[list[float]]:
+def rounds(
+    contenders: Sequence[Contender],
+    budget_s: float,
+    timer: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
     """Microseconds per call of each in every round; each is timed in blocks of some 2 ms."""
     once_s = []
     for contender in contenders:
         torch.set_num_threads(contender.threads)
-        once_s.append(min(timeit.repeat(contender.call, number=1, repeat=3)))
+        once_s.append(min(timeit.repeat(contender.call, timer=timer, number=1, repeat=3)))
     numbers = [max(1, math.ceil(_BLOCK_S / once)) for once in once_s]
     round_s = sum(
         PAUSE_S + (number + 1) * once for number, once in zip(numbers, once_s, strict=True)
@@ -106,7 +117,7 @@ def rounds(contenders: Sequence[Contender], budget_s: float) -> list[list[float]
             time.sleep(PAUSE_S)
             torch.set_num_threads(contenders[index].threads)
             contenders[index].call()  # bring the weights back into the caches
-            elapsed_s = timeit.timeit(contenders[index].call, number=numbers[index])
+            elapsed_s = timeit.timeit(contenders[index].call, timer=timer, number=numbers[index])
             times_us[index].append(elapsed_s / numbers[index] * 1e6)
     return times_us
 
@@ -220,12 +231,19 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--without-onnx", action="store_true", help="leave ONNX Runtime out")
     parser.add_argument("--without-start", action="store_true", help="do not time compiling")
     parser.add_argument("--budget", type=float, help="seconds of timing per row, 6 unless told")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count the processor's time, not the clock's: where others use the machine, too",
+    )
     parser.add_argument("--before", type=Path, help="an earlier checkout that takes part, too")
     options = parser.parse_args(arguments)
     options.widths = options.widths or ((8, 32) if options.quick else WIDTHS)
     options.batches = options.batches or ((1, 2) if options.quick else BATCHES)
     options.budget = options.budget or (0.3 if options.quick else 6.0)
     options.without_start |= options.quick
+    if options.cpu_time and options.threads != [1]:
+        parser.error("--cpu-time adds up the time of all threads: leave out --threads")
     return options
 
 
@@ -245,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 with_onnx=not options.without_onnx,
                 budget_s=options.budget,
                 before=options.before,
+                timer=time.process_time if options.cpu_time else time.perf_counter,
             )
         )
     peers = Peers(tuple(found), kind_of_cpu(), start)

@@ -2,6 +2,7 @@
 
 from .classroom.comparison import ClassComparison as ClassComparison
 from .classroom.reading import compare_ledgers as compare_ledgers
+from .classroom.survey import survey as survey
 from .common.errors import (
     AlreadyQuantizedError as AlreadyQuantizedError,
     ArgumentError as ArgumentError,
@@ -12,6 +13,7 @@ from .common.errors import (
     NothingQuantizedError as NothingQuantizedError,
     RecipeError as RecipeError,
     SavedModelError as SavedModelError,
+    SurveyError as SurveyError,
 )
 from .common.language import use_language as use_language
 from .common.progress import progress_bar as progress_bar

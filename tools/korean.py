@@ -83,6 +83,9 @@ def _difference(english: NotebookNode, korean: NotebookNode) -> str:
         return f"{english.cell_type} in English, {korean.cell_type} in Korean"
     if english.metadata.get("tags", []) != korean.metadata.get("tags", []):
         return "other tags"
+    own = {name: value for name, value in korean.metadata.items() if name != "written_from"}
+    if own != english.metadata:
+        return "other metadata"
     if english.cell_type == "code":
         return "" if korean.source == korean_code(english.source) else "other code"
     if "written_from" not in korean.metadata:

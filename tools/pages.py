@@ -25,11 +25,13 @@ WORDS = {
     "en": {
         "contents": "Contents",
         "skip": "Skip the contents",
+        "slides": "slides",
         "stored": "The outputs on this page are those stored in the notebook; it was not run here.",
     },
     KOREAN: {
         "contents": "차례",
         "skip": "차례 건너뛰기",
+        "slides": "슬라이드",
         "stored": "이 페이지의 출력은 노트북에 저장되어 있던 것입니다. 여기서 실행하지 않았습니다.",
     },
 }

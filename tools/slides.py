@@ -1,10 +1,11 @@
 """Make slides of a notebook: `python tools/slides.py notebooks/dynamic_quantization.ipynb`.
 
-They are written into `build` as one file that fetches nothing; press S for the speaker's view. A
-cell tagged `slide` begins a slide, one tagged `slide-more` goes on with it. Of a text they show the
-last heading and one paragraph after it, the first or the one whose number from 0 the metadata
-`slide_paragraph` gives; the whole text is in the speaker's notes. The outputs are those that are
-stored: for a machine's own, `make run` and take `build/dynamic_quantization.ipynb`.
+They are written into `build`, Korean ones into `build/ko`, as one file that fetches nothing; press
+S for the speaker's view. A cell tagged `slide` begins a slide, one tagged `slide-more` goes on with
+it. Of a text they show the last heading and one paragraph after it, the first or the one whose
+number from 0 the metadata `slide_paragraph` gives; the whole text is in the speaker's notes. The
+outputs are those that are stored: for a machine's own, `make run` and take
+`build/dynamic_quantization.ipynb`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 from nbconvert import SlidesExporter
-from pages import WHERE
+from pages import WHERE, WORDS, language_of, place, title_of
 
 TEMPLATE = "slide_deck"
 KINDS = {"slide": "slide", "slide-more": "-"}  # tags, and what nbconvert calls them
@@ -89,10 +90,10 @@ def _look(cell: nbformat.NotebookNode) -> list[str]:
     return ["dense"] if max(rows, default=0) > DENSE_ROWS else []
 
 
-def as_slides(notebook: nbformat.NotebookNode, title: str) -> str:
+def as_slides(notebook: nbformat.NotebookNode, title: str, language: str = "en") -> str:
     """The slides of a notebook as one HTML page."""
-    exporter = SlidesExporter(template_name=TEMPLATE, **WHERE)
-    resources = {"metadata": {"name": title}, "embedded": reveal_files()}
+    exporter = SlidesExporter(template_name=TEMPLATE, language_code=language, **WHERE)
+    resources = {"metadata": {"name": title}, "embedded": reveal_files(), "words": WORDS[language]}
     page, _ = exporter.from_notebook_node(deck(notebook), resources)
     return page
 
@@ -105,11 +106,12 @@ def main() -> None:
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--output", type=Path, default=Path("build"), help="folder of the slides")
     chosen = parser.parse_args()
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    notebook = nbformat.read(chosen.notebook, as_version=4)
-    target = chosen.output / f"{chosen.notebook.stem}.slides.html"
-    title = chosen.notebook.stem.replace("_", " ").capitalize()
-    target.write_text(as_slides(notebook, title), encoding="utf-8")
+    path = chosen.notebook
+    target = place(path, path, chosen.output).with_suffix(".slides.html")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    notebook = nbformat.read(path, as_version=4)
+    page = as_slides(notebook, title_of(path), language_of(path))
+    target.write_text(page, encoding="utf-8")
     print(target)
 
 

@@ -87,7 +87,7 @@ def read(language: str) -> Catalog:
     """The catalogue as it stands, or an empty one."""
     path = path_of(language, ".po")
     content = path.read_bytes() if path.exists() else b""
-    return read_po(io.BytesIO(content), locale=language)
+    return read_po(io.BytesIO(content), locale=language, abort_invalid=True)
 
 
 def entries(catalog: Catalog) -> dict[MessageId, Message]:

@@ -1,5 +1,6 @@
-"""The room of `class_comparison.ipynb`: many machines' ledgers side by side.
+"""The room of `class_comparison.ipynb`: many machines' ledgers side by side, many measurements.
 
 `reading` takes the files in, as from strangers; `comparison` says where the machines agree; `plots`
 draws it. A ledger is written by `rh.Ledger.to_json` or `python -m recipe_helpers ledger --json`.
+`survey` makes many measurements at once, each on a core that it has to itself (`own_core`).
 """

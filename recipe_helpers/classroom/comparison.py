@@ -117,9 +117,7 @@ class ClassComparison(Shown):
 
 
 def _instructions(written: str) -> str:
-    """What a ledger has in English, as the Text that `rh.machine` says here."""
-    used = written.partition(", ")[0]
-    for said in (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used)):
-        if said == written:
-            return said
-    return written
+    """What a file says of vector instructions, as the Text that `rh.machine()` had for it."""
+    used = written.partition(",")[0]
+    known = (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used))
+    return next((text for text in known if text == written), written)

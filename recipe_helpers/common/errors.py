@@ -46,3 +46,7 @@ class EngineError(RecipeError, RuntimeError):
 
 class SavedModelError(RecipeError, ValueError):
     """The file is not one that `save_int8` wrote, is damaged, or belongs to another model."""
+
+
+class SurveyError(RecipeError, RuntimeError):
+    """A measurement of a survey failed on a worker, or lost one worker after the other."""

@@ -15,7 +15,6 @@ from typing import Any, Literal, ParamSpec, Protocol
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
@@ -63,6 +62,7 @@ _NO_KOREAN_FONT = N_(
     "koreanize-matplotlib brings one."
 )
 _said_why = False
+_LINE = 0.25  # inches
 _DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
 
 
@@ -89,21 +89,11 @@ class RecipeFigure(Figure):
     """A figure that knows its alternative text and shows itself in a notebook with it.
 
     `title` names the figure and is the same on every machine: it is what a strict comparison of
-    notebooks sees. `alt` says what the figure shows and may quote what was measured. `fonts` are
-    the families for its labels where the usual one has not all their letters.
+    notebooks sees. `alt` says what the figure shows and may quote what was measured.
     """
 
     title: str
     alt: str
-    fonts: tuple[str, ...] = ()
-
-    def draw(self, renderer: RendererBase) -> None:
-        """Draw the figure, its ticks too, which are made only now, in its own fonts."""
-        if not self.fonts:
-            super().draw(renderer)
-            return
-        with mpl.rc_context({"font.family": self.fonts}):
-            super().draw(renderer)
 
     def png(self, dpi: float = 2 * _DPI) -> bytes:
         """The picture, as the bytes of a PNG file."""
@@ -136,7 +126,6 @@ def drawn(
         with mpl.rc_context({**_DEFAULTS, **STYLE, **family}):
             figure = draw(*args, **kwargs)
             if language() == ENGLISH or fonts:
-                figure.fonts = fonts
                 return figure
             # What was just drawn has the words; it is never rendered, so nothing is missing in it.
             said, why = figure, _(_NO_KOREAN_FONT)
@@ -173,11 +162,21 @@ def _register_font_of_the_extra() -> None:
 
 
 def _say_why_once(figure: RecipeFigure) -> None:
-    """Write below the first figure with English labels why they are English."""
+    """Write above the first figure with English labels why they are English."""
     global _said_why
-    if not _said_why:
-        figure.supxlabel(_(_NO_KOREAN_FONT), fontsize="x-small")
+    if _said_why:
+        return
     _said_why = True
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + _LINE)
+    rest: float = height / (height + _LINE)
+    engine: Any = figure.get_layout_engine()
+    if engine is None:
+        places = figure.subplotpars
+        figure.subplots_adjust(bottom=rest * places.bottom, top=rest * places.top)
+    else:
+        engine.set(rect=(0, 0, 1, rest))
+    figure.text(0.01, rest, _(_NO_KOREAN_FONT), va="bottom", fontsize="x-small")
 
 
 def new_figure(

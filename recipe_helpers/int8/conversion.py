@@ -10,6 +10,8 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ModelError, NothingQuantizedError
+from ..common.language import Text, listed
+from ..common.wording import as_text
 from .arithmetic import DEFAULT, Scheme, as_scheme
 from .gru import Int8GRU
 from .linear import Int8Linear, obstacle
@@ -58,37 +60,52 @@ def convert_modules(
         try:
             converted[id(part)] = _COUNTERPARTS[kind].from_float(part, scheme=scheme)
         except ModelError as error:
-            raise ModelError(f"model.{name}: {error}" if name else str(error)) from None
+            said = as_text(error)
+            raise ModelError(
+                Text("model.{name}: {error}", name=name, error=said) if name else said
+            ) from None
     if not converted:
         _refuse(model)
     # deepcopy takes what its memo holds for the copy already made, wherever it is referred to.
     return copy.deepcopy(model, converted)
 
 
-def why_left_alone(module: nn.Module) -> str:
+def why_left_alone(module: nn.Module) -> Text:
     """Why `convert_modules` leaves a module with parameters of its own alone, in a few words."""
     if isinstance(module, tuple(_COUNTERPARTS)):
-        return obstacle(module) or "not among the types to convert, or its parent reads its weight"
+        return obstacle(module) or Text(
+            "not among the types to convert, or its parent reads its weight"
+        )
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-        return "only nn.LSTM, nn.GRU and nn.Linear have an int8 version in plain tensors"
+        return Text("only nn.LSTM, nn.GRU and nn.Linear have an int8 version in plain tensors")
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return "a look-up table, not a matrix product"
-    return "parameters of its own, in no layer that can be converted"
+        return Text("a look-up table, not a matrix product")
+    return Text("parameters of its own, in no layer that can be converted")
 
 
-def named_obstacles(model: nn.Module, why: Callable[[str, nn.Module], str]) -> str:
+def named_obstacles(model: nn.Module, why: Callable[[str, nn.Module], str]) -> Text:
     """The first modules with parameters of their own, each with the reason that `why` gives."""
-    found = [
-        f"{name or 'the model itself'} ({type(part).__name__}; {why(name, part)})"
+    found: list[str] = [
+        Text(
+            "{name} ({kind}; {why})",
+            name=name or Text("the model itself"),
+            kind=type(part).__name__,
+            why=why(name, part),
+        )
         for name, part in model.named_modules()
-        if any(True for _ in part.parameters(recurse=False))
+        if any(True for parameter in part.parameters(recurse=False))
     ]
-    return "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "") or "it has no parameters"
+    if not found:
+        return Text("it has no parameters")
+    return listed(found if len(found) <= 3 else [*found[:3], "..."], "; ")
 
 
 def _refuse(model: nn.Module) -> None:
-    listed = named_obstacles(model, lambda _, part: why_left_alone(part))
+    obstacles = named_obstacles(model, lambda name, part: why_left_alone(part))
     raise NothingQuantizedError(
-        f"model has no module to convert: {listed}; pass one that holds an nn.LSTM, nn.GRU or "
-        "nn.Linear."
+        Text(
+            "model has no module to convert: {obstacles}; pass one that holds an nn.LSTM, nn.GRU "
+            "or nn.Linear.",
+            obstacles=obstacles,
+        )
     )

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from ..common.checks import describe, positive_int
 from ..common.errors import InputError, ModelError
+from ..common.language import Text
 from . import arithmetic
 from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme, chosen_scheme
 
@@ -161,8 +162,11 @@ class Int8Linear(Int8Module):
         fits = isinstance(input, Tensor) and input.dtype == torch.float32 and input.dim() > 0
         if not fits or input.shape[-1] != self.in_features:
             raise InputError(
-                f"input is a {describe(input)}; pass a float32 tensor of shape "
-                f"(..., {self.in_features})."
+                Text(
+                    "input is a {what}; pass a float32 tensor of shape (..., {size}).",
+                    what=describe(input),
+                    size=self.in_features,
+                )
             )
         rows = input.reshape(-1, self.in_features)
         output = None if (fast := self._fast()) is None else fast.run_linear(self, rows)
@@ -182,24 +186,43 @@ class Int8Linear(Int8Module):
 def require_plain(name: str, module: nn.Module, kind: type[nn.Module]) -> None:
     """ModelError unless `module` is of this kind and nothing stands against converting it."""
     if not isinstance(module, kind):
-        raise ModelError(f"{name} is a {type(module).__name__}; pass a torch.nn.{kind.__name__}.")
+        raise ModelError(
+            Text(
+                "{name} is a {kind}; pass a torch.nn.{wanted}.",
+                name=name,
+                kind=type(module).__name__,
+                wanted=kind.__name__,
+            )
+        )
     if reason := obstacle(module):
-        raise ModelError(f"{name}, a {type(module).__name__}, has to stay in float: {reason}.")
+        raise ModelError(
+            Text(
+                "{name}, a {kind}, has to stay in float: {reason}.",
+                name=name,
+                kind=type(module).__name__,
+                reason=reason,
+            )
+        )
 
 
-def obstacle(module: nn.Module) -> str | None:
+def obstacle(module: nn.Module) -> Text | None:
     """What stands against converting this module, in a few words; None if nothing does."""
     kind = next(kind for kind in (nn.LSTM, nn.GRU, nn.Linear) if isinstance(module, kind))
     if isinstance(module, NonDynamicallyQuantizableLinear):
-        return "its float weight is read by the nn.MultiheadAttention it belongs to"
+        return Text("its float weight is read by the nn.MultiheadAttention it belongs to")
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):
-        return "it is lazy and has no weights before its first input"
+        return Text("it is lazy and has no weights before its first input")
     if parametrize.is_parametrized(module):
-        return "a parametrization computes its weights: rh.without_parametrizations removes it"
+        return Text(
+            "a parametrization computes its weights: rh.without_parametrizations removes it"
+        )
     if type(module).forward is not kind.forward or "forward" in vars(module):
-        return f"it overrides the forward of nn.{kind.__name__}, which a conversion would drop"
+        name = kind.__name__
+        return Text(
+            "it overrides the forward of nn.{name}, which a conversion would drop", name=name
+        )
     if module._forward_pre_hooks or module._forward_hooks:
-        return "it has forward hooks, which a conversion would drop"
+        return Text("it has forward hooks, which a conversion would drop")
     if not all(parameter.numel() for parameter in module.parameters()):
-        return "it has an empty weight"
+        return Text("it has an empty weight")
     return None

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..common.errors import ArgumentError
+from ..common.language import Text
 from . import arithmetic
 from .arithmetic import DEFAULT, LayerWeights, Scheme, State
 from .recurrent import Int8Recurrent, States
@@ -74,8 +75,12 @@ class Int8LSTM(Int8Recurrent):
             not isinstance(proj_size, int) or not 0 <= proj_size < max(hidden_size, 1)
         ):
             raise ArgumentError(
-                f"proj_size is {proj_size!r}; pass 0 for no projection, or a whole number "
-                f"below hidden_size, {hidden_size}."
+                Text(
+                    "proj_size is {value}; pass 0 for no projection, or a whole number below "
+                    "hidden_size, {size}.",
+                    value=repr(proj_size),
+                    size=hidden_size,
+                )
             )
         self.fast = fast
         options = {

@@ -22,6 +22,8 @@ from torch.utils import _pytree as pytree
 from ..common import checks
 from ..common.errors import ConversionError
 from ..common.files import write_atomically
+from ..common.language import Text
+from ..common.wording import named
 from .cpu import has_u8s8_dot
 
 _NEEDED = ("onnx", "onnxruntime")
@@ -134,16 +136,21 @@ def _exported(
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConversionError(
-            f"{' and '.join(missing)} cannot be imported; install the extra: "
-            'pip install "recipe-helpers[onnx]".'
+            Text(
+                "{names} cannot be imported; install the extra: "
+                'pip install "recipe-helpers[onnx]".',
+                names=named(missing),
+            )
         )
     checks.float_model("model", model)
     flat = _Flat(model, inputs, kwargs)
     outputs, structure = pytree.tree_flatten(checks.runs("model", flat, flat.tensors))
     if not all(isinstance(one, Tensor) for one in outputs):
         raise ConversionError(
-            "the model returns more than tensors in tuples, lists and dicts; ONNX has no such "
-            "outputs: let it return tensors."
+            Text(
+                "the model returns more than tensors in tuples, lists and dicts; ONNX has no such "
+                "outputs: let it return tensors."
+            )
         )
     names = [f"input_{index}" for index in range(len(flat.tensors))]
     sizes = _free_sizes(names, flat.tensors, [_Flat(model, *other).tensors for other in others])
@@ -162,8 +169,11 @@ def _exported(
                 _quantize(path, quantized)
         except Exception as error:
             raise ConversionError(
-                f"ONNX Runtime's way failed with {type(error).__name__}: "
-                f"{checks.first_line(error)}; keep the other backends."
+                Text(
+                    "ONNX Runtime's way failed with {kind}: {message}; keep the other backends.",
+                    kind=type(error).__name__,
+                    message=checks.first_line(error),
+                )
             ) from error
         places = pytree.tree_unflatten(range(len(outputs)), structure)
         graph = (quantized if quantize else path).read_bytes()

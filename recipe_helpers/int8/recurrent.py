@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..common.checks import describe, positive_int
 from ..common.errors import InputError
+from ..common.language import Text
 from . import arithmetic
 from .arithmetic import LayerWeights, Scheme, as_scheme, chosen_scheme
 from .linear import Int8Module, require_plain
@@ -172,13 +173,20 @@ class Int8Recurrent(Int8Module):
         fits = isinstance(steps, Tensor) and steps.dtype == torch.float32 and steps.dim() in dims
         if not fits or steps.shape[-1] != self.input_size:
             raise InputError(
-                f"input is a {describe(steps)}; pass a float32 tensor of shape (steps, batch, "
-                f"{self.input_size}), (batch, steps, {self.input_size}) if batch_first, or "
-                f"(steps, {self.input_size}), or a PackedSequence of such."
+                Text(
+                    "input is a {what}; pass a float32 tensor of shape (steps, batch, {size}), "
+                    "(batch, steps, {size}) if batch_first, or (steps, {size}), or a "
+                    "PackedSequence of such.",
+                    what=describe(steps),
+                    size=self.input_size,
+                )
             )
         if not steps.shape[self.batch_first and steps.dim() == 3 and not packed]:
             raise InputError(
-                f"input is a {describe(steps)}, a sequence of no steps; pass one step at least."
+                Text(
+                    "input is a {what}, a sequence of no steps; pass one step at least.",
+                    what=describe(steps),
+                )
             )
         return steps
 
@@ -194,17 +202,25 @@ class Int8Recurrent(Int8Module):
             return tuple(data.new_zeros(count, batch, width) for width in widths)
         expected = [(count, batch, width) if batched else (count, width) for width in widths]
         if len(widths) == 1:
-            given, wanted = (hx,), f"a float32 tensor of shape {expected[0]}"
+            given = (hx,)
+            wanted = Text("a float32 tensor of shape {shape}", shape=expected[0])
         else:
             given = tuple(hx) if isinstance(hx, tuple | list) else ()
-            shapes = " and ".join(map(str, expected))
-            wanted = f"(hidden, cell), float32 tensors of shape {shapes}"
+            wanted = Text(
+                "(hidden, cell), float32 tensors of shape {hidden} and {cell}",
+                hidden=expected[0],
+                cell=expected[1],
+            )
         fits = len(given) == len(widths) and all(
             isinstance(part, Tensor) and part.dtype == torch.float32 and part.shape == shape
             for part, shape in zip(given, expected, strict=True)
         )
         if not fits:
-            raise InputError(f"hx is {describe(hx)}; for this input pass {wanted}.")
+            raise InputError(
+                Text(
+                    "hx is {what}; for this input pass {wanted}.", what=describe(hx), wanted=wanted
+                )
+            )
         return given if batched else tuple(part[:, None] for part in given)
 
     def flatten_parameters(self) -> None:

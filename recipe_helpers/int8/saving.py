@@ -25,6 +25,8 @@ from torch import Tensor, nn
 from ..common import checks
 from ..common.errors import ArgumentError, ModelError, SavedModelError
 from ..common.files import write_atomically
+from ..common.language import Text, listed
+from ..common.wording import as_text
 from .arithmetic import Scheme
 from .conversion import convert_modules
 from .linear import Int8Module
@@ -51,8 +53,10 @@ def save_int8(model: nn.Module, path: str | os.PathLike[str]) -> None:
     quantized = _quantized(checks.module("model", model))
     if not quantized:
         raise ModelError(
-            "model holds no Int8LSTM, Int8GRU or Int8Linear; save what "
-            'quantize_dynamic(model, backend="plain") returned.'
+            Text(
+                "model holds no Int8LSTM, Int8GRU or Int8Linear; save what "
+                'quantize_dynamic(model, backend="plain") returned.'
+            )
         )
     tensors, aliases = _distinct(_state(model))
     layout = json.dumps({"modules": quantized, "aliases": aliases}, sort_keys=True)
@@ -89,8 +93,12 @@ def load_int8(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
     _adopt(made, quantized)
     if _quantized(made) != quantized:
         raise SavedModelError(
-            f"{os.fspath(path)} holds other int8 modules than model, or int8 modules of another "
-            f"scheme: {_difference(_quantized(made), quantized)}; pass the model it was saved from."
+            Text(
+                "{path} holds other int8 modules than model, or int8 modules of another scheme: "
+                "{names}; pass the model it was saved from.",
+                path=os.fspath(path),
+                names=_difference(_quantized(made), quantized),
+            )
         )
     state = {**tensors, **{name: tensors[first] for name, first in layout["aliases"].items()}}
     _check_fits(path, _state(made), state)
@@ -112,10 +120,15 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
     state = model.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor) or value.is_quantized or value.device.type == "meta":
+            what = checks.describe(value)
+            if getattr(value, "is_meta", False):
+                what = Text("{tensor} on the device {device}", tensor=what, device="meta")
             raise ModelError(
-                f"model has {name}, which is {checks.describe(value)}"
-                f"{' on the device meta' if getattr(value, 'is_meta', False) else ''}; only plain "
-                "tensors with data can be saved."
+                Text(
+                    "model has {name}, which is {what}; only plain tensors with data can be saved.",
+                    name=name,
+                    what=what,
+                )
             )
     return {name: value.detach() for name, value in state.items()}
 
@@ -157,22 +170,36 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tenso
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, ValueError, RuntimeError, TypeError) as error:
         raise SavedModelError(
-            f"{os.fspath(path)} is damaged or no safetensors file ({error}); save the model again."
+            Text(
+                "{path} is damaged or no safetensors file ({error}); save the model again.",
+                path=os.fspath(path),
+                error=str(error),
+            )
         ) from error
     if metadata.get("format") != FORMAT:
         raise SavedModelError(
-            f"{os.fspath(path)} is a safetensors file, but not one from save_int8; pass a file "
-            "that save_int8 wrote."
+            Text(
+                "{path} is a safetensors file, but not one from save_int8; pass a file that "
+                "save_int8 wrote.",
+                path=os.fspath(path),
+            )
         )
     if metadata.get("version") != VERSION:
         raise SavedModelError(
-            f"{os.fspath(path)} has the version {metadata.get('version')!r} of the format; this "
-            f"package reads version {VERSION!r}: load it with the package that saved it."
+            Text(
+                "{path} has the version {version} of the format; this package reads version {ours}"
+                ": load it with the package that saved it.",
+                path=os.fspath(path),
+                version=repr(metadata.get("version")),
+                ours=repr(VERSION),
+            )
         )
     if "layout" not in metadata or metadata.get("sha256") != _digest(metadata, tensors):
         raise SavedModelError(
-            f"{os.fspath(path)} is damaged: its checksum does not fit its content; save the model "
-            "again."
+            Text(
+                "{path} is damaged: its checksum does not fit its content; save the model again.",
+                path=os.fspath(path),
+            )
         )
     return json.loads(metadata["layout"]), tensors
 
@@ -184,8 +211,12 @@ def _converted(
     parts = dict(model.named_modules())
     if missing := [name for name in quantized if name not in parts]:
         raise SavedModelError(
-            f"{os.fspath(path)} holds the int8 module {missing[0]!r}, which model has not; pass "
-            "the model it was saved from."
+            Text(
+                "{path} holds the int8 module {name!r}, which model has not; pass the model it was "
+                "saved from.",
+                path=os.fspath(path),
+                name=missing[0],
+            )
         )
     by_scheme: dict[str, list[str]] = {}
     for name, how in quantized.items():
@@ -195,8 +226,12 @@ def _converted(
             model = convert_modules(model, names, Scheme(**json.loads(scheme)))
         except (TypeError, ArgumentError) as error:
             raise SavedModelError(
-                f"{os.fspath(path)} has a scheme that this package does not know ({error}); load "
-                "it with the package that saved it."
+                Text(
+                    "{path} has a scheme that this package does not know ({error}); load it with "
+                    "the package that saved it.",
+                    path=os.fspath(path),
+                    error=as_text(error),
+                )
             ) from error
     return model
 
@@ -209,9 +244,9 @@ def _adopt(made: nn.Module, quantized: Mapping[str, Any]) -> None:
             part.follow(columns=bool(there["columns"]), pairs=bool(there["pairs"]))
 
 
-def _difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+def _difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> Text:
     names = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
-    return ", ".join(name or "the model itself" for name in names[:3])
+    return listed(name or Text("the model itself") for name in names[:3])
 
 
 def _check_fits(
@@ -219,9 +254,17 @@ def _check_fits(
 ) -> None:
     """Names, shapes and dtypes, before anything is copied."""
     for name in [*here, *there]:
-        inside = [f"{checks.describe(one[name])}" if name in one else "" for one in (there, here)]
-        if inside[0] != inside[1]:
+        file, model = (
+            checks.describe(one[name]) if name in one else Text("nothing") for one in (there, here)
+        )
+        if file != model:
             raise SavedModelError(
-                f"{os.fspath(path)} has {inside[0] or 'nothing'} for {name}, where model has "
-                f"{inside[1] or 'nothing'}; pass the model it was saved from."
+                Text(
+                    "{path} has {file} for {name}, where model has {model}; pass the model it was "
+                    "saved from.",
+                    path=os.fspath(path),
+                    file=file,
+                    name=name,
+                    model=model,
+                )
             )

@@ -8,6 +8,7 @@ import torch
 
 from ..common.checks import one_of, positive_int
 from ..common.errors import ArgumentError
+from ..common.language import Text
 from .cpu import has_u8s8_dot
 
 INT32_MAX = 2**31 - 1
@@ -58,15 +59,23 @@ class Scheme:
             positive_int("activation_bits", self.activation_bits, most=widest)
             if self.activation_bits < 4:
                 raise ArgumentError(
-                    f"activation_bits is {self.activation_bits}; pass a number from 4 to {widest}."
+                    Text(
+                        "activation_bits is {bits}; pass a number from 4 to {most}.",
+                        bits=self.activation_bits,
+                        most=widest,
+                    )
                 )
         one_of("weight_limit", self.weight_limit, (127.0, 127.5))
         positive_int("weight_candidates", self.weight_candidates, most=64)
         if self.pairs and (self.weights != "channel" or self.weight_limit != 127.0):
             raise ArgumentError(
-                f"pairs is {self.pairs!r} with weights={self.weights!r} and weight_limit="
-                f"{self.weight_limit!r}; pairs go with one scale per row: pass weights='channel' "
-                "and weight_limit=127.0."
+                Text(
+                    "pairs is {pairs} with weights={weights!r} and weight_limit={limit}; pairs go "
+                    "with one scale per row: pass weights='channel' and weight_limit=127.0.",
+                    pairs=repr(self.pairs),
+                    weights=self.weights,
+                    limit=self.weight_limit,
+                )
             )
 
     def largest_integer(self, bits: int) -> int:
@@ -113,13 +122,19 @@ def chosen_scheme(scheme: Scheme | str, activation_bits: int | None) -> Scheme:
         return scheme
     if activation_bits != 8 or isinstance(activation_bits, bool):
         raise ArgumentError(
-            f"activation_bits is {activation_bits!r}; pass 8 for the 8-bit mode or None for as "
-            "many as fit, and any other number in a Scheme."
+            Text(
+                "activation_bits is {bits}; pass 8 for the 8-bit mode or None for as many as fit, "
+                "and any other number in a Scheme.",
+                bits=repr(activation_bits),
+            )
         )
     if scheme != DEFAULT:
         raise ArgumentError(
-            f"activation_bits is 8 beside the scheme {scheme}; pass one of the two: the 8-bit mode "
-            "is a scheme of its own."
+            Text(
+                "activation_bits is 8 beside the scheme {scheme}; pass one of the two: the 8-bit "
+                "mode is a scheme of its own.",
+                scheme=scheme,
+            )
         )
     return eight_bit()
 
@@ -142,8 +157,12 @@ def most_activation_bits(columns: int, scheme: Scheme = DEFAULT) -> int:
     asked = scheme.activation_bits
     if not fitting or (asked or 0) > fitting[-1]:
         raise ArgumentError(
-            f"activation_bits is {asked}; sums of {columns} products with int8 weights "
-            f"stay within int32 up to {fitting[-1] if fitting else 'fewer than 4'} bits: "
-            "pass fewer bits or leave this layer in FP32."
+            Text(
+                "activation_bits is {bits}; sums of {columns} products with int8 weights stay "
+                "within int32 up to {most} bits: pass fewer bits or leave this layer in FP32.",
+                bits=asked,
+                columns=columns,
+                most=fitting[-1] if fitting else Text("fewer than 4"),
+            )
         )
     return asked or fitting[-1]

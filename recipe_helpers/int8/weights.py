@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import ModelError
+from ..common.language import Text
 from .scheme import DEFAULT, SMALLEST_NORMAL, Scheme
 
 _ROUNDS = 4  # of balancing rows and columns; where they have settled, more change nothing
@@ -45,11 +46,21 @@ def quantize_weight(name: str, weight: Tensor, scheme: Scheme = DEFAULT) -> Int8
     """
     if weight.dtype != torch.float32:
         raise ModelError(
-            f"{name} is of {weight.dtype}; quantization starts from torch.float32: call .float()."
+            Text(
+                "{name} is of {dtype}; quantization starts from torch.float32: call .float().",
+                name=name,
+                dtype=str(weight.dtype),
+            )
         )
     if not weight.numel() or not bool(weight.isfinite().all()):
-        fault = "NaN or infinity" if weight.numel() else "no element"
-        raise ModelError(f"{name} has {fault}; such a tensor has no scale: repair it first.")
+        fault = Text("NaN or infinity") if weight.numel() else Text("no element")
+        raise ModelError(
+            Text(
+                "{name} has {fault}; such a tensor has no scale: repair it first.",
+                name=name,
+                fault=fault,
+            )
+        )
     weight = weight.detach()
     columns = column_scales(weight) if scheme.columns else None
     if scheme.weights == "tensor":

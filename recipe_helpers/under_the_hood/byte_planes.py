@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..common.checks import describe
 from ..common.errors import InputError
+from ..common.language import Text
 
 OFFSET = 2**15  # makes a 16-bit integer an unsigned one
 # Ways to multiply, each the step after the one before; see `planes_and_tiles`.
@@ -27,7 +28,7 @@ def byte_planes(integers: Tensor) -> tuple[Tensor, Tensor]:
         InputError: they are of another type.
     """
     if not isinstance(integers, Tensor) or integers.dtype != torch.int16:
-        raise InputError(f"integers is a {describe(integers)}; pass an int16 tensor (..., K).")
+        raise _unfit("integers", integers, "int16", "(..., K)")
     unsigned = integers.int() + OFFSET
     return (unsigned >> 8).to(torch.uint8), (unsigned & 255).to(torch.uint8)
 
@@ -54,8 +55,18 @@ def product_by_planes(integers: Tensor, weights: Tensor) -> Tensor:
         or weights.dtype != torch.int8
         or weights.shape[1:] != integers.shape[-1:]
     ):
-        raise InputError(
-            f"weights is a {describe(weights)}; pass an int8 tensor (N, {integers.shape[-1]})."
-        )
+        raise _unfit("weights", weights, "int8", f"(N, {integers.shape[-1]})")
     by_plane = [plane.int() @ weights.int().T for plane in (high, low)]
     return 256 * by_plane[0] + by_plane[1] - OFFSET * weights.sum(1, dtype=torch.int32)
+
+
+def _unfit(name: str, came: object, kind: str, shape: str) -> InputError:
+    return InputError(
+        Text(
+            "{name} is a {what}; pass an {kind} tensor {shape}.",
+            name=name,
+            what=describe(came),
+            kind=kind,
+            shape=shape,
+        )
+    )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..common.checks import positive_int
 from ..common.errors import ArgumentError
+from ..common.language import Text
 from ..int8.fast_path.all_tiles import multiply_all
 from ..int8.fast_path.dots import host_instruction, is_exact
 from ..int8.fast_path.packing import pack
@@ -62,7 +63,9 @@ def one_product(width: int, rows: int = 1, seed: int = 0) -> dict[str, Product]:
         ArgumentError: `width` is no multiple of 16.
     """
     if positive_int("width", width) % 16:
-        raise ArgumentError(f"width is {width}; pass a multiple of 16, the units of a tile.")
+        raise ArgumentError(
+            Text("width is {width}; pass a multiple of 16, the units of a tile.", width=width)
+        )
     weights, integers = operands(width, positive_int("rows", rows), seed)
     planes, row_sums = byte_planes(integers), weights.sum(1, dtype=torch.int32)
     found = {ROWS: _by_rows(weights, integers)}

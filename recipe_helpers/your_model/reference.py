@@ -149,7 +149,7 @@ class Reference:
         name = next(n for n in dict(named_tensors(self.recorded[0])) if n in self._judged[0])
         found: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for inputs, outputs in zip(self.input_sets, self.recorded, strict=True):
-            made = checks.runs("the converted model", inputs.bound(candidate), inputs.args)
+            made = checks.runs(Text("the converted model"), inputs.bound(candidate), inputs.args)
             for kept, value in zip(found, (outputs, made), strict=True):
                 tensor = dict(named_tensors(value)).get(name)
                 if tensor is not None:
@@ -167,7 +167,9 @@ class Reference:
         if not self.with_memory:
             return None
         try:
-            return MemoryComparison(self._memory, self._memory_of("the converted model", candidate))
+            return MemoryComparison(
+                self._memory, self._memory_of(Text("the converted model"), candidate)
+            )
         except RecipeError as problem:
             said = Text("Memory was not measured: {problem}", problem=as_text(problem))
             self.problems.append(said)
@@ -175,7 +177,7 @@ class Reference:
 
     @cached_property
     def _memory(self) -> MemoryUse:
-        return self._memory_of("the model", self.model)
+        return self._memory_of(Text("the model"), self.model)
 
     def _memory_of(self, name: str, model: nn.Module) -> MemoryUse:
         first = self.input_sets[0]

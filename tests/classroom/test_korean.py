@@ -2,12 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 import recipe_helpers as rh
 from recipe_helpers.classroom import plots
+from recipe_helpers.classroom.survey import Survey, SurveyPoint
 from recipe_helpers.common.language import speaking
+from recipe_helpers.recipe.timing import Ratio
 
 from ..korean import english_in, figure_in_both, in_both, untold_in
 from .made_up import compared, ledger_data
@@ -63,3 +66,16 @@ def test_an_error_says_korean_first(tmp_path):
     assert korean.startswith("folder에 주장 장부가 없습니다.")
     assert korean.endswith("broken.json 파일은 제외했습니다: UTF-8로 쓴 JSON이 아닙니다.")
     assert english.endswith("broken.json was left out: it is not JSON in UTF-8.")
+
+
+def test_a_survey():
+    point = SurveyPoint(8, 1, 4573, 3549, 0.012, 80.0, 200.0, Ratio(0.4, 0.3, 0.5), "slower", "CPU")
+    found = Survey((point, replace(point, seed=2, verdict="faster")))
+    english, korean = in_both(lambda: str(found))
+    assert "1 faster, 1 slower" in english
+    assert "더 빠름 1개, 더 느림 1개" in korean
+    with speaking("ko"):
+        assert untold_in(found.table()) == {}
+    with pytest.raises(rh.ArgumentError) as caught:
+        rh.survey([8], [1], client="a client")
+    assert english_in(in_both(lambda: str(caught.value))[1].split("\n")[0]) == []

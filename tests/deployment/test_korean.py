@@ -54,6 +54,6 @@ def test_an_error_says_korean_first():
         rh.check_streaming(nn.Identity().eval(), torch.ones(0, 2))
     with speaking("ko"):
         assert str(caught.value).splitlines() == [
-            "steps가 비어 있습니다. 시점을 하나 이상 넣으십시오.",
+            "steps가 비어 있습니다. 시점을 하나 이상 넘기십시오.",
             "steps is empty; pass at least one step.",
         ]

@@ -221,6 +221,10 @@ def lose_a_tag(english, written):
     english.cells[2].metadata["tags"] = ["nbval-ignore-output"]
 
 
+def lose_metadata(english, written):
+    english.cells[0].metadata["slide_paragraph"] = 1
+
+
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -233,6 +237,7 @@ def lose_a_tag(english, written):
         (say_it_in_english, ["text: no Korean word in it"]),
         (never_write_it, ["text: not yet written in Korean"]),
         (lose_a_tag, ["code: other tags"]),
+        (lose_metadata, ["text: other metadata"]),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -76,11 +76,13 @@ def test_every_link_of_every_page_leads_somewhere(written):
 
 
 def test_no_page_fetches_anything(written):
-    for name, page in written.items():
+    found = 0
+    for page in written.values():
         sources = [tag.get("src") or tag.get("href") for tag in page.select("[src], link[href]")]
-        assert sources or name.endswith("glossary")
         assert all(source.startswith("data:") for source in sources)
         assert not re.search(r"@import|url\((?!data:)[^)]*//", page.text)
+        found += len(sources)
+    assert found > 20
 
 
 def test_the_sidebar_can_be_skipped_and_folded(written):

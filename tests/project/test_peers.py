@@ -8,6 +8,7 @@ import importlib
 import itertools
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +270,32 @@ def test_each_is_timed_after_a_pause_and_on_its_own_threads(peers, monkeypatch):
     after = seen[seen.index("pause") :]
     for before, now in itertools.pairwise(after):
         assert now == "pause" or before in ("pause", now)  # no change without a pause
+
+
+def test_the_processors_time_is_counted_where_it_is_asked_for(peers, monkeypatch):
+    """Sleeping takes none of it, and what runs on other threads is left out."""
+    contenders = importlib.import_module("contenders")
+
+    def made(case, **options):
+        call = partial(sleep, 2e-3)
+        output = np.ones((1, 1, 1))
+        return [
+            contenders.Contender(name, call, output, 0, 2 if name == contenders.SHARED else 1)
+            for name in (peers.OURS, contenders.SHARED, "torch FP32")
+        ]
+
+    sleep = peers.time.sleep
+    monkeypatch.setattr(peers, "make", made)
+    arguments = peers.Case(8), peers.Limits(1, 1.0, 1.0)
+    for timer, names, most in (
+        (peers.time.perf_counter, 3, np.inf),
+        (peers.time.process_time, 2, 1000.0),
+    ):
+        found = peers.measure_row(*arguments, with_onnx=False, budget_s=0.01, timer=timer)
+        assert len(found.entries) == names
+        assert (found.ours.median_us >= 2000) == (most > 1000)
+    with pytest.raises(SystemExit):
+        peers.options_of(["--cpu-time", "--threads", "2"])
 
 
 def test_figure_shows_times_and_leads(peers):

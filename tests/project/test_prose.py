@@ -9,9 +9,10 @@ import pytest
 
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, judge
 
+from .test_notebooks import ENGLISH, KOREAN, SOLUTIONS, name
+
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-KOREAN = sorted((ROOT / "notebooks" / "ko").glob("*.ipynb"))
+NOTEBOOKS = [*ENGLISH, *SOLUTIONS]
 RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)")
 # What is no text: code, the targets of links, headings, the numbers of a list.
@@ -57,7 +58,7 @@ def numbers(text):
     return {found.rstrip(",") for found in NUMBER.findall(text)}
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.fixture(params=NOTEBOOKS, ids=name)
 def notebook(request):
     return request.param
 
@@ -74,7 +75,7 @@ def unshown(path):
 
 
 def test_every_number_in_the_prose_was_shown_or_has_a_reason(notebook):
-    assert unshown(notebook) == set(OUTSIDE.get(notebook.stem, {}))
+    assert unshown(notebook) == set(OUTSIDE.get(name(notebook), {}))
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *KOREAN], ids=lambda path: "-".join(path.parts[-2:]))

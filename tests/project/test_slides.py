@@ -80,6 +80,19 @@ def test_it_is_one_file_that_fetches_nothing(page):
     assert not re.search(r"<script[^>]+src", str(page))
 
 
+def test_the_korean_slides_are_the_same_in_korean(page, tmp_path, monkeypatch):
+    path = ROOT / "notebooks" / "ko" / "dynamic_quantization.ipynb"
+    monkeypatch.setattr("sys.argv", ["slides", str(path), "--output", str(tmp_path)])
+    slides.main()
+    written = (tmp_path / "ko" / "dynamic_quantization.slides.html").read_text(encoding="utf-8")
+    assert "<title>동적 양자화: 슬라이드</title>" in written
+    korean = BeautifulSoup(written, "html.parser")
+    assert korean.html["lang"] == "ko"
+    assert len(single_slides(korean)) == len(single_slides(page))
+    for slide in single_slides(korean):
+        assert re.search("[가-힣]", slide.select_one("h1, h2, h3").text)
+
+
 def test_links_lead_to_the_web_or_nowhere(page):
     for link in page.select(".slides a[href]"):
         assert re.match(r"https://|#", link["href"]), link

@@ -1,6 +1,7 @@
 """The catalogue and the code are in step, and what is missing or stale is named."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,62 @@ def test_messages_are_literals_and_nothing_else_is_called_underscore(path):
 )
 def test_such_a_message_would_be_seen(line):
     assert list(faults(f"from .language import _, plural\n{line}"))
+
+
+# What reads like a sentence and is none of ours to say, or is said to nobody.
+UNSAID = {
+    "common/files.py": r" is a folder; pass the name of a file\.",  # as the system itself says it
+    "common/settings.py": r"torch.*is deprecated",
+    "deployment/server.py": r".*",  # the server's answers over HTTP, to a program
+    "exercises/simulated_machine.py": r"the models were called | times without an end",
+    "explorer/page.py": r"<style>.*",
+    "int8/fast_path/kernels.py": r" has no attribute ",
+    "your_model/arguments.py": r"  python -m recipe_helpers .*",
+    "your_model/page.py": r"\n:root.*",
+    "": r"outside (lower|right) center",  # where Matplotlib puts a legend
+}
+THREE_WORDS = re.compile(r"[a-z]{2,}[ ,:;]+[a-z]{2,}[ ,:;]+[a-z]{2,}")
+
+
+def unsaid(source):
+    """Texts of three words and more that are no message, no docstring and no comment."""
+    tree = ast.parse(source)
+    said = {
+        id(part)
+        for node in ast.walk(tree)
+        for part in (
+            [node.value]
+            if isinstance(node, ast.Expr)
+            else node.args[: translations.KEYWORDS.get(ast.unparse(node.func), 0)]
+            if isinstance(node, ast.Call)
+            else []
+        )
+    }
+    for node in ast.walk(tree):
+        text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if text and id(node) not in said and THREE_WORDS.search(node.value):
+            yield node.value
+
+
+@pytest.mark.parametrize("path", SPEAKING, ids=lambda p: p.stem)
+def test_every_sentence_is_a_message(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    allowed = [pattern for start, pattern in UNSAID.items() if name.startswith(start)]
+    left = [
+        text
+        for text in unsaid(path.read_text("utf-8"))
+        if not any(re.fullmatch(pattern, text, re.DOTALL) for pattern in allowed)
+    ]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    "line", ["x = 'it is not said'", "f(f'{x} of the three')", "{'a': _('one two', 'it is not b')}"]
+)
+def test_such_a_sentence_would_be_seen(line):
+    assert list(unsaid(line))
+
+
+def test_messages_and_docstrings_are_no_such_sentence():
+    source = """'it is a docstring'\n_('it is a message')\nplural('it is one', 'it is many', n)"""
+    assert list(unsaid(source)) == []

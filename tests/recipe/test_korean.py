@@ -147,6 +147,8 @@ def test_a_measured_machine_and_numbers_in_words():
         lambda: rh.quantize_dynamic(nn.Sequential(nn.Linear(2, 2))),
         lambda: rh.quantize_dynamic(nn.Sequential(nn.Linear(2, 2)).eval(), modules=["no"]),
         lambda: rh.quantize_dynamic(nn.Sequential(nn.LSTM(2, 2, bias=False)).eval()),
+        lambda: rh.quantize_dynamic(nn.Sequential(nn.ReLU()).eval()),
+        lambda: rh.quantize_dynamic(nn.Sequential(nn.LayerNorm(2)).eval(), backend="plain"),
         lambda: rh.quantize_dynamic("model"),
         lambda: rh.size_sweep([8, 8]),
         lambda: made.SIZES.at(9),

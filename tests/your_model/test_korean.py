@@ -8,7 +8,7 @@ import torch
 from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.common.language import speaking, use_language
 from recipe_helpers.common.plots import RecipeFigure
-from recipe_helpers.your_model import command_line as command
+from recipe_helpers.your_model import command_line
 from recipe_helpers.your_model.advice import decide
 from recipe_helpers.your_model.input_sets import InputSet
 from recipe_helpers.your_model.plots import plot_report
@@ -127,7 +127,7 @@ def test_an_error_says_korean_first_and_english_for_a_search():
         Limits(min_speedup=-1)
     with speaking("ko"):
         korean, english = str(caught.value).splitlines()
-    assert korean == "min_speedup의 값: -1. 0 이상의 수를 넣으십시오."
+    assert korean == "min_speedup의 값: -1. 0 이상의 수를 넘기십시오."
     assert english == str(caught.value) == "min_speedup is -1; pass a number of at least 0."
 
 
@@ -172,6 +172,6 @@ def test_wrong_use_of_the_command_line(korean, capsys):
         "'nothing' is no factory; pass MODULE:FUNCTION, as tagger:factory."
     )
     with pytest.raises(SystemExit) as caught:
-        command.main(["report"])
+        command_line.main(["report"])
     assert caught.value.code == 2
     assert "명령을 이해할 수 없습니다" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import dataclass
 from types import ModuleType
 
+from ...common.language import Text, _
 from ...common.tables import Shown, Table
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, in numba's messages
@@ -35,9 +36,9 @@ class FastPath(Shown):
 
     def table(self) -> Table:
         """One row."""
-        state = "compiled" if self.available else "reference in plain torch"
+        state = _("compiled") if self.available else _("reference in plain torch")
         row = [state, f"{self.ready_s:.1f} s"]
-        return Table(["Int8LSTM runs", "made ready in"], [row], note=self.reason)
+        return Table([_("Int8LSTM runs"), _("made ready in")], [row], note=self.reason)
 
 
 @functools.cache
@@ -47,20 +48,24 @@ def fast_path() -> FastPath:
     try:
         from numba.core.errors import NumbaError
     except ImportError as error:
-        reason = (
-            f"{error}: the plain reference runs, more slowly; for the compiled fast path "
-            'call pip install "recipe-helpers[fast]".'
+        reason = Text(
+            "{error}: the plain reference runs, more slowly; for the compiled fast path call "
+            'pip install "recipe-helpers[fast]".',
+            error=str(error),
         )
         return FastPath(False, reason, time.perf_counter() - start)
     try:
         from . import kernels  # noqa: F401
 
-        reason = ""
+        return FastPath(True, "", time.perf_counter() - start)
     # What a compiler meets on a machine we have not seen; a fault of our own code comes out.
     except (NumbaError, RuntimeError, OSError) as error:
-        said = _COLOURS.sub("", str(error))
-        reason = f"numba cannot compile here ({type(error).__name__}: {said}); the reference runs."
-    return FastPath(not reason, reason, time.perf_counter() - start)
+        reason = Text(
+            "numba cannot compile here ({kind}: {message}); the reference runs.",
+            kind=type(error).__name__,
+            message=_COLOURS.sub("", str(error)),
+        )
+        return FastPath(False, reason, time.perf_counter() - start)
 
 
 @functools.cache
@@ -68,7 +73,7 @@ def compiled() -> ModuleType | None:
     """The compiled code, or None after having said once, in a FastPathWarning, why not."""
     state = fast_path()
     if not state.available:
-        warnings.warn(state.reason, FastPathWarning, stacklevel=2)
+        warnings.warn(str(state.reason), FastPathWarning, stacklevel=2)
         return None
     from . import kernels
 
