@@ -12,7 +12,7 @@ import torch
 from recipe_helpers.common.settings import threads_set
 
 _BUFFER_BYTES = 1 << 28  # beyond every cache
-_ROWS, _WIDTH, _COLUMNS = 1024, 512, 4  # one row of weights over and over: all in the L1 cache
+_OUTPUTS, _WIDTH, _ROWS = 64, 128, 64  # one tile of weights: all in the L1 cache
 _REPEATS = 7
 
 
@@ -43,7 +43,7 @@ def measure(threads: int) -> Limits:
 
 def integer_rate(threads: int) -> float:
     """10⁹ multiply-adds a second of the product kernel on data in the L1 cache, on all threads."""
-    calls = 20
+    calls = 100
     with ThreadPoolExecutor(threads) as pool:
         works = [one_product() for _ in range(threads)]
 
@@ -52,7 +52,7 @@ def integer_rate(threads: int) -> float:
                 done.result()
 
         seconds = min(timeit.repeat(all_at_once, number=1, repeat=_REPEATS))
-    return threads * calls * _ROWS * _WIDTH * _COLUMNS / seconds / 1e9
+    return threads * calls * _OUTPUTS * _WIDTH * _ROWS / seconds / 1e9
 
 
 def repeat(work: Callable[[], None], calls: int) -> None:
@@ -62,19 +62,20 @@ def repeat(work: Callable[[], None], calls: int) -> None:
 
 
 def one_product() -> Callable[[], None]:
-    """A call of the product kernel on buffers of its own."""
-    from recipe_helpers.int8.fast_path import kernels, tiles
+    """A call of the kernel's product on buffers of its own: one tile times some rows of 16 bits."""
+    from recipe_helpers.int8.fast_path import packed_weights
+    from recipe_helpers.int8.fast_path.all_tiles import multiply_all
 
-    weights = torch.ones(_WIDTH, dtype=torch.int8)
-    activations = torch.ones(_COLUMNS, _WIDTH, dtype=torch.int16)
-    out = torch.zeros(_COLUMNS, _ROWS, dtype=torch.int32)
+    kept = packed_weights.KeptMatrix(torch.ones(_OUTPUTS, _WIDTH, dtype=torch.int8), 4, True, False)
+    row_bytes = kept.row_bytes(_WIDTH)
+    activations = torch.ones(_ROWS, row_bytes, dtype=torch.uint8)
+    out = torch.zeros(_ROWS, _OUTPUTS, dtype=torch.int32)
     arguments = (
-        tiles.INTEGER, weights.data_ptr(), 0, _ROWS, activations.data_ptr(), 2 * _WIDTH,
-        _COLUMNS, _WIDTH, _WIDTH - tiles.LANES, out.data_ptr(), 4 * _ROWS,
+        kept.packed.product_at, 1, 4, kept.packed.tiles.data_ptr(), kept.tile_bytes,
+        kept.steps(_WIDTH), activations.data_ptr(), row_bytes, _ROWS, out.data_ptr(),
     )  # fmt: skip
-    function = kernels.product.ctypes
 
-    def work(keep: tuple[torch.Tensor, ...] = (weights, activations, out)) -> None:
-        function(*arguments)
+    def work(keep: tuple[object, ...] = (kept, activations, out)) -> None:
+        multiply_all(*arguments)
 
     return work
