@@ -15,8 +15,8 @@ class Int8GRU(Int8Recurrent):
     """A drop-in for `nn.GRU` at inference, with int8 weights and dynamic quantization.
 
     The arguments are those of `nn.GRU`; `dropout` is kept but never applied, and no gradient
-    flows. Scales, state, NaN and infinity, threads and export are as in `Int8LSTM`, with three
-    gates on top of each other instead of four.
+    flows. Scales, state, NaN and infinity, threads, export and memory are as in `Int8LSTM`, with
+    three gates on top of each other instead of four.
 
     Args:
         scheme: A `Scheme`, or its name: "default" or "torch.ao".

@@ -3,8 +3,8 @@
 They need no quantized dtype, no engine and nothing of torch.ao; their state is a handful of plain
 tensors. The arithmetic is in `arithmetic.py`, in about as many lines as it takes to explain.
 
-One call of `integers.run_layer` runs one layer in one direction. That is the seam where a faster
-implementation takes over (`fast_path/calls.py`).
+One call of `arithmetic.run_layer` runs one layer in one direction. Compiled code takes over above
+that seam, for all layers in one call (`fast_path/calls.py`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ class Int8LSTM(Int8Recurrent):
     A row that holds NaN or infinity gives NaN from there on, in its own sequence alone. A row's
     results are the same bits whatever batch it is in and on however many threads.
     `torch.export` works for a fixed number of steps: the loop is unrolled.
+
+    **Memory.** Compiled code reads the weights in an order of its own. So from its first call on a
+    module holds them twice: one more byte for each weight, or two for `weight_hh` up to width 256
+    on CPUs without VNNI or the like (where wide layers of 16-bit activations need no second copy).
+    The copy is made anew when weights change, however that happens, and goes with the module;
+    `fast_path/packing.py` says how a change is noticed. Neither `state_dict` nor a copy or pickle
+    of the module holds it. `fast=False` does without.
 
     Args:
         scheme: A `Scheme`, or its name: "default" or "torch.ao".

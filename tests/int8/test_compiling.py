@@ -123,13 +123,13 @@ def test_a_fault_in_the_fast_path_comes_out(monkeypatch):
     import torch
 
     import recipe_helpers as rh
-    from recipe_helpers.int8.fast_path import packed_calls
+    from recipe_helpers.int8.fast_path import packed_plans
 
     def broken(*_):
         raise ZeroDivisionError("a fault of our own")
 
     lstm = rh.Int8LSTM.from_float(torch.nn.LSTM(4, 5).eval())
-    monkeypatch.setattr(packed_calls, "run_packed", broken)
+    monkeypatch.setattr(packed_plans, "run_packed", broken)
     with pytest.raises(ZeroDivisionError, match="a fault of our own"):
         lstm(torch.ones(3, 1, 4))
 

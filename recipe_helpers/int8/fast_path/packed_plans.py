@@ -13,7 +13,7 @@ from .basics import SYNC
 from .packed_layer import ALL, run_packed
 from .packed_task import PER_CALL, PackedTask
 from .packed_weights import KeptMatrix, Tensors, addresses_of, tensors_of
-from .packing import UNITS, Watch, address_of, is_cow_tensor, padded
+from .packing import UNITS, Watch, address_of, padded
 from .plans import CHUNK_ROWS, aligned_room, ends_of, threads_for
 from .quantizing import quantize_rows_at
 
@@ -90,9 +90,7 @@ class PackedLayer:
         for name, watch in self._watches:
             tensor = tensors.get(name)
             if (
-                tensor is not watch.tensor
-                or not is_cow_tensor(tensor)
-                or address_of(tensor) != watch.address
+                tensor is not watch.tensor or address_of(tensor) != watch.address
             ) and not watch.unchanged(tensor):
                 return False
         for name, tensor, address in self._found:
@@ -130,7 +128,7 @@ class PackedPlan:
 
     def __init__(self, layer: PackedLayer, sizes: Sizes, chunk: int = 0) -> None:
         """Lay out the buffers; `chunk` steps share a product with W_ih, as many as usual if 0."""
-        self.sizes, self.layer = sizes, layer
+        self.sizes, self.parts = sizes, layer.parts  # held for helpers that come late
         batch_sizes, reverse, directions, allowed = sizes
         self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
         steps, batch = len(batch_sizes), batch_sizes[0]

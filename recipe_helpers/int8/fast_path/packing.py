@@ -13,10 +13,11 @@ weight, or two where they are widened (`kind_for`). The copy goes when the modul
 **How a change is noticed.** PyTorch has copy-on-write: `torch._lazy_clone` gives a second tensor
 that shares the memory of a weight until somebody writes to either. Whoever asks PyTorch for
 memory to write to (`copy_`, `.data`, `load_state_dict`, `numpy()`, `data_ptr()`), through whatever
-view, makes it give the weight memory of its own first. So a packed weight is up to date as long as
-its tensor still is the one it was made from, shares memory, and lies at the same address: three
-questions that cost 0.2 µs, ask nothing of autograd's version counter (which `.data` goes around,
-and tensors made in inference mode do not have), and say yes too seldom rather than too often.
+view, makes it give the weight other memory first, since the twin keeps the old. So a packed weight
+is up to date as long as its tensor still is the one it was made from and lies at the same address:
+two questions that cost 0.1 µs, ask nothing of autograd's version counter (which `.data` goes
+around, and tensors made in inference mode do not have), and say no too often rather than too
+seldom.
 
 Memory that somebody else held before (an array of numpy, a state dict) could be written to without
 PyTorch being asked, and memory that PyTorch did not allocate cannot be shared in this way. Then
@@ -44,7 +45,6 @@ DEPTH = 16  # rows of weights are padded to a multiple of it
 _WIDENED_BYTES = 512 * 1024
 _FORMS = {"planes": PLANES, "bytes": BYTES, "wide": WORDS, "narrow": WORDS}
 _C: Any = torch._C
-is_cow_tensor = getattr(_C, "_is_cow_tensor", lambda tensor: False)
 address_of = getattr(_C, "_data_address", lambda tensor: 0)
 # Inner functions of PyTorch; where one is missing, weights are compared.
 _SHARES = hasattr(torch, "_lazy_clone") and all(
@@ -135,7 +135,7 @@ class Watch:
         tensor = self.tensor
         if not _SHARES:
             return False
-        if not is_cow_tensor(tensor) and holders(tensor) > _OWN_HOLDERS:
+        if not _C._is_cow_tensor(tensor) and holders(tensor) > _OWN_HOLDERS:
             return False
         try:
             self.twin = torch._lazy_clone(tensor)
@@ -146,9 +146,7 @@ class Watch:
 
     def is_shared(self, tensor: Tensor | None) -> bool:
         """Whether `tensor` is the one that is watched, and nobody can have written to it."""
-        return (
-            tensor is self.tensor and is_cow_tensor(tensor) and address_of(tensor) == self.address
-        )
+        return tensor is self.tensor and address_of(tensor) == self.address
 
     def unchanged(self, tensor: Tensor | None) -> bool:
         """Whether `tensor` is the one that is watched, with the same content."""

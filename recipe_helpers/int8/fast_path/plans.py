@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from .ready import compiled
-
 # Below this many multiply-adds in a layer, and in one step, a second thread costs more than it
 # brings: handing the work over takes some 80 µs, and meeting after each step 1 µs.
 _WORTH_A_THREAD = 64_000_000
@@ -38,7 +36,8 @@ class Plan:
         self, kind: int, most: int, batch_sizes: tuple[int, ...], inputs: int, hidden: int,
         outputs: int, reverse: int, directions: int, allowed: int,
     ) -> None:  # fmt: skip
-        kernels = compiled()
+        from .products import product  # compiled where there is a use for it
+
         self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
         steps, batch = len(batch_sizes), batch_sizes[0]
         chunk = min(steps, max(1, CHUNK_ROWS // batch))
@@ -55,7 +54,7 @@ class Plan:
         self.task = np.array(
             [0] * 17 + [
                 kind, most, steps, batch, inputs, hidden, outputs, outputs != hidden, reverse,
-                chunk, self.blocks, widened, directions * outputs, kernels.product.address,
+                chunk, self.blocks, widened, directions * outputs, product.address,
                 self.first.ctypes.data, *(start + end for end in ends[:-1]),
             ], np.int64,
         )  # fmt: skip
