@@ -20,6 +20,7 @@ from ..common.errors import ArgumentError, SurveyError
 from ..common.language import Text, _, plural
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
+from ..common.wording import joined
 from ..recipe.accuracy import compare_outputs
 from ..recipe.latency import compare_latency
 from ..recipe.model import demonstration, machine
@@ -88,7 +89,8 @@ class Survey(Shown):
             points = self.of(width)
             speedups = [point.speedup.median for point in points]
             verdicts = Counter(point.verdict for point in points)
-            said = (f"{verdicts[v]} {_(v)}" for v in (FASTER, SLOWER, INCONCLUSIVE) if verdicts[v])
+            counts = [(verdicts[v], v) for v in (FASTER, SLOWER, INCONCLUSIVE) if verdicts[v]]
+            said = (_("{count} {verdict}", count=n, verdict=_(v)) for n, v in counts)
             rows.append(
                 (
                     str(width),
@@ -104,7 +106,7 @@ class Survey(Shown):
         caption = plural(
             "one seed, one thread", "median (range) over {count} seeds, one thread", seeds
         )
-        note = _("Measured on: {machines}.", machines="; ".join(kinds))
+        note = _("Measured on: {machines}.", machines=joined(kinds, "; "))
         return Table((*headers, "FP32 / INT8", _("INT8 is")), rows, caption, note)
 
 
@@ -141,7 +143,7 @@ def survey(
     wanted = [(w, s) for w in checks.positive_ints("widths", widths) for s in _distinct(seeds)]
     check_budget(budget_s)
     if client is None:
-        points = [measure_point(w, s, budget_s) for w, s in progress(wanted, "survey")]
+        points = [measure_point(w, s, budget_s) for w, s in progress(wanted, _("survey"))]
     else:
         check_client(client)
         points = list(_on_workers(client, wanted, budget_s, progress))
@@ -168,7 +170,7 @@ def measure_point(width: int, seed: int, budget_s: float) -> SurveyPoint:
         candidate_us=latency.candidate.median_us,
         speedup=latency.speedup,
         verdict=latency.verdict,
-        machine=f"{here.cpu}, {here.vector_instructions}",
+        machine=joined([here.cpu, here.vector_instructions], ", "),
     )
 
 
@@ -251,7 +253,7 @@ def _on_workers(
     futures = {client.submit(measure_point, *at, budget_s, pure=False): at for at in wanted}
     finished = as_completed(futures)
     try:
-        for _number in progress(wanted, "survey"):
+        for _number in progress(wanted, _("survey")):
             future = next(finished)
             try:
                 yield future.result()
@@ -291,4 +293,5 @@ def _distinct(seeds: Iterable[int]) -> tuple[int, ...]:
 def _spread(values: list[float], form: str) -> str:
     """The median, and the range where there is more than one value."""
     middle, low, high = (form.format(f(values)) for f in (np.median, min, max))
-    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
+    said = _("{mean} ({low} to {high})", mean=middle, low=low, high=high)
+    return middle if len(values) == 1 else said
