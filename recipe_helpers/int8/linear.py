@@ -114,7 +114,7 @@ class Int8Linear(Int8Module):
 
     State: `weight` int8 (out, in), `weight_scale` float32 (out,), `weight_columns` float32 (in,),
     `bias` float32 (out,) or None.
-    Scales, NaN and infinity, dtypes and errors are as in `Int8LSTM`.
+    Scales, NaN and infinity, dtypes, errors and memory are as in `Int8LSTM`.
     """
 
     bias: Tensor | None

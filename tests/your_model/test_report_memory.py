@@ -46,7 +46,9 @@ def test_every_conversion_is_measured_beside_the_float_model():
     for candidate in found.candidates:
         memory = candidate.whole.memory
         assert memory.reference.loaded_bytes == pytest.approx(4 * MB, rel=0.15)
-        assert memory.candidate.loaded_bytes == pytest.approx(1 * MB, abs=0.6 * MB)
+        # Compiled code keeps the weights a second time, in the order in which it reads them.
+        held = 2 * MB if candidate.name == "plain" else 1 * MB
+        assert memory.candidate.loaded_bytes == pytest.approx(held, abs=0.6 * MB)
         assert memory.loaded == LESS
         # The float model is measured once.
         assert memory.reference is found.candidates[0].whole.memory.reference
