@@ -4,6 +4,8 @@ import functools
 import re
 import string
 
+import pytest
+
 from recipe_helpers.common.language import speaking
 from tools.translations import read
 
@@ -93,3 +95,13 @@ def figure_in_both(draw):
         assert before.get_xlim() == after.get_xlim()
         assert before.get_ylim() == after.get_ylim()
     return "\n".join(said)
+
+
+def error_in_both(kind, call):
+    """The two sentences of an error in Korean, Korean first, once it has said the second alone."""
+    with speaking("ko"), pytest.raises(kind) as caught:
+        call()
+    with speaking("ko"):
+        first, second = str(caught.value).splitlines()
+    assert str(caught.value) == second
+    return first, second

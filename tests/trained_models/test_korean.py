@@ -25,7 +25,7 @@ from recipe_helpers.trained_models.rounded_parts import (
 )
 from recipe_helpers.trained_models.training import DigitClassifier
 
-from ..korean import english_in, figure_in_both, in_both, untold_in
+from ..korean import english_in, error_in_both, figure_in_both, in_both, untold_in
 from .test_classification import FIRST, LABELS, SECOND, study
 
 STUDY = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
@@ -113,10 +113,6 @@ def test_what_the_notebook_calls_its_lstms_is_said_in_korean():
     ],
 )
 def test_an_error_says_korean_first(call, error, korean, english):
-    with speaking("ko"), pytest.raises(error) as caught:
-        call()
-    with speaking("ko"):
-        first, second = str(caught.value).splitlines()
+    first, second = error_in_both(error, call)
     assert first.startswith(korean)
     assert second.startswith(english)
-    assert str(caught.value) == second

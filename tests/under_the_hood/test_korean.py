@@ -13,7 +13,7 @@ from recipe_helpers.under_the_hood.saturation import pair_sums
 from recipe_helpers.under_the_hood.schemes import compare_schemes
 from recipe_helpers.under_the_hood.stress_test import CASES, StressPoint, StressTest
 
-from ..korean import english_in, figure_in_both, in_both, untold_in
+from ..korean import english_in, error_in_both, figure_in_both, in_both, untold_in
 from .test_plots import question
 
 GAINS = Gains(
@@ -94,10 +94,6 @@ def test_a_figure_in_both_languages(draw):
     ],
 )
 def test_an_error_says_korean_first(call, error, korean, english):
-    with speaking("ko"), pytest.raises(error) as caught:
-        call()
-    with speaking("ko"):
-        first, second = str(caught.value).splitlines()
+    first, second = error_in_both(error, call)
     assert first.startswith(korean)
     assert second.startswith(english)
-    assert str(caught.value) == second

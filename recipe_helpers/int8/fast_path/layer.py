@@ -35,7 +35,8 @@ from .intrinsics import (
 )
 from .products import block_product, pad_rows, widen_rows, widened_product
 from .rows import quantize_rows, rescale, tanh
-from .task import chunk_rows, step_rows, task_at_address
+from .steps import chunk_rows, step_rows
+from .task import task_at_address
 from .tiles import LANES, ROWS
 
 

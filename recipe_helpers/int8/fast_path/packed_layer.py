@@ -33,8 +33,9 @@ from .intrinsics import (
     publish,
     raise_to,
 )
-from .packed_task import chunk_rows, packed_task_at, step_rows
+from .packed_task import packed_task_at
 from .quantizing import row_bytes
+from .steps import chunk_rows, step_rows
 
 ALL = 1 << 62  # phases
 

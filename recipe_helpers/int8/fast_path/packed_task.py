@@ -1,18 +1,13 @@
 """What a compiled layer with packed weights is told: sizes, and the addresses of its buffers."""
 
-# The types of compiled functions stand in their decorators, where numba reads them.
-# ruff: noqa: ANN001, ANN201
-
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
-import numpy as np
 from numba import types
 
-from .compiling import INT64, inner
-from .intrinsics import at_address, numbers_at
+from .compiling import INT64
+from .intrinsics import numbers_at
 
 
 class PackedTask(NamedTuple):
@@ -94,21 +89,3 @@ PER_CALL = 14  # fields that differ from call to call
 PACKED_TASK = types.NamedUniTuple(INT64, len(PackedTask._fields), PackedTask)
 
 packed_task_at = numbers_at(PACKED_TASK)
-
-
-@inner
-def chunk_rows(t, begin):
-    """First row and number of rows of the steps [begin, begin + chunk) in the order they run."""
-    first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)
-    end = min(begin + t.chunk, t.steps)
-    low, high = (t.steps - end, t.steps - begin) if t.reverse else (begin, end)
-    return first[low], first[high] - first[low]
-
-
-@inner
-def step_rows(t, step):
-    """The first row of a step, its place within the chunk, and how many rows it has."""
-    first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)
-    base, _ = chunk_rows(t, step // t.chunk * t.chunk)
-    s = t.steps - 1 - step if t.reverse else step
-    return first[s], first[s] - base, first[s + 1] - first[s]

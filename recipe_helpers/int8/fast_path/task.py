@@ -1,18 +1,13 @@
 """What a compiled layer is told: sizes, and the addresses of its buffers."""
 
-# The types of compiled functions stand in their decorators, where numba reads them.
-# ruff: noqa: ANN001, ANN201
-
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
-import numpy as np
 from numba import types
 
-from .compiling import INT64, inner
-from .intrinsics import at_address, numbers_at
+from .compiling import INT64
+from .intrinsics import numbers_at
 
 
 class Task(NamedTuple):
@@ -74,24 +69,6 @@ class Task(NamedTuple):
 
 
 TASK = types.NamedUniTuple(INT64, len(Task._fields), Task)
-
-
-@inner
-def chunk_rows(t, begin):
-    """First row and number of rows of the steps [begin, begin + chunk) in the order they run."""
-    first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)
-    end = min(begin + t.chunk, t.steps)
-    low, high = (t.steps - end, t.steps - begin) if t.reverse else (begin, end)
-    return first[low], first[high] - first[low]
-
-
-@inner
-def step_rows(t, step):
-    """The first row of a step, its place within the chunk, and how many rows it has."""
-    first = numba.carray(at_address(t.first_at), t.steps + 1, np.int64)
-    base, _ = chunk_rows(t, step // t.chunk * t.chunk)
-    s = t.steps - 1 - step if t.reverse else step
-    return first[s], first[s] - base, first[s + 1] - first[s]
 
 
 task_at_address = numbers_at(TASK)
