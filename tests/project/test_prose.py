@@ -63,19 +63,26 @@ def notebook(request):
     return request.param
 
 
-def unshown(path):
-    """Numbers of the prose that stand in no output and no code of the notebook."""
-    every = cells(path)
-    shown = " ".join(
-        " ".join([cell.source, *texts(cell)]) for cell in every if cell.cell_type == "code"
-    )
-    known = set(re.findall(r"\d[\d,]*(?:\.\d+)?", shown))
-    prose = " ".join(NO_TEXT.sub(" ", c.source) for c in every if c.cell_type == "markdown")
-    return {number for number in numbers(prose) if number not in known}
+def said(path):
+    """Numbers of the prose."""
+    prose = (cell.source for cell in cells(path) if cell.cell_type == "markdown")
+    return numbers(" ".join(NO_TEXT.sub(" ", source) for source in prose))
+
+
+def shown(path):
+    """Numbers that stand in some output or in the code of the notebook."""
+    code = (cell for cell in cells(path) if cell.cell_type == "code")
+    words = " ".join(" ".join([cell.source, *texts(cell)]) for cell in code)
+    return set(re.findall(r"\d[\d,]*(?:\.\d+)?", words))
 
 
 def test_every_number_in_the_prose_was_shown_or_has_a_reason(notebook):
-    assert unshown(notebook) == set(OUTSIDE.get(name(notebook), {}))
+    assert said(notebook) - shown(notebook) <= set(OUTSIDE.get(name(notebook), {}))
+
+
+def test_a_number_with_a_reason_stands_in_the_prose(notebook):
+    """It may stand in an output as well: a time of that many microseconds, say."""
+    assert set(OUTSIDE.get(name(notebook), {})) <= said(notebook)
 
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *KOREAN], ids=lambda path: "-".join(path.parts[-2:]))
