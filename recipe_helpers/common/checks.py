@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
-from .language import Text, listed
+from .language import Text
+from .wording import joined
 
 Choice = TypeVar("Choice", str, float)
 
@@ -229,7 +230,7 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
                 "inputs do not fit {name}: it was called with ({inputs}) and raised {kind}: "
                 "{message}; pass what {name}.forward expects.",
                 name=name,
-                inputs=listed(map(describe, inputs), ", "),
+                inputs=joined(map(describe, inputs), ", "),
                 kind=type(e).__name__,
                 message=first_line(e),
             )
@@ -247,7 +248,7 @@ def describe(value: Any) -> Text:
         dtype, shape = str(value.dtype).removeprefix("torch."), tuple(value.shape)
         return Text("{dtype} tensor of shape {shape}", dtype=dtype, shape=shape)
     if isinstance(value, tuple | list):
-        return listed(["(", listed(map(describe, value), ", "), ")"], "")
+        return joined(["(", joined(map(describe, value), ", "), ")"], "")
     return Text(type(value).__name__)
 
 

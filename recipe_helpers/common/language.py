@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import gettext
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -126,12 +126,6 @@ def _(message: str, /, **values: object) -> str:
 def plural(one: str, many: str, count: int, /, **values: object) -> str:
     """Whichever of two messages suits the count, in the language in force; see `_`."""
     return _catalogue(language()).ngettext(one, many, count).format(count=count, **values)
-
-
-def listed(parts: Iterable[object], between: str = ", ") -> Text:
-    """One Text of several parts, those that are Text themselves said in the same language."""
-    values = {f"part{place}": part for place, part in enumerate(parts)}
-    return Text(between.join(f"{{{name}}}" for name in values), **values)
 
 
 def N_(message: str) -> str:  # noqa: N802  (gettext's own name for it)

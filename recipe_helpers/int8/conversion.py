@@ -10,8 +10,8 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ModelError, NothingQuantizedError
-from ..common.language import Text, listed
-from ..common.wording import as_text
+from ..common.language import Text
+from ..common.wording import as_text, joined
 from .arithmetic import DEFAULT, Scheme, as_scheme
 from .gru import Int8GRU
 from .linear import Int8Linear, obstacle
@@ -97,7 +97,7 @@ def named_obstacles(model: nn.Module, why: Callable[[str, nn.Module], str]) -> T
     ]
     if not found:
         return Text("it has no parameters")
-    return listed(found if len(found) <= 3 else [*found[:3], "..."], "; ")
+    return joined(found if len(found) <= 3 else [*found[:3], "..."], "; ")
 
 
 def _refuse(model: nn.Module) -> None:

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from ..common import checks
 from ..common.errors import ArgumentError, ModelError, SavedModelError
 from ..common.files import write_atomically
-from ..common.language import Text, listed
-from ..common.wording import as_text
+from ..common.language import Text
+from ..common.wording import as_text, joined
 from .arithmetic import Scheme
 from .conversion import convert_modules
 from .linear import Int8Module
@@ -246,7 +246,7 @@ def _adopt(made: nn.Module, quantized: Mapping[str, Any]) -> None:
 
 def _difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> Text:
     names = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
-    return listed(name or Text("the model itself") for name in names[:3])
+    return joined((name or Text("the model itself") for name in names[:3]), ", ")
 
 
 def _check_fits(

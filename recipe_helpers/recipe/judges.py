@@ -9,8 +9,9 @@ from typing import Protocol
 import torch
 
 from ..common.intervals import Interval
-from ..common.language import Text, listed
+from ..common.language import Text
 from ..common.tables import in_bytes
+from ..common.wording import joined
 from .accuracy import OutputComparison
 from .claims import ELSEWHERE, FAILS, HOLDS, IN_PART, JUDGES as JUDGES, Finding, holds_if, judges
 from .inspection import Conversion, StoredWeight
@@ -65,7 +66,7 @@ def scales_differ(choices: ScaleChoices) -> Finding:
 def scale_at_run_time(*steps: ActivationStep) -> Finding:
     """The step follows the range of the batch, with a whole number of levels in between."""
     grids = (Text("range {range:.3g}: step {step:.3g}", range=s.range, step=s.step) for s in steps)
-    measured = listed(grids, ", ")
+    measured = joined(grids, ", ")
     levels = {round(step.levels) for step in steps}
     whole = all(abs(step.levels - round(step.levels)) < 0.01 * step.levels for step in steps)
     holds = len(levels) == 1 and whole and len({step.range for step in steps}) > 1
