@@ -1,4 +1,7 @@
-"""How long the compiled code takes to be ready, in a process that finds nothing and in the next."""
+"""How long the compiled code takes to be ready, in a process that finds nothing and in the next.
+
+PyTorch is there before: whoever has an LSTM to run has imported it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from conclusions import Start
 import recipe_helpers
 
 _SCRIPT = """
+import torch
 from recipe_helpers.int8.fast_path.ready import fast_path
 state = fast_path()
 assert state.available, state.reason

@@ -18,6 +18,7 @@ import recipe_helpers as rh
 from recipe_helpers.common.settings import threads_set
 from recipe_helpers.int8.fast_path import packed_calls, packed_weights, packing, plans
 from recipe_helpers.int8.fast_path.packing import Watch, pack
+from recipe_helpers.int8.scheme import eight_bit
 
 from .fast_path import assert_same_bits, int8_pair, random, run_python
 
@@ -196,6 +197,26 @@ def test_small_tensors_are_read_anew_however_they_change(name, same_tanh):
         assert_same_bits(fast(data), plain(data))
 
 
+def test_another_tensor_at_the_same_address_is_seen(same_tanh):
+    fast, plain = int8_pair(5, 6)
+    data = random(3, 2, 5)
+    fast(data)
+    for module in (fast, plain):
+        weight = module.weight_hh_l0
+        module.weight_hh_l0 = weight.as_strided(weight.shape, (1, len(weight)))
+    assert_same_bits(fast(data), plain(data))
+
+
+def test_scales_that_are_exchanged_are_seen(same_tanh):
+    fast, plain = int8_pair(5, 6)
+    data = random(3, 2, 5)
+    fast(data)
+    for module in (fast, plain):
+        one, other = module.weight_ih_l0_scale, module.weight_hh_l0_scale
+        module.weight_ih_l0_scale, module.weight_hh_l0_scale = other, one
+    assert_same_bits(fast(data), plain(data))
+
+
 def test_column_scales_that_come_and_go_are_seen(same_tanh):
     fast, plain = int8_pair(5, 6)
     data, columns = random(3, 2, 5), fast.weight_ih_l0_columns.clone()
@@ -203,6 +224,21 @@ def test_column_scales_that_come_and_go_are_seen(same_tanh):
         for module in (fast, plain):
             module.weight_ih_l0_columns = scales
         assert_same_bits(fast(data), plain(data))
+    for module in (fast, plain):
+        del module._buffers["weight_ih_l0_columns"]  # as in one pickled by version 1.0
+    assert_same_bits(fast(data), plain(data))
+    for module in (fast, plain):
+        module.register_buffer("weight_ih_l0_columns", columns)
+    assert_same_bits(fast(data), plain(data))
+
+
+def test_another_scheme_is_another_packing(same_tanh):
+    fast, plain = int8_pair(5, 6)
+    data = random(3, 2, 5)
+    fast(data)
+    for module in (fast, plain):
+        module.scheme, module.activation_bits = eight_bit(), 8
+    assert_same_bits(fast(data), plain(data))
 
 
 def test_copies_and_pickles_carry_no_packed_weights():
@@ -223,7 +259,7 @@ def test_copies_and_pickles_carry_no_packed_weights():
 def test_packed_weights_go_with_their_module():
     fast, _ = int8_pair(8, 8)
     fast(random(3, 2, 8))
-    (layer,) = vars(fast)["_fast_packed"][1]
+    (layer,) = vars(fast)["_fast_packed"].layers
     gone = weakref.ref(layer)
     gc.disable()
     try:

@@ -5,8 +5,12 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
+from recipe_helpers.common.errors import InputError
+from recipe_helpers.common.settings import threads_set
 from recipe_helpers.int8 import linear
 from recipe_helpers.int8.arithmetic import Scheme
+
+from .fast_path import assert_same_bits, int8_pair, random
 
 
 class Recorder:
@@ -65,3 +69,34 @@ def test_export_takes_the_reference(monkeypatch):
     int8.fast = False
     for inputs in (x, 3 * x):
         assert torch.equal(exported(inputs)[0], int8(inputs)[0])
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_a_call_like_one_before_is_still_looked_at(kind, same_tanh):
+    fast, plain = int8_pair(6, 7, 2, kind=kind)
+    x, count = random(5, 4, 6), 2 if kind == "lstm" else 1
+    states = tuple(random(2, 4, 7, seed=seed) for seed in range(count))
+    hx = states if kind == "lstm" else states[0]
+    fast(x, hx)
+    wide = tuple(random(4, 2, 7, seed=seed).transpose(0, 1) for seed in range(count))
+    for given in (hx, wide if kind == "lstm" else wide[0], None):
+        assert_same_bits(fast(x, given), plain(x, given))
+    assert_same_bits(fast(x.transpose(0, 1)[:, :4]), plain(x.transpose(0, 1)[:, :4]))
+    for module in (fast, plain):
+        module.batch_first = True
+    turned = x.transpose(0, 1)
+    assert_same_bits(fast(turned, hx), plain(turned, hx))
+    with threads_set(2):
+        assert_same_bits(fast(turned, hx), plain(turned, hx))
+    for wrong in (states[0][:1], states[0].double(), states[0].numpy(), 3):
+        with pytest.raises(InputError, match="hx is"):
+            fast(turned, (wrong,) * count if kind == "lstm" else wrong)
+    with pytest.raises(InputError, match="input is"):
+        fast(turned.double(), hx)
+
+
+def test_calls_of_ever_other_sizes_are_not_all_kept():
+    fast, _ = int8_pair(6, 7)
+    for steps in range(1, 50):
+        fast(random(steps, 1, 6))
+    assert len(vars(fast)["_fast_packed"].calls) <= 16

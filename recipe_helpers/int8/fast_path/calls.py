@@ -20,6 +20,7 @@ from ..arithmetic import State
 from .plans import ARITHMETIC, Plan, spare_plans
 from .ready import compiled
 from .sharing import share
+from .tensors import KEPT, fit, is_plain
 
 _ADDRESSES = struct.Struct("@17q")  # the part of a Task that differs from call to call
 # Without exact byte products 16-bit activations are served best by the kernel that reads weights
@@ -28,28 +29,15 @@ _ADDRESSES = struct.Struct("@17q")  # the part of a Task that differs from call 
 _ROW_BY_ROW_WIDTH, _ROW_BY_ROW_BATCH = 1024, 4
 
 
-def _plain(tensor: Any) -> bool:
-    """Whether this is an ordinary float32 tensor in the CPU's memory."""
-    return type(tensor) is Tensor and tensor.dtype is torch.float32 and tensor.is_cpu
-
-
-def _usual(module: Any, data: Any, states: Any) -> bool:
+def _usual(module: Any, data: Tensor, states: Any) -> bool:
     """Whether this is a batch of sequences, steps first; all else goes through the checks."""
-    if not _plain(data) or data.dim() != 3 or module.batch_first:
+    if data.dim() != 3:
         return False
     steps, batch, inputs = data.shape
     if inputs != module.input_size or not steps or not batch:
         return False
-    if states is None:
-        return True
     count = module.num_layers * (2 if module.bidirectional else 1)
-    shapes = [(count, batch, width) for width in module._widths()]
-    if type(states) is not tuple or len(states) != len(shapes):
-        return False
-    for part, shape in zip(states, shapes, strict=True):
-        if not _plain(part) or part.shape != shape:
-            return False
-    return True
+    return fit(states, [(count, batch, width) for width in module._widths()])
 
 
 def run_usual(module: Any, data: Any, states: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
@@ -60,11 +48,24 @@ def run_usual(module: Any, data: Any, states: Any) -> tuple[Tensor, tuple[Tensor
         data: Its input, whatever it is.
         states: A tuple of its initial states, whatever they are, or None.
     """
-    kernels = compiled()
-    if kernels is None or not _usual(module, data, states):
+    if not is_plain(data):
         return None
-    steps, batch, _ = data.shape
-    return _run(kernels, module, data, (batch,) * steps, states)
+    turned: bool = module.batch_first and data.dim() == 3
+    if turned:
+        data = data.transpose(0, 1)
+    kept = module.__dict__.get(KEPT)
+    call = None if kept is None else kept.known(module, (data.shape, torch.get_num_threads()))
+    if call is not None:
+        if not fit(states, call.state_shapes):
+            return None
+        output, finals = call.run(data, states)
+    else:
+        kernels = compiled()
+        if kernels is None or not _usual(module, data, states):
+            return None
+        steps, batch, _ = data.shape
+        output, finals = _run(kernels, module, data, (batch,) * steps, states)
+    return (output.transpose(0, 1) if turned else output), finals
 
 
 def run_recurrent(
@@ -80,26 +81,30 @@ def run_recurrent(
             zeros if None.
     """
     kernels = compiled()
-    if kernels is None or not batch_sizes[0] or not _plain(data):
+    if kernels is None or not batch_sizes[0] or not is_plain(data):
         return None
+    if states is not None:
+        states = tuple([part.contiguous() for part in states])
     return _run(kernels, module, data, batch_sizes, states)
 
 
 def _run(
     kernels: ModuleType, module: Any, data: Tensor, batch_sizes: tuple[int, ...], states: Any
-) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-    if states is not None:
-        states = tuple([part.contiguous() for part in states])
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     suffixes = suffixes_of(module.num_layers, module.bidirectional)
     if _row_by_row(kernels, module, batch_sizes[0]):
         most = module.scheme.largest_integer(module.activation_bits)
-        return run_layers(module._buffers, suffixes, data, batch_sizes, states, most)
-    layers = kernels.packed_layers(module, suffixes, module._GATES)
-    directions = 2 if module.bidirectional else 1
-    done: tuple[Tensor, tuple[Tensor, ...]] = kernels.run_packed_layers(
-        layers, data, batch_sizes, states, directions
-    )
-    return done
+        done = run_layers(module._buffers, suffixes, data, batch_sizes, states, most)
+        assert done is not None
+        return done
+    directions, allowed = 2 if module.bidirectional else 1, torch.get_num_threads()
+    # As `run_usual` asks for it; rows that follow each other say nothing of their steps.
+    key = (data.shape, allowed) if data.dim() == 3 else (data.shape, allowed, batch_sizes)
+    leading = tuple(data.shape[:-1])
+    packed = kernels.packed_module(module, suffixes)
+    call = packed.call(key, leading, batch_sizes, directions, allowed)
+    found: tuple[Tensor, tuple[Tensor, ...]] = call.run(data, states)
+    return found
 
 
 def _row_by_row(kernels: ModuleType, module: Any, batch: int) -> bool:
@@ -113,7 +118,7 @@ def _row_by_row(kernels: ModuleType, module: Any, batch: int) -> bool:
 def run_linear(module: Any, rows: Tensor) -> Tensor | None:
     """An Int8Linear: float32 (rows, in) gives (rows, out)."""
     kernels = compiled()
-    if kernels is None or not len(rows) or not _plain(rows):
+    if kernels is None or not len(rows) or not is_plain(rows):
         return None
     output: Tensor = kernels.run_packed_linear(module, rows)
     return output
@@ -130,7 +135,7 @@ def run_fused(
     module: Any, data: Any, states: Any, arithmetic: str
 ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """The usual call of a FusedFloatLSTM: the kernel that works row by row, in floats."""
-    if not _usual(module, data, states):
+    if not is_plain(data) or module.batch_first or not _usual(module, data, states):
         return None
     suffixes = suffixes_of(module.num_layers, module.bidirectional)
     steps, batch, _ = data.shape
@@ -163,7 +168,7 @@ def run_layers(
             multiplied as floats.
     """
     kernels = compiled()
-    if kernels is None or not data.numel() or not _plain(data):
+    if kernels is None or not data.numel() or not is_plain(data):
         return None
     kind = ARITHMETIC.index(arithmetic)
     batch, (gates, outputs) = batch_sizes[0], tensors[f"weight_hh{suffixes[0]}"].shape

@@ -10,15 +10,14 @@ import importlib
 from typing import Any
 
 from .dots import host_instruction, is_exact
-from .packed_calls import packed_layers, run_packed_layers, run_packed_linear
+from .packed_calls import packed_module, run_packed_linear
 from .packed_layer import run_packed
 
 __all__ = [
     "host_instruction",
     "is_exact",
-    "packed_layers",
+    "packed_module",
     "run_packed",
-    "run_packed_layers",
     "run_packed_linear",
 ]
 

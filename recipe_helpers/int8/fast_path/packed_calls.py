@@ -1,99 +1,188 @@
-"""The Python side of packed layers: what a call costs beside its arithmetic, kept small."""
+"""The Python side of packed layers: what a call costs beside its arithmetic, kept small.
+
+At width 8 the arithmetic of twenty steps takes 4 µs, so what surrounds it decides. Hence whatever
+follows from the sizes of a call is kept for the next one of the same sizes (`PackedCall`), and all
+tensors of a module are looked at in one glance (`PackedModule`).
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from operator import is_
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .packed_layer import ALL, run_packed
-from .packed_plans import PackedLayer, PackedPlan
-from .packed_weights import PackedLinear
+from .packed_plans import PackedLayer, PackedPlan, Sizes
+from .packed_weights import PackedLinear, Tensors
+from .packing import address_of
 from .sharing import share
+from .tensors import KEPT
 from .wide import plan_for
 
 _CALL = struct.Struct("@6q")  # the part of a PackedTask that every call writes
-_KEPT = "_fast_packed"  # in the dictionary of a module; copies and pickles leave it out
+_KEPT_CALLS = 16
 
 
-def packed_layers(module: Any, suffixes: Sequence[str], gates: int) -> list[PackedLayer]:
-    """The packed layers of a module, made anew where its weights have changed."""
-    tensors, scheme = module._buffers, module.scheme
-    kept: tuple[Any, list[PackedLayer]] | None = module.__dict__.get(_KEPT)
-    reusable = {}
-    if kept is not None and kept[0] is scheme:
-        changed = False
-        for layer in kept[1]:
-            if layer.is_current(tensors):
-                reusable[layer.suffix] = layer
-            else:
-                changed = True
-        if not changed:
-            return kept[1]
-    most = scheme.largest_integer(module.activation_bits)
-    layers = [
-        reusable.get(suffix) or PackedLayer(tensors, suffix, gates, scheme.symmetric, most)
-        for suffix in suffixes
-    ]
-    module.__dict__[_KEPT] = scheme, layers
-    return layers
+class PackedModule:
+    """The packed layers of a module, and what is known of calls that it has served.
 
-
-def run_packed_layers(
-    layers: Sequence[PackedLayer],
-    data: Tensor,
-    batch_sizes: tuple[int, ...],
-    states: Sequence[Tensor] | None,
-    directions: int,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """All layers, one after the other.
-
-    Args:
+    Attributes:
+        scheme: The scheme they were packed for.
         layers: In the order of `nn.LSTM`: both directions of a layer follow each other.
-        data: float32 (rows, inputs) or (steps, batch, inputs).
-        batch_sizes: Rows of each step.
-        states: Initial hidden (layers · directions, batch, outputs) and, of an LSTM, cell state;
-            zeros if None.
-        directions: 1 or 2.
-
-    Returns:
-        The outputs of the last layer, and the final states.
+        calls: By what the caller tells them apart.
     """
-    batch, count = batch_sizes[0], len(layers)
-    outputs, hidden = layers[0].outputs, layers[0].hidden
-    h = data.new_empty(count, batch, outputs)
-    c = data.new_empty(count, batch, hidden) if layers[0].gates == 4 else None
-    h_at, c_at = h.data_ptr(), 0 if c is None else c.data_ptr()
-    h0_at = c0_at = 0
-    if states is not None:
-        h0_at, c0_at = states[0].data_ptr(), 0 if c is None else states[1].data_ptr()
-    h_step, c_step = 4 * batch * outputs, 0 if c is None else 4 * batch * hidden
-    allowed, reverse = torch.get_num_threads(), 0
-    for layer in layers:
-        if not reverse:
-            x = data if data.is_contiguous() else data.contiguous()
-            data = x.new_empty(*x.shape[:-1], directions * outputs)
-        plan = layer.plan((batch_sizes, reverse, directions, allowed), plan_for)
-        small = layer.small  # held while the compiled code reads it
-        plan.tell_addresses(small)
-        y_at = data.data_ptr() + 4 * reverse * outputs
-        _CALL.pack_into(plan.numbers, 0, x.data_ptr(), y_at, h0_at, c0_at, h_at, c_at)
-        if plan.threads == 1:
-            plan.run()
-        else:
-            run_packed(plan.task_at, 0, 0, 1, ALL)
-            keep = x, data, h, c, states, small
-            share(_take_part, plan, plan.blocks, plan.threads, keep)
-        if plan.reusable:
-            layer.give_back(plan)
-        h_at, c_at = h_at + h_step, c_at + c_step
+
+    def __init__(self, module: Any, suffixes: Sequence[str], before: PackedModule | None) -> None:
+        """Pack the weights that are not those of `before` any more."""
+        tensors, self.scheme = module._buffers, module.scheme
+        reusable: dict[str, PackedLayer] = {}
+        if before is not None and before.scheme is self.scheme:
+            current = [layer for layer in before.layers if layer.is_current(tensors)]
+            reusable = {layer.suffix: layer for layer in current}
+        most = self.scheme.largest_integer(module.activation_bits)
+        self.layers: list[PackedLayer] = [
+            reusable.get(suffix)
+            or PackedLayer(tensors, suffix, module._GATES, self.scheme.symmetric, most)
+            for suffix in suffixes
+        ]
+        self.calls: dict[Hashable, PackedCall] = {}
+        self._look_at(tensors)
+
+    def _look_at(self, tensors: Tensors) -> None:
+        """Note what a glance has to find again: each tensor, and where its memory lies."""
+        weights: dict[int, int] = {}
+        others: dict[int, int] = {}
+        for layer in self.layers:
+            weights.update(layer.addresses_of_weights())
+            others.update(layer.addresses_of_others())
+        found = tuple(tensors.values())
+        present = [tensor for tensor in found if tensor is not None]
+        watched = [tensor for tensor in present if id(tensor) in weights]
+        plain = [tensor for tensor in present if id(tensor) in others]
+        watched_at = [weights[id(tensor)] for tensor in watched]
+        plain_at = [others[id(tensor)] for tensor in plain]
+        self._seen = found, watched, watched_at, plain, plain_at  # at once, for other threads
+
+    def is_current(self, tensors: Tensors) -> bool:
+        """Whether these still are the weights that were packed."""
+        found, watched, watched_at, plain, plain_at = self._seen
+        if (
+            len(tensors) == len(found)
+            and all(map(is_, tensors.values(), found))
+            and [*map(address_of, watched)] == watched_at
+            and [*map(Tensor.data_ptr, plain)] == plain_at
+        ):
+            return True
+        if not all(layer.is_current(tensors) for layer in self.layers):
+            return False
+        self._look_at(tensors)
+        return True
+
+    def known(self, module: Any, key: Hashable) -> PackedCall | None:
+        """The call known by this key, if no weight has changed since; None otherwise."""
+        call = self.calls.get(key)
+        if call is None or self.scheme is not module.scheme:
+            return None
+        return call if self.is_current(module._buffers) else None
+
+    def call(
+        self, key: Hashable, leading: Sequence[int], batch_sizes: tuple[int, ...], directions: int,
+        allowed: int,
+    ) -> PackedCall:  # fmt: skip
+        """The call known by this key, made if there is none; else the arguments of PackedCall."""
+        call = self.calls.get(key)
+        if call is None:
+            if len(self.calls) >= _KEPT_CALLS:
+                self.calls.clear()
+            call = PackedCall(self.layers, leading, batch_sizes, directions, allowed)
+            self.calls[key] = call
+        return call
+
+
+def packed_module(module: Any, suffixes: Sequence[str]) -> PackedModule:
+    """The packed weights of a module, made anew where they have changed."""
+    kept: PackedModule | None = module.__dict__.get(KEPT)
+    if kept is None or kept.scheme is not module.scheme or not kept.is_current(module._buffers):
+        kept = module.__dict__[KEPT] = PackedModule(module, suffixes, kept)
+    return kept
+
+
+class PackedCall:
+    """All that follows from the sizes of a call; with plans that no running call is using.
+
+    Attributes:
+        state_shapes: Of the hidden (layers · directions, batch, outputs) and, of an LSTM, the cell
+            state.
+    """
+
+    def __init__(
+        self, layers: Sequence[PackedLayer], leading: Sequence[int], batch_sizes: tuple[int, ...],
+        directions: int, allowed: int,
+    ) -> None:  # fmt: skip
+        """A call on float32 (*leading, inputs).
+
+        Args:
+            layers: As in PackedModule.
+            leading: (rows,) or (steps, batch).
+            batch_sizes: Rows of each step.
+            directions: 1 or 2.
+            allowed: Threads that may take part.
+        """
+        first, count, batch = layers[0], len(layers), batch_sizes[0]
+        widths = (first.outputs, first.hidden) if first.gates == 4 else (first.outputs,)
+        self.state_shapes = [(count, batch, width) for width in widths]
+        self._output_shape = *leading, directions * first.outputs
+        self._h_step, self._c_step = 4 * batch * first.outputs, 4 * batch * first.hidden
+        self._parts: list[tuple[PackedLayer, Sizes, int, list[PackedPlan]]] = []
+        for index, layer in enumerate(layers):
+            sizes = Sizes(batch_sizes, index % directions, directions, allowed)
+            self._parts.append((layer, sizes, 4 * sizes.reverse * first.outputs, []))
+
+    def run(
+        self, data: Tensor, states: Sequence[Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """All layers, one after the other.
+
+        Args:
+            data: float32 (*leading, inputs).
+            states: Initial states of `state_shapes`, contiguous; zeros if None.
+
+        Returns:
+            The outputs of the last layer, and the final states.
+        """
+        # A GRU has no cell state, and its kernel looks at no address of one.
+        finals = [data.new_empty(*shape) for shape in self.state_shapes]
+        h_at, c_at = finals[0].data_ptr(), finals[-1].data_ptr()
+        h0_at = c0_at = 0
         if states is not None:
-            h0_at, c0_at = h0_at + h_step, c0_at + c_step
-        reverse = (reverse + 1) % directions
-    return data, (h,) if c is None else (h, c)
+            h0_at, c0_at = states[0].data_ptr(), states[-1].data_ptr()
+        for layer, sizes, reverse_at, spare in self._parts:
+            if not reverse_at:
+                x = data.contiguous()
+                data = x.new_empty(*self._output_shape)
+            try:
+                plan = spare.pop()
+            except IndexError:
+                plan = plan_for(layer, sizes)
+            small = layer.small  # held while the compiled code reads it
+            plan.tell_addresses(small)
+            y_at = data.data_ptr() + reverse_at
+            _CALL.pack_into(plan.numbers, 0, x.data_ptr(), y_at, h0_at, c0_at, h_at, c_at)
+            if plan.threads == 1:
+                plan.run()
+            else:
+                run_packed(plan.task_at, 0, 0, 1, ALL)
+                keep = x, data, finals, states, small
+                share(_take_part, plan, plan.blocks, plan.threads, keep)
+            if plan.reusable:
+                spare.append(plan)
+            h_at, c_at = h_at + self._h_step, c_at + self._c_step
+            if states is not None:
+                h0_at, c0_at = h0_at + self._h_step, c0_at + self._c_step
+        return data, tuple(finals)
 
 
 def _take_part(plan: PackedPlan, start: int, own: int) -> None:
@@ -103,10 +192,10 @@ def _take_part(plan: PackedPlan, start: int, own: int) -> None:
 def run_packed_linear(module: Any, rows: Tensor) -> Tensor:
     """An Int8Linear, (rows, in) gives (rows, out)."""
     tensors, scheme = module._buffers, module.scheme
-    kept = module.__dict__.get(_KEPT)
+    kept = module.__dict__.get(KEPT)
     if kept is None or kept.scheme is not scheme or not kept.is_of(tensors):
         most = scheme.largest_integer(module.activation_bits)
-        kept = module.__dict__[_KEPT] = PackedLinear(tensors, scheme, most)
+        kept = module.__dict__[KEPT] = PackedLinear(tensors, scheme, most)
     y = rows.new_empty(len(rows), kept.outputs)
     kept.run(tensors, rows.contiguous(), y)
     return y

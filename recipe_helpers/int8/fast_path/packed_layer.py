@@ -168,7 +168,7 @@ def _close(t, step):
         return
     for r in range(t.batch):
         copy_floats(t.state_at + r * width, t.h_at + 4 * r * t.outputs, t.outputs)
-        if t.c_at:
+        if t.vectors == 4:
             copy_floats(t.cell_at + 64 * r * t.tiles, t.c_at + 4 * r * t.hidden, t.hidden)
 
 
@@ -191,7 +191,7 @@ def _prepare(t):
         fill_terms(t.s_hr_at, 0, t.outputs, 4, 4, t.projection_tiles, t.terms_hr_at)
     width = t.projection_tiles * 64 if t.projected else t.tiles * 16
     _take_state(t.h0_at, t.state_at, t.batch, t.outputs, 4 * width)
-    if t.c_at:
+    if t.vectors == 4:
         _take_state(t.c0_at, t.cell_at, t.batch, t.hidden, 64 * t.tiles)
     sync = numba.carray(at_address(t.sync_at), SYNC + t.blocks, np.int64)
     for i in range(SYNC + t.blocks):
@@ -211,7 +211,7 @@ def run_packed(task_at, start, own, first, until):
         _prepare(t)
         if own == 0:
             return
-    chunks = (t.steps + t.chunk - 1) // t.chunk
+    chunks, alone = (t.steps + t.chunk - 1) // t.chunk, t.blocks == 1
     published_at, done_at, claims_at = t.sync_at, t.sync_at + 64, t.sync_at + 8 * SYNC
     while True:
         phase = load_published(published_at)
@@ -220,15 +220,17 @@ def run_packed(task_at, start, own, first, until):
         chunk, within = phase // (t.chunk + 1), phase % (t.chunk + 1)
         backwards = phase % 2
         for i in range(t.blocks):
-            block = (start + own - 1 - i if backwards else start + i) % t.blocks
-            if raise_to(claims_at + 8 * block, phase + 1) > phase:
-                continue
-            low, high = t.tiles * block // t.blocks, t.tiles * (block + 1) // t.blocks
+            low, high = 0, t.tiles
+            if not alone:  # who shares with nobody has nothing to claim, and nothing to divide
+                block = (start + own - 1 - i if backwards else start + i) % t.blocks
+                if raise_to(claims_at + 8 * block, phase + 1) > phase:
+                    continue
+                low, high = t.tiles * block // t.blocks, t.tiles * (block + 1) // t.blocks
             if within == 0:
                 _project(t, chunk * t.chunk, low, high, backwards)
             else:
                 _advance(t, chunk * t.chunk + within - 1, low, high, backwards)
-            if add_to(done_at, 1) + 1 == t.blocks * (phase + 1):
+            if alone or add_to(done_at, 1) + 1 == t.blocks * (phase + 1):
                 if within > 0:
                     _close(t, chunk * t.chunk + within - 1)
                 publish(published_at, phase + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +19,10 @@ from .quantizing import quantize_rows_at
 
 _BLOCKS_PER_THREAD = 4
 _KEPT_BYTES = 1 << 22  # working buffers up to this size are kept for the next call
-_KEPT_SIZES = 16
 
 
 class Sizes(NamedTuple):
-    """What else than the weights a plan follows from; a plain tuple of them finds it as well."""
+    """What else than the weights a plan follows from."""
 
     batch_sizes: tuple[int, ...]
     reverse: int
@@ -31,19 +30,17 @@ class Sizes(NamedTuple):
     allowed: int  # threads
 
 
-Key = tuple[tuple[int, ...], int, int, int]
 # Scales, column scales and biases, which hold their memory, and where that lies, 0 where there is
 # none, in the order of `PackedTask`.
 Small = tuple[list[Tensor], list[int]]
 
 
 class PackedLayer:
-    """The packed weights of one layer in one direction, and plans that no call is using.
+    """The packed weights of one layer in one direction.
 
     Attributes:
         parts: The weights `ih`, `hh` and (or None) `hr`.
         small: What is read anew at every call; another tuple whenever one of them has moved.
-        plans: For each size of input those that are free.
     """
 
     def __init__(
@@ -70,7 +67,6 @@ class PackedLayer:
         (ih, hh), self.projected = tensors_of(tensors, names[:2]), self.parts[2] is not None
         self.inputs, self.outputs, self.hidden = ih.shape[1], hh.shape[1], len(hh) // gates
         self._widest = max(self.inputs, self.outputs, self.hidden)
-        self.plans: dict[Key, list[PackedPlan]] = {}
         self._look_up(tensors)
 
     def _look_up(self, tensors: Tensors) -> None:
@@ -84,6 +80,14 @@ class PackedLayer:
             for name, tensor in found
             if tensor is not None
         ]
+
+    def addresses_of_weights(self) -> dict[int, int]:
+        """By the `id` of each weight where its memory lies; -1 where that does not say enough."""
+        return {id(watch.tensor): watch.address for _, watch in self._watches}
+
+    def addresses_of_others(self) -> dict[int, int]:
+        """The same of scales, column scales and biases."""
+        return {id(tensor): address for _, tensor, address in self._found}
 
     def is_current(self, tensors: Tensors) -> bool:
         """Whether these still are the weights that were packed; what else moved is found again."""
@@ -102,25 +106,6 @@ class PackedLayer:
                 self._look_up(tensors)
                 return True
         return True
-
-    def plan(self, sizes: Key, make: Callable[[PackedLayer, Sizes], PackedPlan]) -> PackedPlan:
-        """One that is free, or a new one."""
-        spare = self.plans.get(sizes)
-        if spare:
-            try:
-                return spare.pop()
-            except IndexError:  # another thread was faster
-                pass
-        return make(self, Sizes(*sizes))
-
-    def give_back(self, plan: PackedPlan) -> None:
-        """Keep a plan for the next call of the same sizes."""
-        spare = self.plans.get(plan.sizes)
-        if spare is None:
-            if len(self.plans) >= _KEPT_SIZES:
-                self.plans.clear()
-            spare = self.plans.setdefault(plan.sizes, [])
-        spare.append(plan)
 
 
 class PackedPlan:

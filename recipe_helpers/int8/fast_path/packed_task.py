@@ -23,8 +23,8 @@ class PackedTask(NamedTuple):
     y_at: int  # float32 (rows, y_step), of which `outputs` columns are written
     h0_at: int  # initial state, float32 (batch, outputs) and (batch, hidden); or 0: all zeros
     c0_at: int
-    h_at: int  # the final state; shapes as above; a GRU has no cell state
-    c_at: int
+    h_at: int  # the final state; shapes as above
+    c_at: int  # of an LSTM
     s_ih_at: int  # float32, a scale for each row of the weights
     s_hh_at: int
     s_hr_at: int
