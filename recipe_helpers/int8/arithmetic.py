@@ -28,6 +28,9 @@ operation rounded by itself; `round` is to the nearest integer, ties to even):
     acc      = Σ_k q_x[r, k] · q_w[n, k]          fits int32, see `most_activation_bits`
     y[r, n]  = float(acc) * (s_x * s_w[n]) + bias[n]
 
+  and in a row n that has a residual (q_n, s_n), in the end:
+    y[r, n] += float(Σ_k q_x[r, k] · q_n[k]) * (s_x * s_n)
+
 Schemes with one scale for several rows stand for the engines of PyTorch, which take a fused
 multiply-add: there the last line is computed in float64 and rounded once.
 
@@ -111,12 +114,21 @@ def run_linear(
     if weight.columns is not None:
         data = data * weight.columns
     integers, scale = quantize_activations(data, bits, scheme)
-    accumulator = widen(integers) @ (widen(weight.values) if wide is None else wide).T
-    if scheme.activations == "row":
-        accumulator = accumulator.float()
-    # Else still in float64, hence rounded once, like the fused multiply-add of the engines.
-    rescaled = accumulator * (scale * weight.scale)
-    return (rescaled if bias is None else rescaled + bias).float()
+    integers = widen(integers)
+
+    def rescaled(values: Tensor, of_rows: Tensor) -> Tensor:
+        accumulator = integers @ values.T
+        if scheme.activations == "row":
+            accumulator = accumulator.float()
+        # Else still in float64, hence rounded once, like the fused multiply-add of the engines.
+        return accumulator * (scale * of_rows)
+
+    output = rescaled(widen(weight.values) if wide is None else wide, weight.scale)
+    output = (output if bias is None else output + bias).float()
+    if weight.residual is None:
+        return output
+    rows, values, of_rows = weight.residual
+    return output.index_add(1, rows, rescaled(widen(values), of_rows).float())
 
 
 class LayerWeights(NamedTuple):

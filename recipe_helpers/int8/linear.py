@@ -18,6 +18,7 @@ from ..common.errors import InputError, ModelError
 from ..common.language import Text
 from . import arithmetic
 from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme, chosen_scheme
+from .residual import checked_residual, residual_names
 
 
 @functools.cache
@@ -50,6 +51,8 @@ class Int8Module(nn.Module):
         self.register_buffer(name, weight.values)
         self.register_buffer(f"{name}_scale", weight.scale)
         self.register_buffer(f"{name}_columns", weight.columns)
+        for part, tensor in zip(residual_names(name), weight.residual or (), strict=False):
+            self.register_buffer(part, tensor)
 
     def _empty(self, rows: int, columns: int) -> Int8Weight:
         scales = rows if self.scheme.weights == "channel" else 1
@@ -59,7 +62,12 @@ class Int8Module(nn.Module):
 
     def _weight(self, name: str) -> Int8Weight:
         columns = self._buffers.get(f"{name}_columns")  # one pickled by version 1.0 has none
-        return Int8Weight(getattr(self, name), getattr(self, f"{name}_scale"), columns)
+        scale, parts = getattr(self, f"{name}_scale"), residual_names(name)
+        if not any(part in self._buffers for part in parts):
+            return Int8Weight(getattr(self, name), scale, columns)
+        found = [self._buffers.get(part) for part in parts]
+        residual = checked_residual(name, getattr(self, name), found)
+        return Int8Weight(getattr(self, name), scale, columns, residual)
 
     def __getstate__(self) -> dict[str, Any]:
         # What the fast path has packed stays behind: a copy or a pickle has weights of its own.
@@ -78,10 +86,17 @@ class Int8Module(nn.Module):
         return _kernels()
 
     def _matrices(self) -> list[str]:
-        return [name.removesuffix("_scale") for name in self._buffers if name.endswith("_scale")]
+        names = [name.removesuffix("_scale") for name in self._buffers if name.endswith("_scale")]
+        return [name for name in names if not name.endswith("_residual")]
 
-    def follow(self, *, columns: bool, pairs: bool | None = None) -> None:
-        """Make room for weights that were quantized with or without column scales, or in pairs."""
+    def int8_weights(self) -> dict[str, Int8Weight]:
+        """The weights by their names."""
+        return {name: self._weight(name) for name in self._matrices()}
+
+    def follow(
+        self, *, columns: bool, pairs: bool | None = None, residual: bool | None = None
+    ) -> None:
+        """Make room for weights that were quantized by other rules, as those of other files are."""
         for name in self._matrices():
             if not columns:
                 self._buffers[f"{name}_columns"] = None
@@ -89,15 +104,40 @@ class Int8Module(nn.Module):
                 scale = getattr(self, f"{name}_scale")
                 self._buffers[f"{name}_columns"] = scale.new_ones(getattr(self, name).shape[1])
         pairs = self.scheme.pairs if pairs is None else pairs
-        self.scheme = replace(self.scheme, columns=columns, pairs=pairs)
+        residual = self.scheme.residual if residual is None else residual
+        self.scheme = replace(self.scheme, columns=columns, pairs=pairs, residual=residual)
+
+    def follow_residuals(self, state: Mapping[str, Any], prefix: str = "") -> None:
+        """Make room for just those residuals that a state has.
+
+        Raises:
+            ModelError: One of them is not what a residual of that weight can be.
+        """
+        for name in self._matrices():
+            own, parts = getattr(self, name), residual_names(name)
+            for part in parts:
+                self._buffers.pop(part, None)
+            if any(prefix + part in state for part in parts):
+                found = [state.get(prefix + part) for part in parts]
+                # If the weight does not fit either, that is for others to say.
+                checked_residual(prefix + name, state.get(prefix + name, own), found)
+                for part in parts:
+                    there = state[prefix + part]
+                    room = torch.empty_like(there, device=own.device)
+                    self.register_buffer(part, room)
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any, **options: Any
     ) -> None:
-        """Take what the state has of column scales: one from version 1.0 has none of them."""
+        """Take what the state has of column scales and residuals; version 1.0 knew neither."""
         weights = [prefix + name for name in self._matrices()]
         if weights and all(weight in state_dict for weight in weights):
             self.follow(columns=all(f"{weight}_columns" in state_dict for weight in weights))
+            try:
+                self.follow_residuals(state_dict, prefix)
+            except ModelError as error:
+                *_, messages = arguments  # which load_state_dict puts into its error
+                messages.append(str(error))
         super()._load_from_state_dict(state_dict, prefix, *arguments, **options)
 
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
@@ -113,7 +153,7 @@ class Int8Linear(Int8Module):
     """A drop-in for `nn.Linear` at inference, with int8 weights and dynamic quantization.
 
     State: `weight` int8 (out, in), `weight_scale` float32 (out,), `weight_columns` float32 (in,),
-    `bias` float32 (out,) or None.
+    `bias` float32 (out,) or None; and the residual of the coarsest rows, if there are any.
     Scales, NaN and infinity, dtypes, errors and memory are as in `Int8LSTM`.
     """
 
@@ -151,7 +191,8 @@ class Int8Linear(Int8Module):
         sizes = linear.in_features, linear.out_features, linear.bias is not None
         with torch.device("meta"):
             made = cls(*sizes, scheme=scheme, fast=fast)
-        made._store("weight", arithmetic.quantize_weight("weight", linear.weight, made.scheme))
+        weight = arithmetic.quantize_weight("weight", linear.weight, made.scheme, residual=True)
+        made._store("weight", weight)
         if linear.bias is not None:
             made.bias = linear.bias.detach().clone()
         return made.train(linear.training)

@@ -23,15 +23,17 @@ from .recurrent import Int8Recurrent, States
 class Int8LSTM(Int8Recurrent):
     """A drop-in for `nn.LSTM` at inference, with int8 weights and dynamic quantization.
 
-    Weights are int8 with one scale per row of each matrix and a power of two per column.
+    Weights are int8 with one scale per row of each matrix and a power of two per column. Rows of
+    `W_ih` that are far coarser than the others have a second line of integers (`residual.py`).
     Activations are quantized at every call, each row by itself, with as many bits as an int32
     accumulator can carry (`arithmetic.most_activation_bits`). `scheme` changes these choices.
 
     The arguments are those of `nn.LSTM`; `dropout` is kept but never applied, and no gradient
     flows. The state is named as in `nn.LSTM`: `weight_ih_l0`, `weight_hh_l0` (and `weight_hr_l0`)
     in int8, each with a float32 `..._scale` and `..._columns`, and the biases in float32, which
-    `.half()` and `.double()` leave as they are. The scheme belongs to the constructor, not to the
-    state; but a state without `..._columns`, as version 1.0 saved it, takes them away.
+    `.half()` and `.double()` leave as they are. A residual is `weight_ih_l0_residual` in int8, its
+    `..._scale`, and its `..._rows` in int64. The scheme belongs to the constructor, not to the
+    state; but a state without `..._columns` or residuals, as version 1.0 saved it, takes them away.
 
     A row that holds NaN or infinity gives NaN from there on, in its own sequence alone. A row's
     results are the same bits whatever batch it is in and on however many threads.

@@ -88,7 +88,11 @@ class Int8Recurrent(Int8Module):
         for _, suffix in made._suffixes():
             for key in (f"weight_{part}{suffix}" for part in cls._PARTS):
                 if hasattr(made, key):
-                    weight = arithmetic.quantize_weight(key, getattr(module, key), made.scheme)
+                    # Not that of W_hh: it would be multiplied at every step, for states that lie
+                    # between -1 and 1, whose rows differ less.
+                    weight = arithmetic.quantize_weight(
+                        key, getattr(module, key), made.scheme, residual="weight_ih" in key
+                    )
                     made._store(key, weight)
             for key in (f"bias_{part}{suffix}" for part in ("ih", "hh")):
                 if module.bias:

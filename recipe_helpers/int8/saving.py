@@ -33,7 +33,11 @@ from .linear import Int8Module
 
 FORMAT = "recipe_helpers.int8"
 VERSION = "1"
-_OF_VERSION_1_0 = {"columns": False, "pairs": False}  # what its schemes did not say yet
+_OF_VERSION_1_0 = {
+    "columns": False,
+    "pairs": False,
+    "residual": False,
+}  # what its schemes did not say yet
 
 
 def save_int8(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -89,8 +93,9 @@ def load_int8(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
         name: {**how, "scheme": {**_OF_VERSION_1_0, **how["scheme"]}}
         for name, how in layout["modules"].items()
     }
+    state = {**tensors, **{name: tensors[first] for name, first in layout["aliases"].items()}}
     made = copy.deepcopy(model) if _quantized(model) else _converted(path, model, quantized)
-    _adopt(made, quantized)
+    _adopt(path, made, quantized, state)
     if _quantized(made) != quantized:
         raise SavedModelError(
             Text(
@@ -100,7 +105,6 @@ def load_int8(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
                 names=_difference(_quantized(made), quantized),
             )
         )
-    state = {**tensors, **{name: tensors[first] for name, first in layout["aliases"].items()}}
     _check_fits(path, _state(made), state)
     made.load_state_dict(state)
     return made.eval()
@@ -236,12 +240,25 @@ def _converted(
     return model
 
 
-def _adopt(made: nn.Module, quantized: Mapping[str, Any]) -> None:
-    """Let converted modules follow the file in what concerns weights alone: columns and pairs."""
+def _adopt(
+    path: str | os.PathLike[str],
+    made: nn.Module,
+    quantized: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+) -> None:
+    """Let converted modules follow the file in what concerns weights alone."""
     for name, part in made.named_modules():
-        if isinstance(part, Int8Module) and name in quantized:
-            there = quantized[name]["scheme"]
-            part.follow(columns=bool(there["columns"]), pairs=bool(there["pairs"]))
+        if not isinstance(part, Int8Module) or name not in quantized:
+            continue
+        there = quantized[name]["scheme"]
+        rules = {rule: bool(there[rule]) for rule in _OF_VERSION_1_0}
+        part.follow(**rules)
+        try:
+            part.follow_residuals(state, f"{name}." if name else "")
+        except ModelError as error:
+            raise SavedModelError(
+                Text("{path} does not fit: {error}", path=os.fspath(path), error=as_text(error))
+            ) from error
 
 
 def _difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> Text:

@@ -36,6 +36,8 @@ class Scheme:
         columns: one more scale for each column of W, a power of two found in the weights alone.
             The columns are brought to one size before the rows are quantized, and the activations
             are multiplied by it, which costs them nothing: only their exponents move.
+        residual: what the integers of the coarsest rows of an input weight leave over is quantized
+            once more, with scales of its own. With one scale per "channel" only.
         pairs: bound the weights so that |q[n, 2i]| + |q[n, 2i+1]| <= 128: then the sum of two
             neighbouring products with an 8-bit activation fits 16 bits, which is all that the
             instructions of a CPU without VNNI or the like have room for (`pmaddubsw`).
@@ -50,6 +52,7 @@ class Scheme:
     smallest_scale: float = SMALLEST_NORMAL
     columns: bool = True
     pairs: bool = False
+    residual: bool = True
 
     def __post_init__(self) -> None:
         one_of("weights", self.weights, ("channel", "tensor"))
@@ -87,7 +90,7 @@ DEFAULT = Scheme()
 # What torch.ao's quantize_dynamic does on the engines x86 and fbgemm. It leaves the eighth bit of
 # the activations unused, so that pairs of products cannot saturate 16 bits, and cuts scales off
 # where half precision becomes subnormal.
-TORCH_AO = Scheme("tensor", "sequence", 7, False, 127.5, 1, 6.1e-5, columns=False)
+TORCH_AO = Scheme("tensor", "sequence", 7, False, 127.5, 1, 6.1e-5, columns=False, residual=False)
 SCHEMES = {"default": DEFAULT, "torch.ao": TORCH_AO}
 
 

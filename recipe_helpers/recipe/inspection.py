@@ -12,6 +12,8 @@ from ..common import checks
 from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from ..int8.linear import Int8Module
+from ..int8.residual import Residual
+from ..int8.weights import Int8Weight, dequantize_weight
 from .quantize import why_not_converted
 
 
@@ -94,13 +96,15 @@ class StoredWeight:
     """A weight matrix as a quantized module stores it: integers, and the scale of each row.
 
     The float matrix is close to `integers * scales[:, None]`, times `columns` where the columns
-    have scales, too; `scales` has one element where the whole matrix shares it.
+    have scales, too; `scales` has one element where the whole matrix shares it. What the integers
+    of the coarsest rows leave over is in `residual`, where there is one.
     """
 
     name: str
     integers: torch.Tensor  # int8, (out, in)
     scales: torch.Tensor  # float32, (out,) or (1,)
     columns: torch.Tensor | None = None  # float32, (in,): a scale of each column, if there is one
+    residual: Residual | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -109,8 +113,11 @@ class StoredWeight:
 
     def dequantized(self) -> torch.Tensor:
         """The float32 matrix (out, in) that the integers stand for."""
-        rows = self.integers * self.scales[:, None]
-        return rows if self.columns is None else rows * self.columns
+        return dequantize_weight(self.as_weight())
+
+    def as_weight(self) -> Int8Weight:
+        """The same without a name, as `Int8LSTM` computes with it."""
+        return Int8Weight(self.integers, self.scales, self.columns, self.residual)
 
 
 def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
@@ -122,11 +129,10 @@ def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
         ModelError: `quantized` is not a module.
     """
     checks.module("quantized", quantized)
-    found = []
+    found: list[StoredWeight] = []
     for name, part in quantized.named_modules():
         prefix = f"{name}." if name else ""
-        for key, integers, scales, columns in _weights_of(part):
-            found.append(StoredWeight(prefix + key, integers, scales, columns))
+        found += _weights_of(part, prefix)
     return tuple(found)
 
 
@@ -135,14 +141,12 @@ def _class_name(module: nn.Module) -> str:
     return module._get_name()
 
 
-def _weights_of(
-    module: nn.Module,
-) -> Iterator[tuple[str, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
-    """Name, integers, scales of rows and of columns of each int8 matrix of a quantized module."""
-    for key, buffer in module.named_buffers(recurse=False):
-        if buffer.dtype == torch.int8:
-            scales = getattr(module, f"{key}_scale").reshape(-1)
-            yield key, buffer, scales, getattr(module, f"{key}_columns", None)
+def _weights_of(module: nn.Module, prefix: str) -> Iterator[StoredWeight]:
+    """Each int8 matrix of a quantized module itself."""
+    if isinstance(module, Int8Module):
+        for key, weight in module.int8_weights().items():
+            scales = weight.scale.reshape(-1)
+            yield StoredWeight(prefix + key, weight.values, scales, weight.columns, weight.residual)
     if not checks.is_quantized(module):
         return
     if hasattr(module, "get_weight"):  # torch.ao's recurrent modules
@@ -156,4 +160,4 @@ def _weights_of(
             scales = weight.q_per_channel_scales().float()
         else:
             scales = torch.tensor([weight.q_scale()])
-        yield key, weight.int_repr(), scales, None
+        yield StoredWeight(prefix + key, weight.int_repr(), scales)

@@ -13,7 +13,8 @@ from ..int8.arithmetic import Scheme, State
 from ..int8.fast_path import calls, ready
 from ..int8.lstm import Int8LSTM
 
-_SCHEME = Scheme(columns=False)  # the kernel's float arithmetic knows no scales of columns
+# The kernel's float arithmetic knows neither scales of columns nor residuals.
+_SCHEME = Scheme(columns=False, residual=False)
 
 
 class FusedFloatLSTM(Int8LSTM):

@@ -88,8 +88,7 @@ def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
         height=3.8,
     )
     panels = np.atleast_1d(panels)
-    # Each option needs the same room for its label.
-    panels[0].get_gridspec().set_width_ratios([len(one.options) for one in questions])
+    panels[0].get_gridspec().set_width_ratios([*map(_room, questions)])
     for axes, question in zip(panels, questions, strict=True):
         axes.sharey(panels[0])
         _draw_options(axes, question)
@@ -101,6 +100,12 @@ def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
     text = _("Median relative error for each choice.")
     figure.alt = " ".join([text, *map(_sentence, questions)])
     return figure
+
+
+def _room(question: ChoiceErrors) -> float:
+    """How much room a panel needs: for each option that of the longest word of all its labels."""
+    words = [word for option in question.options for word in _(option.label).split()]
+    return len(question.options) * (max(4, *map(len, words)) + 1.5)
 
 
 def _draw_options(axes: Axes, question: ChoiceErrors) -> None:

@@ -35,6 +35,7 @@ _NOTEBOOKS_OWN = (
     *(N_("activation bits"), N_("zero point"), N_("with, 7 bits"), N_("none, 7 bits")),
     *(N_("with, 12 bits"), N_("none, 12 bits")),
     *(N_("weights, again"), N_("least squares"), N_("and per column")),
+    N_("and residuals"),
 )
 SEEDS = range(8)
 WIDTH, STEPS, BATCH_SIZE = 32, 20, 4

@@ -31,8 +31,11 @@ def rational_tanh(x):
     return x * p / q
 
 
-def int8_pair(*sizes, seed=0, activation_bits=None, kind="lstm", **options):
-    """An Int8LSTM (or Int8GRU) and the same one without the fast path."""
+def int8_pair(*sizes, seed=0, activation_bits=None, kind="lstm", loud_rows=False, **options):
+    """An Int8LSTM (or Int8GRU) and the same one without the fast path.
+
+    With loud rows, every ninth, the weights of the inputs have residuals.
+    """
     floats, int8 = {"lstm": (nn.LSTM, Int8LSTM), "gru": (nn.GRU, Int8GRU)}[kind]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -41,6 +44,8 @@ def int8_pair(*sizes, seed=0, activation_bits=None, kind="lstm", **options):
             for name, weight in module.named_parameters():
                 if "weight" in name:  # columns of very different size
                     weight *= torch.exp(torch.randn(weight.shape[1]))
+                if "weight_ih" in name and loud_rows:
+                    weight[::9] *= 50
         fast = int8.from_float(module, activation_bits=activation_bits)
     plain = copy.deepcopy(fast)
     plain.fast = False

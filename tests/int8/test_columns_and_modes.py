@@ -66,7 +66,7 @@ def test_neighbours_in_pairs_never_exceed_128_and_the_scale_is_no_coarser_than_i
 ):
     w = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)) ** 3
     how = Scheme(pairs=True, weight_candidates=candidates, columns=False)
-    values, step, _ = arithmetic.quantize_weight("w", w, how)
+    values, step, *_ = arithmetic.quantize_weight("w", w, how)
     sizes = np.pad(np.abs(values.numpy().astype(int)), ((0, 0), (0, width % 2)))
     sums = sizes[:, ::2] + sizes[:, 1::2]
     assert sums.max() <= 128

@@ -71,8 +71,9 @@ def test_the_answers_lead_from_torch_aos_scheme_to_the_default():
     symmetric = replace(fine, symmetric=True, activation_bits=None)
     least_squares = replace(symmetric, weight_candidates=8)
     columns = replace(least_squares, columns=True)
-    assert columns == DEFAULT
-    path = (TORCH_AO, per_channel, per_row, fine, symmetric, least_squares, columns)
+    residual = replace(columns, residual=True)
+    assert residual == DEFAULT
+    path = (TORCH_AO, per_channel, per_row, fine, symmetric, least_squares, columns, residual)
     found = rh.compare_schemes("path", {str(i): s for i, s in enumerate(path)}, seeds=range(3))
     even, uneven = ([o.median(kind) for o in found.options] for kind in schemes.CASES)
     assert uneven[1] < uneven[0]

@@ -112,7 +112,9 @@ def _row_by_row(kernels: ModuleType, module: Any, batch: int) -> bool:
     if module.hidden_size < _ROW_BY_ROW_WIDTH and batch < _ROW_BY_ROW_BATCH:
         return False
     exact: bool = kernels.is_exact(kernels.host_instruction())
-    return module._GATES == 4 and module.scheme.symmetric and not exact
+    if exact or module._GATES != 4 or not module.scheme.symmetric:
+        return False
+    return not any(name.endswith("_residual") for name in module._buffers)  # which it does not know
 
 
 def run_linear(module: Any, rows: Tensor) -> Tensor | None:

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from .packed_layer import ALL, run_packed
 from .packed_plans import PackedLayer, PackedPlan, Sizes
-from .packed_weights import PackedLinear, Tensors
+from .packed_residual import LinearWithResidual
+from .packed_weights import Tensors
 from .packing import address_of
 from .sharing import share
 from .tensors import KEPT
 from .wide import plan_for
 
-_CALL = struct.Struct("@6q")  # the part of a PackedTask that every call writes
+_CALL = struct.Struct("@7q")  # the part of a PackedTask that every call writes
 _KEPT_CALLS = 16
 
 
@@ -42,11 +43,8 @@ class PackedModule:
         if before is not None and before.scheme is self.scheme:
             current = [layer for layer in before.layers if layer.is_current(tensors)]
             reusable = {layer.suffix: layer for layer in current}
-        most = self.scheme.largest_integer(module.activation_bits)
         self.layers: list[PackedLayer] = [
-            reusable.get(suffix)
-            or PackedLayer(tensors, suffix, module._GATES, self.scheme.symmetric, most)
-            for suffix in suffixes
+            reusable.get(suffix) or PackedLayer(module, suffix) for suffix in suffixes
         ]
         self.calls: dict[Hashable, PackedCall] = {}
         self._look_at(tensors)
@@ -167,15 +165,17 @@ class PackedCall:
                 plan = spare.pop()
             except IndexError:
                 plan = plan_for(layer, sizes)
-            small = layer.small  # held while the compiled code reads it
+            small = layer.small  # held while the compiled code reads it, as is `more`
             plan.tell_addresses(small)
+            more = layer.run_residual(x)
+            more_at = 0 if more is None else more.data_ptr()
             y_at = data.data_ptr() + reverse_at
-            _CALL.pack_into(plan.numbers, 0, x.data_ptr(), y_at, h0_at, c0_at, h_at, c_at)
+            _CALL.pack_into(plan.numbers, 0, x.data_ptr(), y_at, h0_at, c0_at, h_at, c_at, more_at)
             if plan.threads == 1:
                 plan.run()
             else:
                 run_packed(plan.task_at, 0, 0, 1, ALL)
-                keep = x, data, finals, states, small
+                keep = x, data, finals, states, small, more
                 share(_take_part, plan, plan.blocks, plan.threads, keep)
             if plan.reusable:
                 spare.append(plan)
@@ -192,10 +192,8 @@ def _take_part(plan: PackedPlan, start: int, own: int) -> None:
 def run_packed_linear(module: Any, rows: Tensor) -> Tensor:
     """An Int8Linear, (rows, in) gives (rows, out)."""
     tensors, scheme = module._buffers, module.scheme
-    kept = module.__dict__.get(KEPT)
+    kept: LinearWithResidual | None = module.__dict__.get(KEPT)
     if kept is None or kept.scheme is not scheme or not kept.is_of(tensors):
         most = scheme.largest_integer(module.activation_bits)
-        kept = module.__dict__[KEPT] = PackedLinear(tensors, scheme, most)
-    y = rows.new_empty(len(rows), kept.outputs)
-    kept.run(tensors, rows.contiguous(), y)
-    return y
+        kept = module.__dict__[KEPT] = LinearWithResidual(tensors, scheme, most)
+    return kept.run(tensors, rows.contiguous())

@@ -88,7 +88,7 @@ def _quantize_state(t, rows):
 @inner
 def _project(t, begin, low, high, backwards):
     """W_ih x + b_ih for the tiles [low, high) and all steps of a chunk."""
-    _, rows = chunk_rows(t, begin)
+    first, rows = chunk_rows(t, begin)
     q_step, tile_sums = row_bytes(t.form_ih, t.inputs), 64 * t.vectors
     row_sums = tile_sums * t.tiles
     scales = numba.carray(at_address(t.marks_x_at), 2 * rows, np.float32)
@@ -105,6 +105,23 @@ def _project(t, begin, low, high, backwards):
                 rescale4(out + r * row_sums, terms, scales[2 * r], offsets[2 * r + 1])
             else:
                 rescale3(out + r * row_sums, terms, scales[2 * r], offsets[2 * r + 1])
+    if t.residuals:
+        _add_residuals(t, first, rows, low, high)
+
+
+@inner
+def _add_residuals(t, first, rows, low, high):
+    """Add to rows of sums, in the tiles [low, high), what the residual of W_ih gives for them."""
+    tile = 16 * t.vectors
+    width = tile * t.tiles
+    places = numba.carray(at_address(t.places_at), t.residuals, np.int64)
+    sums = numba.carray(at_address(t.pre_at), rows * width, np.float32)
+    more_at = t.more_at + 4 * first * t.residuals
+    more = numba.carray(at_address(more_at), rows * t.residuals, np.float32)
+    for i in range(t.residuals):
+        if low * tile <= places[i] < high * tile:
+            for r in range(rows):
+                sums[r * width + places[i]] += more[r * t.residuals + i]
 
 
 @inner

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
+from ..residual import residual_names
 from .basics import SYNC
 from .packed_layer import ALL, run_packed
+from .packed_residual import residual_in
 from .packed_task import PER_CALL, PackedTask
 from .packed_weights import KeptMatrix, Tensors, addresses_of, tensors_of
 from .packing import UNITS, Watch, address_of, padded
@@ -41,12 +43,14 @@ class PackedLayer:
     Attributes:
         parts: The weights `ih`, `hh` and (or None) `hr`.
         small: What is read anew at every call; another tuple whenever one of them has moved.
+        residual: That of W_ih, or None.
     """
 
-    def __init__(
-        self, tensors: Tensors, suffix: str, gates: int, symmetric: bool, most: int
-    ) -> None:
-        self.suffix, self.gates, self.symmetric, self.most = suffix, gates, symmetric, most
+    def __init__(self, module: Any, suffix: str) -> None:
+        tensors: Tensors = module._buffers
+        self.suffix, self.gates, scheme = suffix, module._GATES, module.scheme
+        self.symmetric = symmetric = scheme.symmetric
+        self.most = scheme.largest_integer(module.activation_bits)
         names = [f"weight_{part}{suffix}" for part in ("ih", "hh", "hr")]
         self._names = [
             *(f"{name}_scale" for name in names),
@@ -56,7 +60,7 @@ class PackedLayer:
         ]
         self.parts: list[KeptMatrix | None] = []
         self._watches: list[tuple[str, Watch]] = []
-        for name, stacked in zip(names, (gates, gates, 1), strict=True):
+        for name, stacked in zip(names, (self.gates, self.gates, 1), strict=True):
             values = tensors.get(name)
             if values is None:
                 self.parts.append(None)
@@ -65,14 +69,25 @@ class PackedLayer:
             self.parts.append(part)
             self._watches.append((name, part.watch))
         (ih, hh), self.projected = tensors_of(tensors, names[:2]), self.parts[2] is not None
-        self.inputs, self.outputs, self.hidden = ih.shape[1], hh.shape[1], len(hh) // gates
+        self.inputs, self.outputs, self.hidden = ih.shape[1], hh.shape[1], len(hh) // self.gates
         self._widest = max(self.inputs, self.outputs, self.hidden)
+        self.residual = residual_in(tensors, names[0], scheme, self.most)
+        if self.residual is not None:
+            self._watches += self.residual.watches
+            self._places = self.residual.places(self.gates, self.hidden)
+        self._residual_names = residual_names(names[0])
         self._look_up(tensors)
 
     def _look_up(self, tensors: Tensors) -> None:
         """Where the small tensors lie."""
         self.small: Small = addresses_of(tensors, self._names, self._widest)
-        found = [(name, tensors.get(name)) for name in self._names]
+        names = list(self._names)
+        if self.residual is None:
+            names += self._residual_names
+        else:
+            self._residual_small = self.residual.small(tensors)
+            names.append(self._residual_names[-1])
+        found = [(name, tensors.get(name)) for name in names]
         self._absent = [name for name, tensor in found if tensor is None]
         # What is not contiguous has been copied, and is copied again for each call.
         self._found = [
@@ -101,11 +116,20 @@ class PackedLayer:
             if tensors.get(name) is not tensor or tensor.data_ptr() != address:
                 self._look_up(tensors)
                 return True
-        for name in self._absent:
-            if tensors.get(name) is not None:
-                self._look_up(tensors)
-                return True
-        return True
+        came = [name for name in self._absent if tensors.get(name) is not None]
+        if came:
+            self._look_up(tensors)
+        return not any(name in self._residual_names for name in came)
+
+    def residual_task(self) -> tuple[int, int]:
+        """The fields of a task that belong to the residual."""
+        return (0, 0) if self.residual is None else (len(self._places), self._places.ctypes.data)
+
+    def run_residual(self, x: Tensor) -> Tensor | None:
+        """What the residual adds to the product of W_ih with `x` (..., inputs), contiguous."""
+        if self.residual is None:
+            return None
+        return self.residual.run(self._residual_small, x.view(-1, self.inputs))
 
 
 class PackedPlan:
@@ -113,7 +137,7 @@ class PackedPlan:
 
     def __init__(self, layer: PackedLayer, sizes: Sizes, chunk: int = 0) -> None:
         """Lay out the buffers; `chunk` steps share a product with W_ih, as many as usual if 0."""
-        self.sizes, self.parts = sizes, layer.parts  # held for helpers that come late
+        self.sizes, self.layer = sizes, layer  # held for helpers that come late
         batch_sizes, reverse, directions, allowed = sizes
         self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
         steps, batch = len(batch_sizes), batch_sizes[0]
@@ -141,7 +165,7 @@ class PackedPlan:
             *(part.tile_bytes if part else 0 for part in parts),
             *(part.steps(width) if part else 0 for part, width in zip(parts, widths, strict=True)),
             *(part.packed.product_at if part else 0 for part in parts),
-            quantize_rows_at(), self.first.ctypes.data, *at,
+            quantize_rows_at(), self.first.ctypes.data, *layer.residual_task(), *at,
         ]  # fmt: skip
         self.task = np.array([0] * PER_CALL + [int(number) for number in numbers], np.int64)
         assert len(self.task) == len(PackedTask._fields)

@@ -25,6 +25,7 @@ class PackedTask(NamedTuple):
     c0_at: int
     h_at: int  # the final state; shapes as above
     c_at: int  # of an LSTM
+    more_at: int  # float32 (rows, residuals): what the residual of W_ih adds; or 0
     s_ih_at: int  # float32, a scale for each row of the weights
     s_hh_at: int
     s_hr_at: int
@@ -66,6 +67,8 @@ class PackedTask(NamedTuple):
     hr_product: int
     quantize_at: int
     first_at: int
+    residuals: int  # rows of W_ih that have a residual
+    places_at: int  # int64 (residuals), where they stand in a row of sums
     # Working buffers.
     terms_ih_at: int  # of each tile: scales, biases, row sums, (vectors, 16) numbers each
     terms_hh_at: int
@@ -84,7 +87,7 @@ class PackedTask(NamedTuple):
     sync_at: int  # int64 (SYNC + blocks): the published phase, the blocks done, the claims
 
 
-PER_CALL = 14  # fields that differ from call to call
+PER_CALL = 15  # fields that differ from call to call
 
 PACKED_TASK = types.NamedUniTuple(INT64, len(PackedTask._fields), PackedTask)
 
