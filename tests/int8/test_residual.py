@@ -13,6 +13,7 @@ import recipe_helpers as rh
 from recipe_helpers.common.settings import threads_set
 from recipe_helpers.int8 import arithmetic
 from recipe_helpers.int8.arithmetic import Scheme, dequantize_weight, eight_bit, quantize_weight
+from recipe_helpers.int8.fast_path import calls, ready
 
 from .fast_path import assert_fast_path_ran, assert_same_bits, int8_pair, random
 from .test_columns_and_modes import error, numpy_linear
@@ -48,6 +49,13 @@ def test_just_the_coarse_rows_have_one():
     step = stored.scales[rows].max()
     assert float(missed[rows].max()) < step / 200
     assert torch.equal(stored.dequantized(), dequantize_weight(stored.as_weight()))
+
+
+def test_recurrent_weights_have_none():
+    lstm = nn.LSTM(4, 8).eval()
+    with torch.no_grad():
+        lstm.weight_hh_l0[::9] *= 50
+    assert not [name for name in rh.Int8LSTM.from_float(lstm).state_dict() if "residual" in name]
 
 
 @FEW
@@ -178,6 +186,30 @@ def test_no_change_goes_unnoticed(change, same_tanh):
         fast.load_state_dict(states[0])  # and back again
         again = fast(x)
         assert torch.equal(again[0] if isinstance(again, tuple) else again, first[0])
+
+
+def test_one_that_comes_is_seen(same_tanh):
+    lstms = int8_pair(20, 37, loud_rows=True)
+    linears = loud_linear(), loud_linear(False)
+    for (fast, plain), x in ((lstms, random(5, 2, 20)), (linears, random(5, 20))):
+        names = [name for name in fast._buffers if "_residual" in name]
+        assert len(names) == 3
+        kept = {name: fast._buffers.pop(name) for name in names}
+        before = fast(x)
+        for name, tensor in kept.items():
+            fast.register_buffer(name, tensor)
+        after, expected = fast(x), plain(x)
+        first = [out[0] if isinstance(out, tuple) else out for out in (before, after, expected)]
+        assert torch.equal(first[1], first[2])
+        assert not torch.equal(first[0], first[1])
+
+
+def test_the_kernel_that_knows_none_is_not_asked(monkeypatch):
+    kernels = ready.compiled()
+    monkeypatch.setattr(kernels, "is_exact", lambda name: False)
+    for loud in (True, False):
+        fast, _ = int8_pair(5, 6, loud_rows=loud)
+        assert calls._row_by_row(kernels, fast, 64) != loud
 
 
 # --- state and files -----------------------------------------------------------------------------

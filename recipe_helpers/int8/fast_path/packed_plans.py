@@ -82,9 +82,7 @@ class PackedLayer:
         """Where the small tensors lie."""
         self.small: Small = addresses_of(tensors, self._names, self._widest)
         names = list(self._names)
-        if self.residual is None:
-            names += self._residual_names
-        else:
+        if self.residual is not None:
             self._residual_small = self.residual.small(tensors)
             names.append(self._residual_names[-1])
         found = [(name, tensors.get(name)) for name in names]
@@ -112,14 +110,15 @@ class PackedLayer:
                 tensor is not watch.tensor or address_of(tensor) != watch.address
             ) and not watch.unchanged(tensor):
                 return False
+        if self.residual is None and not {*self._residual_names}.isdisjoint(tensors):
+            return False
         for name, tensor, address in self._found:
             if tensors.get(name) is not tensor or tensor.data_ptr() != address:
                 self._look_up(tensors)
                 return True
-        came = [name for name in self._absent if tensors.get(name) is not None]
-        if came:
+        if any(tensors.get(name) is not None for name in self._absent):
             self._look_up(tensors)
-        return not any(name in self._residual_names for name in came)
+        return True
 
     def residual_task(self) -> tuple[int, int]:
         """The fields of a task that belong to the residual."""
