@@ -21,6 +21,9 @@ from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme, chosen_scheme
 from .residual import checked_residual, residual_names
 
 
+_is_compiling, _is_tracing = torch.compiler.is_compiling, torch._C._is_tracing
+
+
 @functools.cache
 def _kernels() -> ModuleType | None:
     """The fast path, or None where it cannot be had, which it says once."""
@@ -76,7 +79,7 @@ class Int8Module(nn.Module):
         }
 
     def _fast(self) -> ModuleType | None:
-        if self.fast is False or torch.compiler.is_compiling() or torch._C._is_tracing():
+        if self.fast is False or _is_compiling() or _is_tracing():
             return None
         scheme = self.scheme
         if self.__dict__.get("_fast_scheme") is not scheme:  # a look costs less than the rules

@@ -128,12 +128,24 @@ def test_each_target_is_missed_where_its_own_fault_is(
     width, batch = sizes
     rows = [row(peers, good, width=w, batch=b) for w, b in ((8, 1), (80, 8), (1024, 1), sizes)]
     met = cells(conclusions.target_table(rows, kind(peers, vnni)))
-    assert met[title][2:] == ["met", "-"]
+    assert met[title][2:] == ["met", "-", "-"]
     assert {line[2] for line in met.values()} == {"met"}
     rows[-1] = row(peers, {**good, **times}, width=width, batch=batch, errors=errors)
     found = cells(conclusions.target_table(rows, kind(peers, vnni)))
-    assert found[title][1:] == [f"batch {batch}: {width}", "missed", f"batch {batch}: {width}"]
+    assert found[title][1:4] == [f"batch {batch}: {width}", "missed", f"batch {batch}: {width}"]
     assert {line for line in found if found[line][2] == "missed"} >= {title}
+
+
+def test_what_is_beyond_the_arithmetic_is_told_apart(peers, conclusions):
+    """At 50 GMAC a second, 20 steps of 8 · 80² multiply-adds for 64 rows take 1311 µs."""
+    exact, eight = "several rows, exact: 0.9 of ONNX Runtime INT8", 1311 * 0.9
+    for onnx_us, beyond in ((eight - 5, "batch 64: 80"), (eight + 5, "-")):
+        times = {**TIMES, FULL: onnx_us, REDUCED: 5e3, "Int8LSTM 8-bit": 1e4}
+        rows = [row(peers, times, ours=2000.0, width=80, batch=64), row(peers, times, batch=8)]
+        found = cells(conclusions.target_table(rows, kind(peers)))
+        assert found[exact][2:] == ["missed", "batch 64: 80", beyond]
+        ahead = found["several rows, 8-bit: ahead of ONNX Runtime INT8"]
+        assert ahead[2:] == ["missed", "batch 64: 80; batch 8: 8", "-"]  # one product, not two
 
 
 def test_targets_belong_to_their_kind_of_cpu(peers, conclusions):

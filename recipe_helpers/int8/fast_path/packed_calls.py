@@ -166,8 +166,9 @@ class PackedCall:
             except IndexError:
                 plan = plan_for(layer, sizes)
             small = layer.small  # held while the compiled code reads it, as is `more`
-            plan.tell_addresses(small)
-            more = layer.run_residual(x)
+            if plan.small is not small:
+                plan.tell_addresses(small)
+            more = None if layer.residual is None else layer.run_residual(x)
             more_at = 0 if more is None else more.data_ptr()
             y_at = data.data_ptr() + reverse_at
             _CALL.pack_into(plan.numbers, 0, x.data_ptr(), y_at, h0_at, c0_at, h_at, c_at, more_at)

@@ -124,10 +124,9 @@ class PackedLayer:
         """The fields of a task that belong to the residual."""
         return (0, 0) if self.residual is None else (len(self._places), self._places.ctypes.data)
 
-    def run_residual(self, x: Tensor) -> Tensor | None:
+    def run_residual(self, x: Tensor) -> Tensor:
         """What the residual adds to the product of W_ih with `x` (..., inputs), contiguous."""
-        if self.residual is None:
-            return None
+        assert self.residual is not None
         return self.residual.run(self._residual_small, x.view(-1, self.inputs))
 
 
@@ -178,10 +177,9 @@ class PackedPlan:
                 part.put_row_sums(self.room, at[index] - start)
 
     def tell_addresses(self, small: Small) -> None:
-        """Write where the layer's small tensors lie, if that has changed."""
-        if self.small is not small:
-            self.small, addresses = small, small[1]
-            self.task[PER_CALL - len(addresses) : PER_CALL] = addresses
+        """Write where the layer's small tensors lie."""
+        self.small, addresses = small, small[1]
+        self.task[PER_CALL - len(addresses) : PER_CALL] = addresses
 
     def run(self) -> None:
         """The whole layer, on this thread."""
