@@ -20,7 +20,6 @@ from . import arithmetic
 from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme, chosen_scheme
 from .residual import checked_residual, residual_names
 
-
 _is_compiling, _is_tracing = torch.compiler.is_compiling, torch._C._is_tracing
 
 

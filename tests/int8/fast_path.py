@@ -54,7 +54,7 @@ def int8_pair(*sizes, seed=0, activation_bits=None, kind="lstm", loud_rows=False
 
 def row_by_row(patch, wanted=True):
     """Let every LSTM run in the kernel that works row by row, or (not wanted) none."""
-    patch.setattr(calls, "_row_by_row", lambda kernels, module, batch: wanted)
+    patch.setattr(calls, "_row_by_row", lambda kernels, module: wanted)
 
 
 def products(symmetric):

@@ -208,8 +208,8 @@ def test_the_kernel_that_knows_none_is_not_asked(monkeypatch):
     kernels = ready.compiled()
     monkeypatch.setattr(kernels, "is_exact", lambda name: False)
     for loud in (True, False):
-        fast, _ = int8_pair(5, 6, loud_rows=loud)
-        assert calls._row_by_row(kernels, fast, 64) != loud
+        fast, _ = int8_pair(5, 1024, loud_rows=loud)
+        assert calls._row_by_row(kernels, fast) != loud
 
 
 # --- state and files -----------------------------------------------------------------------------

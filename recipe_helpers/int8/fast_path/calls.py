@@ -24,9 +24,8 @@ from .tensors import KEPT, fit, is_plain
 
 _ADDRESSES = struct.Struct("@17q")  # the part of a Task that differs from call to call
 # Without exact byte products 16-bit activations are served best by the kernel that reads weights
-# as they are, row by row: from this width on, where memory is what limits, and where so many rows
-# of a batch share each widening of weights. It needs no second copy of them.
-_ROW_BY_ROW_WIDTH, _ROW_BY_ROW_BATCH = 1024, 4
+# as they are, row by row, from this width on, where memory is what limits: it needs no second copy.
+_ROW_BY_ROW_WIDTH = 1024
 
 
 def _usual(module: Any, data: Tensor, states: Any) -> bool:
@@ -92,7 +91,7 @@ def _run(
     kernels: ModuleType, module: Any, data: Tensor, batch_sizes: tuple[int, ...], states: Any
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     suffixes = suffixes_of(module.num_layers, module.bidirectional)
-    if _row_by_row(kernels, module, batch_sizes[0]):
+    if _row_by_row(kernels, module):
         most = module.scheme.largest_integer(module.activation_bits)
         done = run_layers(module._buffers, suffixes, data, batch_sizes, states, most)
         assert done is not None
@@ -107,9 +106,9 @@ def _run(
     return found
 
 
-def _row_by_row(kernels: ModuleType, module: Any, batch: int) -> bool:
-    """Whether a call is for the kernel that reads weights as they are."""
-    if module.hidden_size < _ROW_BY_ROW_WIDTH and batch < _ROW_BY_ROW_BATCH:
+def _row_by_row(kernels: ModuleType, module: Any) -> bool:
+    """Whether a module is for the kernel that reads weights as they are."""
+    if module.hidden_size < _ROW_BY_ROW_WIDTH:
         return False
     exact: bool = kernels.is_exact(kernels.host_instruction())
     if exact or module._GATES != 4 or not module.scheme.symmetric:
