@@ -3,12 +3,14 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import recipe_helpers as rh
 from recipe_helpers.common.errors import InputError
 from recipe_helpers.common.settings import threads_set
 from recipe_helpers.int8 import linear
 from recipe_helpers.int8.arithmetic import Scheme
+from recipe_helpers.int8.fast_path import packed_plans
 
 from .fast_path import assert_same_bits, int8_pair, random
 
@@ -100,3 +102,26 @@ def test_calls_of_ever_other_sizes_are_not_all_kept():
     for steps in range(1, 50):
         fast(random(steps, 1, 6))
     assert len(vars(fast)["_fast_packed"].calls) <= 16
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_calls_of_other_lengths_share_buffers(kind, same_tanh, monkeypatch):
+    made, original = [], packed_plans.PackedPlan.__init__
+
+    def watched(plan, *given):
+        made.append(plan)
+        original(plan, *given)
+
+    monkeypatch.setattr(packed_plans.PackedPlan, "__init__", watched)
+    fast, plain = int8_pair(6, 20, kind=kind)
+    for steps in (70, 1, 3, 100, 65, 4, 200, 3, 70):
+        x = random(steps, 2, 6)
+        assert_same_bits(fast(x), plain(x))
+    assert len(made) == 3  # room for 1, 4 and 32 steps at a time
+    for lengths in ([9, 4], [9, 9], [40, 2], [70, 69]):
+        x = pack_padded_sequence(random(max(lengths), 2, 6), lengths)
+        assert_same_bits(fast(x), plain(x))
+    assert len(made) == 4  # and for 16
+    for batch in (3, 3, 4):
+        assert_same_bits(fast(random(5, batch, 6)), plain(random(5, batch, 6)))
+    assert len(made) == 6

@@ -102,6 +102,14 @@ def test_a_gru_as_well(asked, same_tanh):
         assert torch.equal(left, right)
 
 
+def test_calls_of_other_lengths_go_to_the_library_as_well(asked, same_tanh):
+    lstm, plain = int8_pair(8, 20)
+    for steps in (5, 9, 5, 40, 9):
+        assert_same_bits(lstm(random(steps, 16, 8)), plain(random(steps, 16, 8)))
+    inputs = {shape[0] for shape in asked} - {32}
+    assert inputs == ({160, 288, 512, 256} if HAS_PLANES else set())
+
+
 def test_a_row_of_nan_spoils_itself_alone(asked, same_tanh):
     lstm, plain = int8_pair(8, 20)
     data = random(4, 16, 8)

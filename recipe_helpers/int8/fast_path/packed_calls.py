@@ -21,7 +21,7 @@ from .packed_weights import Tensors
 from .packing import address_of
 from .sharing import share
 from .tensors import KEPT
-from .wide import plan_for
+from .wide import FEWEST_ROWS, plan_for
 
 _CALL = struct.Struct("@7q")  # the part of a PackedTask that every call writes
 _KEPT_CALLS = 16
@@ -47,6 +47,7 @@ class PackedModule:
             reusable.get(suffix) or PackedLayer(module, suffix) for suffix in suffixes
         ]
         self.calls: dict[Hashable, PackedCall] = {}
+        self._spare: dict[Hashable, list[PackedPlan]] = {}
         self._look_at(tensors)
 
     def _look_at(self, tensors: Tensors) -> None:
@@ -95,7 +96,9 @@ class PackedModule:
         if call is None:
             if len(self.calls) >= _KEPT_CALLS:
                 self.calls.clear()
-            call = PackedCall(self.layers, leading, batch_sizes, directions, allowed)
+            if len(self._spare) >= _KEPT_CALLS * len(self.layers):
+                self._spare.clear()
+            call = PackedCall(self.layers, self._spare, leading, batch_sizes, directions, allowed)
             self.calls[key] = call
         return call
 
@@ -109,7 +112,7 @@ def packed_module(module: Any, suffixes: Sequence[str]) -> PackedModule:
 
 
 class PackedCall:
-    """All that follows from the sizes of a call; with plans that no running call is using.
+    """All that follows from the sizes of a call.
 
     Attributes:
         state_shapes: Of the hidden (layers · directions, batch, outputs) and, of an LSTM, the cell
@@ -117,13 +120,14 @@ class PackedCall:
     """
 
     def __init__(
-        self, layers: Sequence[PackedLayer], leading: Sequence[int], batch_sizes: tuple[int, ...],
-        directions: int, allowed: int,
+        self, layers: Sequence[PackedLayer], spare: dict[Hashable, list[PackedPlan]],
+        leading: Sequence[int], batch_sizes: tuple[int, ...], directions: int, allowed: int,
     ) -> None:  # fmt: skip
         """A call on float32 (*leading, inputs).
 
         Args:
             layers: As in PackedModule.
+            spare: Plans that no call is using, by what they have to have in common.
             leading: (rows,) or (steps, batch).
             batch_sizes: Rows of each step.
             directions: 1 or 2.
@@ -137,7 +141,11 @@ class PackedCall:
         self._parts: list[tuple[PackedLayer, Sizes, int, list[PackedPlan]]] = []
         for index, layer in enumerate(layers):
             sizes = Sizes(batch_sizes, index % directions, directions, allowed)
-            self._parts.append((layer, sizes, 4 * sizes.reverse * first.outputs, []))
+            # The library's plans, for many rows, are made for just so many steps.
+            steps = batch_sizes if batch >= FEWEST_ROWS else sizes.chunk
+            alike = index, batch, steps, allowed, layer.threads(sizes)
+            free = spare.setdefault(alike, [])
+            self._parts.append((layer, sizes, 4 * sizes.reverse * first.outputs, free))
 
     def run(
         self, data: Tensor, states: Sequence[Tensor] | None
@@ -157,14 +165,16 @@ class PackedCall:
         h0_at = c0_at = 0
         if states is not None:
             h0_at, c0_at = states[0].data_ptr(), states[-1].data_ptr()
-        for layer, sizes, reverse_at, spare in self._parts:
+        for layer, sizes, reverse_at, free in self._parts:
             if not reverse_at:
                 x = data.contiguous()
                 data = x.new_empty(*self._output_shape)
             try:
-                plan = spare.pop()
+                plan = free.pop()
             except IndexError:
                 plan = plan_for(layer, sizes)
+            if plan.sizes is not sizes:
+                plan.turn_to(sizes)
             small = layer.small  # held while the compiled code reads it, as is `more`
             if plan.small is not small:
                 plan.tell_addresses(small)
@@ -179,7 +189,7 @@ class PackedCall:
                 keep = x, data, finals, states, small, more
                 share(_take_part, plan, plan.blocks, plan.threads, keep)
             if plan.reusable:
-                spare.append(plan)
+                free.append(plan)
             h_at, c_at = h_at + self._h_step, c_at + self._c_step
             if states is not None:
                 h0_at, c0_at = h0_at + self._h_step, c0_at + self._c_step

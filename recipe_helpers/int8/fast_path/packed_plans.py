@@ -31,6 +31,15 @@ class Sizes(NamedTuple):
     directions: int
     allowed: int  # threads
 
+    @property
+    def chunk(self) -> int:
+        """For how many steps of input at once a plan has room.
+
+        A power of two at most, so that calls of other lengths find plans that suit them.
+        """
+        fewest = 1 << (len(self.batch_sizes) - 1).bit_length()
+        return min(fewest, max(1, CHUNK_ROWS // self.batch_sizes[0]))
+
 
 # Scales, column scales and biases, which hold their memory, and where that lies, 0 where there is
 # none, in the order of `PackedTask`.
@@ -120,6 +129,12 @@ class PackedLayer:
             self._look_up(tensors)
         return True
 
+    def threads(self, sizes: Sizes) -> int:
+        """How many threads share a call of these sizes."""
+        rows, steps = sum(sizes.batch_sizes), len(sizes.batch_sizes)
+        work = self.gates * self.hidden * (self.inputs + self.outputs) * rows
+        return threads_for(sizes.allowed, work, work // steps)
+
     def residual_task(self) -> tuple[int, int]:
         """The fields of a task that belong to the residual."""
         return (0, 0) if self.residual is None else (len(self._places), self._places.ctypes.data)
@@ -134,17 +149,13 @@ class PackedPlan:
     """A `PackedTask` but for what differs from call to call, and its working buffers."""
 
     def __init__(self, layer: PackedLayer, sizes: Sizes, chunk: int = 0) -> None:
-        """Lay out the buffers; `chunk` steps share a product with W_ih, as many as usual if 0."""
-        self.sizes, self.layer = sizes, layer  # held for helpers that come late
-        batch_sizes, reverse, directions, allowed = sizes
-        self.first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
-        steps, batch = len(batch_sizes), batch_sizes[0]
+        """Lay out the buffers; `chunk` steps share a product with W_ih, as `sizes` says if 0."""
+        self.layer = layer  # held for helpers that come late
+        batch, chunk = sizes.batch_sizes[0], chunk or sizes.chunk
         hidden, outputs, inputs = layer.hidden, layer.outputs, layer.inputs
         tiles, projected = padded(hidden, UNITS) // UNITS, int(layer.projected)
         projection_tiles = padded(outputs, 64) // 64 if projected else 0
-        chunk = chunk or min(steps, max(1, CHUNK_ROWS // batch))
-        work = layer.gates * hidden * (inputs + outputs) * int(self.first[-1])
-        self.threads = threads_for(allowed, work, work // steps)
+        self.threads = layer.threads(sizes)
         self.blocks = 1 if self.threads == 1 else min(self.threads * _BLOCKS_PER_THREAD, tiles)
         widths = inputs, outputs, hidden
         buffers = self._buffers(layer, widths, chunk * batch, batch, tiles, projection_tiles)
@@ -155,15 +166,15 @@ class PackedPlan:
             at.insert(11, at[10])  # the state is the hidden units themselves
         parts = layer.parts
         numbers = [
-            layer.gates, layer.symmetric, layer.most, steps, batch, inputs, hidden, outputs,
-            projected, reverse, chunk, self.blocks, tiles, projection_tiles,
-            directions * outputs,
+            layer.gates, layer.symmetric, layer.most, 0, batch, inputs, hidden, outputs,
+            projected, sizes.reverse, chunk, self.blocks, tiles, projection_tiles,
+            sizes.directions * outputs,
             *(part.packed.form if part else 0 for part in parts),
             *(part.packed.tiles.data_ptr() if part else 0 for part in parts),
             *(part.tile_bytes if part else 0 for part in parts),
             *(part.steps(width) if part else 0 for part, width in zip(parts, widths, strict=True)),
             *(part.packed.product_at if part else 0 for part in parts),
-            quantize_rows_at(), self.first.ctypes.data, *layer.residual_task(), *at,
+            quantize_rows_at(), 0, *layer.residual_task(), *at,
         ]  # fmt: skip
         self.task = np.array([0] * PER_CALL + [int(number) for number in numbers], np.int64)
         assert len(self.task) == len(PackedTask._fields)
@@ -175,6 +186,14 @@ class PackedPlan:
         for index, part in enumerate(parts):
             if part:
                 part.put_row_sums(self.room, at[index] - start)
+        self.turn_to(sizes)
+
+    def turn_to(self, sizes: Sizes) -> None:
+        """Serve a call of these sizes, whose first batch, chunk and threads are the same."""
+        self.sizes = sizes
+        self.first = np.fromiter(itertools.accumulate(sizes.batch_sizes, initial=0), np.int64)
+        self.set_number("steps", len(sizes.batch_sizes))
+        self.set_number("first_at", self.first.ctypes.data)
 
     def tell_addresses(self, small: Small) -> None:
         """Write where the layer's small tensors lie."""
