@@ -33,11 +33,8 @@ from .linear import Int8Module
 
 FORMAT = "recipe_helpers.int8"
 VERSION = "1"
-_OF_VERSION_1_0 = {
-    "columns": False,
-    "pairs": False,
-    "residual": False,
-}  # what its schemes did not say yet
+# What the schemes of version 1.0 did not say yet.
+_OF_VERSION_1_0 = {"columns": False, "pairs": False, "residual": False}
 
 
 def save_int8(model: nn.Module, path: str | os.PathLike[str]) -> None:

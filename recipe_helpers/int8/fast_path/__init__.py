@@ -7,7 +7,8 @@ only what is used: each CPU, each kind of activations has its product. In the or
 `dots` finds the CPU's product of bytes, `packed_tiles` multiplies a tile of weights with it, and
 `quantizing` makes what a tile is multiplied with; `cells` goes from sums to hidden units, in the
 vectors of `vectors`; `packed_layer` runs all steps of a layer, told by `packed_task` what to do,
-and `packed_linear` is the simple case. `wide` hands many rows at once to a library.
+and `packed_linear` is the simple case, of which `packed_residual` makes use. `wide` hands many rows
+at once to a library.
 On the Python side `calls` is what the modules call, `tensors` what it asks of its arguments, and
 `packed_calls` what it keeps from one call to the next; `packed_weights` and `packed_plans` hold
 weights and working buffers; `sharing` has the threads; `ready` says whether there is compiled
