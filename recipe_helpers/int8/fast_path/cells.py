@@ -28,7 +28,7 @@ def tanh(x: Floats) -> Floats:
     """The rational approximation of `rows.tanh`."""
     x = x.within(float(CLAMP))
     square = x * x
-    p, q = (Floats.all(x.builder, coefficients[0]) for coefficients in (TANH_P, TANH_Q))
+    p, q = (Floats.all(x.builder, float(coefficients[0])) for coefficients in (TANH_P, TANH_Q))
     for coefficient in TANH_P[1:]:
         p = p.times_plus(square, coefficient)
     for coefficient in TANH_Q[1:]:
