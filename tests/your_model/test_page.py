@@ -75,7 +75,7 @@ def test_the_picture_is_the_figure_and_says_what_it_shows(found):
     kind, _, data = attrs["src"].partition(",")
     assert kind == "data:image/png;base64"
     pixels = image.imread(io.BytesIO(base64.b64decode(data)))
-    assert pixels.shape[1] == 2 * int(attrs["width"])
+    assert abs(pixels.shape[1] - 2 * int(attrs["width"])) <= 1  # it may be odd
     assert "decoder" in attrs["alt"]
 
 
