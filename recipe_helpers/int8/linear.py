@@ -18,7 +18,7 @@ from ..common.errors import InputError, ModelError
 from ..common.language import Text
 from . import arithmetic
 from .arithmetic import DEFAULT, Int8Weight, Scheme, as_scheme, chosen_scheme
-from .residual import checked_residual, residual_names
+from .residual import checked_residual, has_residual, residual_names
 
 _is_compiling, _is_tracing = torch.compiler.is_compiling, torch._C._is_tracing
 
@@ -65,7 +65,7 @@ class Int8Module(nn.Module):
     def _weight(self, name: str) -> Int8Weight:
         columns = self._buffers.get(f"{name}_columns")  # one pickled by version 1.0 has none
         scale, parts = getattr(self, f"{name}_scale"), residual_names(name)
-        if not any(part in self._buffers for part in parts):
+        if not has_residual(self._buffers, name):
             return Int8Weight(getattr(self, name), scale, columns)
         found = [self._buffers.get(part) for part in parts]
         residual = checked_residual(name, getattr(self, name), found)
@@ -119,7 +119,7 @@ class Int8Module(nn.Module):
             own, parts = getattr(self, name), residual_names(name)
             for part in parts:
                 self._buffers.pop(part, None)
-            if any(prefix + part in state for part in parts):
+            if has_residual(state, prefix + name):
                 found = [state.get(prefix + part) for part in parts]
                 # If the weight does not fit either, that is for others to say.
                 checked_residual(prefix + name, state.get(prefix + name, own), found)

@@ -8,7 +8,8 @@ weight, and none where the weight has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -34,9 +35,15 @@ class Residual(NamedTuple):
     scale: Tensor
 
 
+@functools.lru_cache(256)  # a linear layer asks at every call
 def residual_names(weight: str) -> tuple[str, str, str]:
     """The names of the buffers of a weight's residual, in the order of `Residual`."""
     return f"{weight}_residual_rows", f"{weight}_residual", f"{weight}_residual_scale"
+
+
+def has_residual(tensors: Mapping[str, Any], weight: str) -> bool:
+    """Whether a weight among these has a residual, or a part of one."""
+    return any(tensors.get(name) is not None for name in residual_names(weight))
 
 
 def checked_residual(name: str, weight: Tensor, parts: Sequence[Any]) -> Residual:

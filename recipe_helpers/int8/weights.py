@@ -28,7 +28,7 @@ from ..common.language import Text
 from .residual import Residual
 from .scheme import DEFAULT, SMALLEST_NORMAL, Scheme
 
-COARSE = 4.0  # times the error of the median row, from which a row has a residual
+COARSE = 4.0  # times the step of the median row, from which a row has a residual
 _ROUNDS = 4  # of balancing rows and columns; where they have settled, more change nothing
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..arithmetic import State
+from ..residual import has_residual
 from .plans import ARITHMETIC, Plan, spare_plans
 from .ready import compiled
 from .sharing import share
@@ -113,7 +114,9 @@ def _row_by_row(kernels: ModuleType, module: Any) -> bool:
     exact: bool = kernels.is_exact(kernels.host_instruction())
     if exact or module._GATES != 4 or not module.scheme.symmetric:
         return False
-    return not any(name.endswith("_residual") for name in module._buffers)  # which it does not know
+    # Nor does that kernel know of residuals.
+    suffixes = suffixes_of(module.num_layers, module.bidirectional)
+    return not any(has_residual(module._buffers, f"weight_ih{suffix}") for suffix in suffixes)
 
 
 def run_linear(module: Any, rows: Tensor) -> Tensor | None:

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ..residual import residual_names
+from ..residual import has_residual
 from .basics import SYNC
 from .packed_layer import ALL, run_packed
 from .packed_residual import residual_in
 from .packed_task import PER_CALL, PackedTask
 from .packed_weights import KeptMatrix, Tensors, addresses_of, tensors_of
-from .packing import UNITS, Watch, address_of, padded
+from .packing import UNITS, Watch, padded
 from .plans import CHUNK_ROWS, aligned_room, ends_of, threads_for
 from .quantizing import quantize_rows_at
 
@@ -80,11 +80,11 @@ class PackedLayer:
         (ih, hh), self.projected = tensors_of(tensors, names[:2]), self.parts[2] is not None
         self.inputs, self.outputs, self.hidden = ih.shape[1], hh.shape[1], len(hh) // self.gates
         self._widest = max(self.inputs, self.outputs, self.hidden)
-        self.residual = residual_in(tensors, names[0], scheme, self.most)
+        self._input_weight = names[0]
+        self.residual = residual_in(tensors, self._input_weight, scheme, self.most)
         if self.residual is not None:
             self._watches += self.residual.watches
             self._places = self.residual.places(self.gates, self.hidden)
-        self._residual_names = residual_names(names[0])
         self._look_up(tensors)
 
     def _look_up(self, tensors: Tensors) -> None:
@@ -93,7 +93,7 @@ class PackedLayer:
         names = list(self._names)
         if self.residual is not None:
             self._residual_small = self.residual.small(tensors)
-            names.append(self._residual_names[-1])
+            names.append(self.residual.names[-1])
         found = [(name, tensors.get(name)) for name in names]
         self._absent = [name for name, tensor in found if tensor is None]
         # What is not contiguous has been copied, and is copied again for each call.
@@ -114,12 +114,9 @@ class PackedLayer:
     def is_current(self, tensors: Tensors) -> bool:
         """Whether these still are the weights that were packed; what else moved is found again."""
         for name, watch in self._watches:
-            tensor = tensors.get(name)
-            if (
-                tensor is not watch.tensor or address_of(tensor) != watch.address
-            ) and not watch.unchanged(tensor):
+            if not watch.unchanged(tensors.get(name)):
                 return False
-        if self.residual is None and not {*self._residual_names}.isdisjoint(tensors):
+        if self.residual is None and has_residual(tensors, self._input_weight):
             return False
         for name, tensor, address in self._found:
             if tensors.get(name) is not tensor or tensor.data_ptr() != address:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from ..residual import checked_residual, residual_names
+from ..residual import checked_residual, has_residual, residual_names
 from ..scheme import Scheme
 from .packed_weights import PackedLinear, Tensors, tensors_of
 from .packing import UNITS, Watch
@@ -54,15 +54,11 @@ class PackedResidual:
 
 def residual_in(tensors: Tensors, weight: str, scheme: Scheme, most: int) -> PackedResidual | None:
     """The residual of a weight, packed, if it has one."""
-    if all(tensors.get(name) is None for name in residual_names(weight)):
-        return None
-    return PackedResidual(tensors, weight, scheme, most)
+    return PackedResidual(tensors, weight, scheme, most) if has_residual(tensors, weight) else None
 
 
 class LinearWithResidual:
     """The weight of an Int8Linear in packed form, and its residual, if it has one."""
-
-    _NAMES = residual_names("weight")
 
     def __init__(self, tensors: Tensors, scheme: Scheme, most: int) -> None:
         self.scheme = scheme
@@ -74,7 +70,7 @@ class LinearWithResidual:
         if not self._linear.is_of(tensors):
             return False
         if self._residual is None:
-            return not any(name in tensors for name in self._NAMES)
+            return not has_residual(tensors, "weight")
         return self._residual.is_of(tensors)
 
     def run(self, tensors: Tensors, x: Tensor) -> Tensor:
