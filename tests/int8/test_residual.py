@@ -204,6 +204,18 @@ def test_one_that_comes_is_seen(same_tanh):
         assert not torch.equal(first[0], first[1])
 
 
+def test_buffers_of_none_are_none(same_tanh):
+    fast, plain = int8_pair(20, 37)
+    for module in (fast, plain):
+        for part in ("_rows", "", "_scale"):
+            module.register_buffer(f"weight_ih_l0_residual{part}", None)
+    x = random(5, 2, 20)
+    assert_same_bits(fast(x), plain(x))
+    packed = vars(fast)["_fast_packed"]
+    fast(x)
+    assert vars(fast)["_fast_packed"] is packed
+
+
 def test_the_kernel_that_knows_none_is_not_asked(monkeypatch):
     kernels = ready.compiled()
     monkeypatch.setattr(kernels, "is_exact", lambda name: False)
