@@ -16,6 +16,7 @@ import ast
 import difflib
 import gettext
 import io
+import re
 import string
 import sys
 from collections.abc import Iterator, Set
@@ -25,11 +26,15 @@ from babel.messages import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-PACKAGE = Path(__file__).parents[1] / "recipe_helpers"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "recipe_helpers"
+SOURCES = PACKAGE, ROOT / "int8_rnn" / "src"
 LANGUAGES = ("ko",)
 KEYWORDS = {"_": 1, "N_": 1, "Text": 1, "plural": 2, "Text.plural": 2}  # how many are messages
 # How the checks of exercises say a message: see `exercises/verdicts.py`.
 KEYWORDS |= dict.fromkeys(("said", "WrongAnswer", "notes.good", "notes.bad"), 1)
+# What an error says is its first argument: see `int8_rnn/errors.py`.
+ERROR = re.compile(r"(\w+\.)?[A-Z]\w*Error")
 HEAD = "# The helpers' messages; `make translations` keeps them in step with the code."
 LIKE_ENOUGH = 0.6  # difflib's ratio from which a new sentence counts as an old one, changed
 
@@ -57,15 +62,16 @@ def add(catalog: Catalog, message_id: MessageId, said: object = "", fuzzy: bool 
     message.flags = {"fuzzy"} if fuzzy else set()
 
 
-def messages_in_code(package: Path = PACKAGE) -> set[MessageId]:
-    """Every message that the code says.
+def messages_in_code(*sources: Path) -> set[MessageId]:
+    """Every message that the code below these folders says; of the helpers and the library if none.
 
     Found in the syntax tree: Babel's own extractor looks into no f-string, and not behind another
     call among a message's values.
     """
     return {
         message
-        for path in package.rglob("*.py")
+        for source in sources or SOURCES
+        for path in source.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call)
         for message in _message_of(node)
@@ -74,7 +80,8 @@ def messages_in_code(package: Path = PACKAGE) -> set[MessageId]:
 
 def _message_of(call: ast.Call) -> Iterator[MessageId]:
     """The message of a call that says one as literals."""
-    given = call.args[: KEYWORDS.get(ast.unparse(call.func), 0)]
+    name = ast.unparse(call.func)
+    given = call.args[: KEYWORDS.get(name, int(ERROR.fullmatch(name) is not None))]
     said = [one.value for one in given if isinstance(one, ast.Constant)]
     match [one for one in said if isinstance(one, str)]:
         case [str(one)] if one:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 import gettext
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from .errors import ArgumentError
+from .errors import ArgumentError, RecipeError
 
 ENGLISH, KOREAN = "en", "ko"
 LANGUAGES = (ENGLISH, KOREAN)
@@ -143,10 +143,21 @@ def _catalogue(code: str) -> gettext.NullTranslations:
 
 def _known(name: str, code: str) -> str:
     if code not in LANGUAGES:
-        raise ArgumentError(
-            Text("{name} is {code!r}; pass one of 'en', 'ko'.", name=name, code=code)
-        )
+        raise ArgumentError("{name} is {code!r}; pass one of 'en', 'ko'.", name=name, code=code)
     return code
 
+
+def say_error(message: str, values: Mapping[str, Any]) -> str:
+    """What an error says: in another language than English, English follows for a search."""
+    said = str(message) if isinstance(message, Text) else _(message, **values)
+    if language() == ENGLISH:
+        return said
+    with speaking(ENGLISH):
+        english = str(message) if isinstance(message, Text) else _(message, **values)
+    return said if said == english else f"{said}\n{english}"
+
+
+# Errors of the library speak as well.
+RecipeError.say = staticmethod(say_error)
 
 use_language(_known(VARIABLE, os.environ.get(VARIABLE) or ENGLISH))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .errors import RecipeError
 from .language import Text
 
 # Messages that need no translation, and so stand in no call from which one would be collected.
@@ -47,8 +48,9 @@ def joined(parts: Iterable[str], separator: str) -> Text:
 
 def as_text(said: object) -> Text:
     """A Text that says just this: itself, a name, or the message of an error."""
-    if isinstance(said, BaseException):
-        said = next((one for one in said.args if isinstance(one, Text)), str(said))
+    if isinstance(said, RecipeError):
+        message = said.message
+        return message if isinstance(message, Text) else Text(message, **said.values)
     return said if isinstance(said, Text) else Text(_AS_IT_IS, said=said)
 
 

@@ -167,7 +167,8 @@ def test_an_error_says_the_korean_sentence_first_and_the_english_one_after():
     error = ArgumentError(Text("It is {what}.", what=Text("slow")))
     assert str(error) == "It is slow."
     assert str(RecipeError("plain")) == "plain"
-    assert (str(RecipeError()), str(RecipeError("a", 1))) == ("", "('a', 1)")
+    assert str(RecipeError("{a} of {b}", a=1, b=Text("two"))) == "1 of two"
+    assert str(pickle.loads(pickle.dumps(RecipeError("{a}", a=1)))) == "1"
     with speaking("ko"):
         assert str(error) == "느림입니다.\nIt is slow."
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
