@@ -50,6 +50,7 @@ from .recipe.accuracy import (
     paired_outputs as paired_outputs,
 )
 from .recipe.claims import CLAIMS as CLAIMS, Finding as Finding
+from .recipe.compare import Comparison as Comparison, compare as compare
 from .recipe.costs import step_costs as step_costs
 from .recipe.inspection import (
     Conversion as Conversion,

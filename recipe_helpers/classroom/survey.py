@@ -154,7 +154,7 @@ def survey(
 def measure_point(width: int, seed: int, budget_s: float) -> SurveyPoint:
     """One measurement of a survey, on one thread and on a core that no other one is using."""
     with own_core(), settings.threads_set(1):
-        demo = demonstration(dimension=width, seed=seed)
+        demo = demonstration(width=width, seed=seed)
         quantized = quantize_dynamic(demo.model)
         sizes = compare_size(demo.model, quantized)
         outputs = compare_outputs(demo.model, quantized, *demo.arguments)

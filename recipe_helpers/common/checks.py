@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import nn
@@ -14,81 +15,75 @@ from .language import Text
 from .wording import joined
 
 Choice = TypeVar("Choice", str, float)
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
+
+
+def renamed(
+    **current: str,
+) -> Callable[[Callable[Arguments, Returned]], Callable[Arguments, Returned]]:
+    """Decorate a function whose keyword arguments had other names before, which keep working.
+
+    Args:
+        **current: the name of today by each name of before.
+    """
+
+    def decorate(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+        @functools.wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Returned:
+            for before, name in current.items():
+                # Both at once is an unknown argument, as Python itself says.
+                if before in kwargs and name not in kwargs:
+                    kwargs[name] = kwargs.pop(before)
+            return function(*args, **kwargs)
+
+        return called
+
+    return decorate
 
 
 def positive_int(name: str, value: Any, most: int | None = None) -> int:
     """`value` as an int if it is a whole number from 1 to `most`; ArgumentError otherwise."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < 1 or (most is not None and value > most):
-        came = {"name": name, "value": repr(value)}
-        if most is None:
-            raise ArgumentError(
-                Text("{name} is {value}; pass a whole number of at least 1.", **came)
-            )
+    if whole and value >= 1 and (most is None or value <= most):
+        return value
+    if most is None:
         raise ArgumentError(
-            Text(
-                "{name} is {value}; pass a whole number of at least 1 and at most {most}.",
-                **came,
-                most=most,
-            )
+            "{name} is {value}; pass a whole number of at least 1.", name=name, value=repr(value)
         )
-    return value
-
-
-def whole_number(name: str, value: object) -> int:
-    """`value` if it is a whole number of any sign; ArgumentError otherwise."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ArgumentError(
-            Text("{name} is {value}; pass a whole number.", name=name, value=repr(value))
-        )
-    return value
+    raise ArgumentError(
+        "{name} is {value}; pass a whole number of at least 1 and at most {most}.",
+        name=name,
+        value=repr(value),
+        most=most,
+    )
 
 
 def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
     """`values` as a tuple of whole numbers of at least 1, in rising order without repeats."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ArgumentError(
-            Text(
-                "{name} is {value}; pass a list of whole numbers of at least 1.",
-                name=name,
-                value=repr(values),
-            )
+            "{name} is {value}; pass a list of whole numbers of at least 1.",
+            name=name,
+            value=repr(values),
         )
     numbers = tuple(positive_int(f"{name}[{i}]", value) for i, value in enumerate(values))
     if not numbers:
-        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name=name))
+        raise ArgumentError("{name} is empty; pass at least one whole number.", name=name)
     if any(left >= right for left, right in itertools.pairwise(numbers)):
         raise ArgumentError(
-            Text(
-                "{name} is {value}; pass rising numbers without repeats.",
-                name=name,
-                value=list(numbers),
-            )
+            "{name} is {value}; pass rising numbers without repeats.",
+            name=name,
+            value=list(numbers),
         )
     return numbers
 
 
-def numbers(name: str, value: object) -> torch.Tensor:
-    """`value` if it is a one-dimensional float32 tensor of finite numbers; ArgumentError if not."""
-    if not isinstance(value, torch.Tensor):
-        came: str = type(value).__name__
-    elif (value.ndim, value.dtype, value.device.type) != (1, torch.float32, "cpu"):
-        came = Text(
-            "a {tensor} on the device {device}", tensor=describe(value), device=str(value.device)
-        )
-    elif not value.numel():
-        came = Text("empty")
-    elif not bool(torch.isfinite(value).all()):
-        came = Text("a tensor with NaN or infinity")
-    else:
-        return value
-    raise ArgumentError(
-        Text(
-            "{name} is {came}; pass a one-dimensional float32 tensor on the CPU.",
-            name=name,
-            came=came,
-        )
-    )
+def whole_number(name: str, value: object) -> int:
+    """`value` if it is a whole number of any sign; ArgumentError otherwise."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentError("{name} is {value}; pass a whole number.", name=name, value=repr(value))
+    return value
 
 
 def seed(name: str, value: object) -> int:
@@ -96,11 +91,39 @@ def seed(name: str, value: object) -> int:
     number = whole_number(name, value)
     if not -(2**63) <= number < 2**64:
         raise ArgumentError(
-            Text(
-                "{name} is {value}; pass a whole number of at most 64 bits.", name=name, value=value
-            )
+            "{name} is {value}; pass a whole number of at most 64 bits.", name=name, value=value
         )
     return number
+
+
+def seeds(name: str, values: Iterable[object]) -> tuple[int, ...]:
+    """`values` as a tuple of at least one seed, in any order; ArgumentError otherwise."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ArgumentError(
+            "{name} is {value}; pass a list of whole numbers.", name=name, value=repr(values)
+        )
+    chosen = tuple(seed(name, value) for value in values)
+    if not chosen:
+        raise ArgumentError("{name} is empty; pass at least one whole number.", name=name)
+    return chosen
+
+
+def numbers(name: str, value: object) -> torch.Tensor:
+    """`value` if it is a one-dimensional float32 tensor of finite numbers; ArgumentError if not."""
+    if not isinstance(value, torch.Tensor):
+        came: str = type(value).__name__
+    elif (value.ndim, value.dtype, value.device.type) != (1, torch.float32, "cpu"):
+        device = str(value.device)
+        came = Text("a {tensor} on the device {device}", tensor=describe(value), device=device)
+    elif not value.numel():
+        came = Text("empty")
+    elif not bool(torch.isfinite(value).all()):
+        came = Text("a tensor with NaN or infinity")
+    else:
+        return value
+    raise ArgumentError(
+        "{name} is {came}; pass a one-dimensional float32 tensor on the CPU.", name=name, came=came
+    )
 
 
 def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Module]]:
@@ -110,11 +133,9 @@ def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Modul
         isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds
     ):
         raise ArgumentError(
-            Text(
-                "{name} is {value}; pass types of modules, such as [nn.LSTM].",
-                name=name,
-                value=repr(values),
-            )
+            "{name} is {value}; pass types of modules, such as [nn.LSTM].",
+            name=name,
+            value=repr(values),
         )
     return frozenset(kinds)
 
@@ -124,12 +145,10 @@ def one_of(name: str, value: Choice, choices: Iterable[Choice]) -> Choice:
     known = tuple(choices)
     if value not in known:
         raise ArgumentError(
-            Text(
-                "{name} is {value}; pass one of {choices}.",
-                name=name,
-                value=repr(value),
-                choices=", ".join(map(repr, known)),
-            )
+            "{name} is {value}; pass one of {choices}.",
+            name=name,
+            value=repr(value),
+            choices=", ".join(map(repr, known)),
         )
     return value
 
@@ -148,11 +167,9 @@ def module(name: str, value: object) -> nn.Module:
     """`value` if it is an nn.Module; ModelError otherwise."""
     if not isinstance(value, nn.Module):
         raise ModelError(
-            Text(
-                "{name} is of type {kind}; pass a torch.nn.Module.",
-                name=name,
-                kind=type(value).__name__,
-            )
+            "{name} is of type {kind}; pass a torch.nn.Module.",
+            name=name,
+            kind=type(value).__name__,
         )
     return value
 
@@ -161,28 +178,24 @@ def runnable_model(name: str, value: object) -> nn.Module:
     """`value` if it is a module in eval mode whose tensors are on the CPU and finite."""
     model = module(name, value)
     if model.training:
-        raise ModelError(Text("{name} is in training mode; call {name}.eval() first.", name=name))
+        raise ModelError("{name} is in training mode; call {name}.eval() first.", name=name)
     for key, tensor in _named_tensors(model):
         if tensor.device.type != "cpu":
             raise ModelError(
-                Text(
-                    "{name} has {key} on the device {device}; dynamic quantization runs on the "
-                    "CPU: call {name}.cpu() first.",
-                    name=name,
-                    key=key,
-                    device=str(tensor.device),
-                )
+                "{name} has {key} on the device {device}; dynamic quantization runs on the CPU: "
+                "call {name}.cpu() first.",
+                name=name,
+                key=key,
+                device=str(tensor.device),
             )
         # Infinity in a buffer may well be meant: it is how attention masks are stored.
         sound = torch.isfinite if isinstance(tensor, nn.Parameter) else _no_nan
         if tensor.is_floating_point() and not bool(sound(tensor).all()):
             raise ModelError(
-                Text(
-                    "{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
-                    "weights first.",
-                    name=name,
-                    key=key,
-                )
+                "{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
+                "weights first.",
+                name=name,
+                key=key,
             )
     return model
 
@@ -193,25 +206,21 @@ def float_model(name: str, value: object) -> nn.Module:
     for key, part in model.named_modules():
         if is_quantized(part):
             raise AlreadyQuantizedError(
-                Text(
-                    "{name} is already quantized: {key} is a {kind}; pass the float model it was "
-                    "made from.",
-                    name=name,
-                    key=key or Text("the module itself"),
-                    kind=type(part).__name__,
-                )
+                "{name} is already quantized: {key} is a {kind}; pass the float model it was made "
+                "from.",
+                name=name,
+                key=key or Text("the module itself"),
+                kind=type(part).__name__,
             )
     runnable_model(name, model)
     for key, tensor in _named_tensors(model):
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ModelError(
-                Text(
-                    "{name} has {key} in {dtype}; quantization starts from torch.float32: call "
-                    "{name}.float() first.",
-                    name=name,
-                    key=key,
-                    dtype=str(tensor.dtype),
-                )
+                "{name} has {key} in {dtype}; quantization starts from torch.float32: call "
+                "{name}.float() first.",
+                name=name,
+                key=key,
+                dtype=str(tensor.dtype),
             )
     return model
 
@@ -226,14 +235,12 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
             return model(*inputs)
     except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError) as e:
         raise InputError(
-            Text(
-                "inputs do not fit {name}: it was called with ({inputs}) and raised {kind}: "
-                "{message}; pass what {name}.forward expects.",
-                name=name,
-                inputs=joined(map(describe, inputs), ", "),
-                kind=type(e).__name__,
-                message=first_line(e),
-            )
+            "inputs do not fit {name}: it was called with ({inputs}) and raised {kind}: {message}; "
+            "pass what {name}.forward expects.",
+            name=name,
+            inputs=joined(map(describe, inputs), ", "),
+            kind=type(e).__name__,
+            message=first_line(e),
         ) from e
 
 

@@ -205,28 +205,43 @@ def new_figure(
     return figure, figure.subplots(rows, columns)
 
 
-def width_axis(axes: Axes, dimensions: tuple[int, ...]) -> None:
+def width_axis(axes: Axes, widths: Sequence[int]) -> None:
     """Make the x axis a logarithmic one of LSTM widths, labelled at the widths measured."""
     axes.set_xscale("log", base=2)
-    axes.set_xticks(dimensions, [str(dimension) for dimension in dimensions])
+    axes.set_xticks(widths, [str(width) for width in widths])
     axes.minorticks_off()
     axes.tick_params(axis="x", labelrotation=60)
     axes.set_xlabel(_("width of the LSTM (units)"))
 
 
-def draw_pair(axes: Axes, x: Any, fp32: Any, int8: Any) -> None:
-    """The same quantity of both models against `x`, each in its own colour and with its mark."""
+def draw_pair(axes: Axes, x: Any, fp32: Any, int8: Any, **labels: Any) -> None:
+    """The same quantity of both models against `x`, each in its own colour and with its mark.
+
+    Args:
+        axes: where to draw.
+        x: widths, parameters, or what else the quantity depends on.
+        fp32: the values of the float model.
+        int8: the values of the quantized one.
+        **labels: title, xlabel, ylabel and what else `Axes.set` takes.
+    """
     axes.plot(x, fp32, "o-", color=FP32_COLOR, label="FP32")
     axes.plot(x, int8, "s-", color=INT8_COLOR, label="INT8")
+    axes.set(**labels)
+    axes.legend(loc="upper left")
 
 
 def draw_ratios(axes: Axes, x: Any, ratios: Sequence[Interval], **style: Any) -> None:
-    """Medians with their 95 % intervals on a logarithmic axis, and a line where both are equal."""
+    """Medians with their 95 % intervals on a logarithmic axis; 1 is where both are equal."""
     medians = [ratio.median for ratio in ratios]
     below = [ratio.median - ratio.low for ratio in ratios]
     above = [ratio.high - ratio.median for ratio in ratios]
     axes.errorbar(x, medians, yerr=[below, above], capsize=3, **style)
     axes.set_yscale("log")
+
+
+def draw_equal(axes: Axes) -> None:
+    """A dashed line where a ratio is 1, labelled so."""
+    axes.axhline(1, color="black", linewidth=1, linestyle="--", label=_("equal"))
 
 
 def draw_outputs(axes: Axes, before: Any, after: Any, **style: Any) -> None:

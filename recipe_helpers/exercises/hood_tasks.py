@@ -193,7 +193,7 @@ def _steps() -> tuple[tuple[Any, ...], ...]:
     found = []
     for width, batch in ((8, 1), (8, 3), (12, 1), (20, 2), (8, 2), (12, 4)):
         for seed in range(100):
-            demo = demonstration(dimension=width, batch_size=batch, seed=seed)
+            demo = demonstration(width=width, batch_size=batch, seed=seed)
             lstm, (hidden, cell) = demo.model.lstm, demo.hidden
             matrices = [p.detach() for p in lstm.parameters() if p.ndim == 2]
             if all(float(m.max()) > 1.0001 * float(-m.min()) for m in matrices):

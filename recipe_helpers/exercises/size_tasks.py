@@ -18,7 +18,7 @@ MEASURED, PREDICTED = 0.005, 0.05  # how far an answer may be from the truth, re
 @cache
 def bytes_at(width: int) -> tuple[int, int]:
     """The files of the recipe's model at one width, in FP32 and quantized by torch.ao."""
-    model = demonstration(dimension=width).model
+    model = demonstration(width=width).model
     return file_bytes(model), file_bytes(torch_ao_copy(model))
 
 
@@ -95,7 +95,7 @@ def size_law(answer: Any, notes: Notes) -> None:
     intercept, price = map(number, names, parts(answer, wanted))
     points = []
     for width in (24, 96):
-        model = demonstration(dimension=width).model
+        model = demonstration(width=width).model
         points.append((sum(p.numel() for p in model.parameters()), bytes_at(width)[0]))
     (few, small), (many, large) = points
     true_price = (large - small) / (many - few)

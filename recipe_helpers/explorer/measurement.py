@@ -18,9 +18,9 @@ from ..recipe.latency import LatencyComparison, compare_latency
 from ..recipe.memory import MemoryComparison, compare_memory
 from ..recipe.model import (
     BATCH_SIZE,
-    DIMENSION,
     LAYERS,
     SEQUENCE_LENGTH,
+    WIDTH,
     Demonstration,
     demonstration,
     working_engine,
@@ -69,7 +69,7 @@ _VERDICTS = {
 class Choice:
     """One position of the explorer's controls; the defaults are the recipe's model, one thread."""
 
-    dimension: int = DIMENSION
+    dimension: int = WIDTH
     layers: int = LAYERS
     batch_size: int = BATCH_SIZE
     sequence_length: int = SEQUENCE_LENGTH
@@ -203,7 +203,7 @@ def sweep_choices(choice: Choice) -> tuple[Choice, ...]:
 def _made(choice: Choice) -> tuple[Demonstration, torch.nn.Module]:
     plain = choice.engine == PLAIN
     demo = demonstration(
-        dimension=choice.dimension,
+        width=choice.dimension,
         layers=choice.layers,
         batch_size=choice.batch_size,
         sequence_length=choice.sequence_length,

@@ -14,11 +14,10 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..common import checks, settings
-from ..common.errors import ArgumentError, InputError
-from ..common.language import Text, _
+from ..common.errors import InputError
+from ..common.language import _
 from ..common.tables import Shown, Table
-from .model import demonstration
-from .quantize import quantize_dynamic
+from .pair import make_pair
 
 SEEDS = range(300)
 
@@ -96,8 +95,20 @@ def compare_outputs(reference: nn.Module, candidate: nn.Module, *inputs: Any) ->
         InputError: the inputs do not fit a model, or the two return different structures, or
             no tensor at all.
     """
-    pairs = _paired(reference, candidate, inputs)
-    tensors = tuple(compare_tensors(name, before, after) for name, before, after in pairs)
+    return compare_recorded(*_recorded(reference, candidate, inputs))
+
+
+def compare_recorded(reference: Any, candidate: Any) -> OutputComparison:
+    """Compare what two models have returned, without running them again.
+
+    Args:
+        reference: what the reference returned: tensors, in any structure `named_tensors` knows.
+        candidate: what the candidate returned, in the same structure.
+
+    Raises:
+        InputError: the two differ in structure or in shapes, or hold no tensor.
+    """
+    tensors = tuple(compare_tensors(*pair) for pair in _paired(reference, candidate))
     return OutputComparison(**vars(tensors[0]), tensors=tensors)
 
 
@@ -111,7 +122,7 @@ class PairedOutputs:
 
 def paired_outputs(reference: nn.Module, candidate: nn.Module, *inputs: Any) -> PairedOutputs:
     """The first output tensor of two models, element by element; arguments and errors as above."""
-    return PairedOutputs(*_paired(reference, candidate, inputs)[0][1:])
+    return PairedOutputs(*_paired(*_recorded(reference, candidate, inputs))[0][1:])
 
 
 @dataclass(frozen=True)
@@ -147,11 +158,9 @@ def error_over_steps(reference: nn.Module, candidate: nn.Module, *inputs: Any) -
     pair = paired_outputs(reference, candidate, *inputs)
     if pair.reference.ndim < 2 or len(pair.reference) < 2:
         raise InputError(
-            Text(
-                "inputs give a first output of shape {shape}; pass a sequence of at least two "
-                "steps, with the steps first.",
-                shape=tuple(pair.reference.shape),
-            )
+            "inputs give a first output of shape {shape}; pass a sequence of at least two steps, "
+            "with the steps first.",
+            shape=tuple(pair.reference.shape),
         )
     steps = zip(pair.reference, pair.candidate, strict=True)
     return StepErrors(
@@ -192,22 +201,10 @@ def error_over_seeds(
     Raises:
         ArgumentError: `seeds` is empty or holds something else than whole numbers.
     """
-    if not isinstance(seeds, Iterable):
-        raise ArgumentError(
-            Text(
-                "{name} is {value}; pass a list of whole numbers.", name="seeds", value=repr(seeds)
-            )
-        )
-    chosen = tuple(checks.seed("seeds", seed) for seed in seeds)
-    if not chosen:
-        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
-    relatives = []
+    chosen = checks.seeds("seeds", seeds)
     with settings.threads_set(1):  # so small a model only waits for a second thread
-        for seed in chosen:
-            demo = demonstration(seed=seed)
-            quantized = quantize_dynamic(demo.model, backend=backend, engine=engine)
-            relatives.append(compare_outputs(demo.model, quantized, *demo.arguments).relative)
-    return SeedErrors(chosen, tuple(relatives))
+        pairs = (make_pair(seed=seed, backend=backend, engine=engine) for seed in chosen)
+        return SeedErrors(chosen, tuple(compare_outputs(*pair.both).relative for pair in pairs))
 
 
 def named_tensors(value: Any, name: str = "output") -> Iterator[tuple[str, torch.Tensor]]:
@@ -233,31 +230,33 @@ def named_tensors(value: Any, name: str = "output") -> Iterator[tuple[str, torch
             yield from named_tensors(getattr(value, entry.name), f"{name}.{entry.name}")
 
 
-def _paired(
+def _recorded(
     reference: nn.Module, candidate: nn.Module, inputs: tuple[Any, ...]
-) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
+) -> tuple[Any, Any]:
+    """What each of the two models returns."""
+    checks.runnable_model("reference", reference)
+    checks.runnable_model("candidate", candidate)
+    return checks.runs("reference", reference, inputs), checks.runs("candidate", candidate, inputs)
+
+
+def _paired(before: Any, after: Any) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
     """Name and both versions of each output tensor, in float64."""
-    outputs = []
-    for name, model in (("reference", reference), ("candidate", candidate)):
-        checks.runnable_model(name, model)
-        outputs.append(list(named_tensors(checks.runs(name, model, inputs))))
-    shapes = [[(name, tuple(tensor.shape)) for name, tensor in output] for output in outputs]
-    if not shapes[0]:
+    first, second = list(named_tensors(before)), list(named_tensors(after))
+    if not first:
         raise InputError(
-            Text("reference returns no tensor for these inputs; there is nothing to compare.")
+            "reference returns no tensor for these inputs; there is nothing to compare."
         )
+    shapes = [[(name, tuple(t.shape)) for name, t in tensors] for tensors in (first, second)]
     if shapes[0] != shapes[1]:
         raise InputError(
-            Text(
-                "reference returns {reference} but candidate returns {candidate}; pass two "
-                "versions of one model.",
-                reference=shapes[0],
-                candidate=shapes[1],
-            )
+            "reference returns {reference} but candidate returns {candidate}; pass two versions "
+            "of one model.",
+            reference=shapes[0],
+            candidate=shapes[1],
         )
     return [
-        (name, _in_float64(before), _in_float64(after))
-        for (name, before), (_same, after) in zip(*outputs, strict=True)
+        (name, _in_float64(x), _in_float64(y))
+        for (name, x), (_same, y) in zip(first, second, strict=True)
     ]
 
 

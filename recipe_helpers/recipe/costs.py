@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from ..common import checks, settings
+from ..common.checks import renamed
 from ..common.errors import ArgumentError
-from ..common.language import Text, _
+from ..common.language import _
 from ..common.tables import Shown, Table, in_threads, microseconds
-from .model import demonstration
-from .quantize import quantize_dynamic
+from .pair import make_pair
 from .timing import Ratio, check_budget, interleave, ratio_of_medians
 
-DIMENSION = 512
+WIDTH = 512
 LENGTHS = (10, 40)
 BUDGET_S = 1.0
 
@@ -33,12 +33,17 @@ class Cost:
 class StepCosts(Shown):
     """Overhead and price per step of FP32 and of INT8, at one width and batch size."""
 
-    dimension: int
+    width: int
     batch_size: int
     reference: Cost
     candidate: Cost
     step_speedup: Ratio  # FP32 / INT8 in the price per step: the overhead left out
     threads: int
+
+    @property
+    def dimension(self) -> int:
+        """The width, by its name in versions 1.0 and 2.0."""
+        return self.width
 
     def table(self) -> Table:
         """A row for the overhead, a row for the price per step."""
@@ -58,15 +63,16 @@ class StepCosts(Shown):
         ]
         caption = _(
             "width {width}, batch of {batch}, {threads}",
-            width=self.dimension,
+            width=self.width,
             batch=self.batch_size,
             threads=in_threads(self.threads),
         )
         return Table(("", "FP32", "INT8", "FP32 / INT8"), rows, caption)
 
 
+@renamed(dimension="width")
 def step_costs(
-    dimension: int = DIMENSION,
+    width: int = WIDTH,
     *,
     batch_size: int = 1,
     lengths: tuple[int, int] = LENGTHS,
@@ -78,7 +84,7 @@ def step_costs(
     Both models at both lengths are timed in the same interleaved rounds.
 
     Args:
-        dimension: width of the LSTM.
+        width: of the LSTM (`dimension` in versions 1.0 and 2.0).
         batch_size: sequences per call; a weight that is read once serves them all.
         lengths: a short and a long sequence, in time steps.
         threads: intra-op threads; None for as many as PyTorch uses now.
@@ -91,11 +97,11 @@ def step_costs(
     check_budget(budget_s)
     if threads is not None:
         checks.positive_int("threads", threads)
-    demo = demonstration(dimension=dimension, batch_size=batch_size, sequence_length=long)
-    quantized = quantize_dynamic(demo.model)
+    pair = make_pair(width=width, batch_size=batch_size, sequence_length=long)
+    inputs, hidden = pair.arguments
     calls = [
-        partial(model, demo.inputs[:length], demo.hidden)
-        for model in (demo.model, quantized)
+        partial(model, inputs[:length], hidden)
+        for model in (pair.model, pair.quantized)
         for length in (short, long)
     ]
     with settings.threads_set(threads) as used, torch.inference_mode():
@@ -106,13 +112,13 @@ def step_costs(
         price_us = float(np.median(step_us))
         costs.append(Cost(float(np.median(times[side])) - short * price_us, price_us))
     speedup = ratio_of_medians(steps_us[0], steps_us[1])
-    return StepCosts(dimension, batch_size, costs[0], costs[1], speedup, used)
+    return StepCosts(width, batch_size, costs[0], costs[1], speedup, used)
 
 
 def _two_lengths(lengths: tuple[int, int]) -> tuple[int, int]:
     numbers = checks.positive_ints("lengths", lengths)
     if len(numbers) != 2:
         raise ArgumentError(
-            Text("lengths is {value}; pass a short and a long length.", value=list(numbers))
+            "lengths is {value}; pass a short and a long length.", value=list(numbers)
         )
     return numbers[0], numbers[1]

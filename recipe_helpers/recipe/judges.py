@@ -162,7 +162,7 @@ def towards_four(sweep: SizeSweep) -> Finding:
         close=saved[1],
         ratio=close.comparison.ratio,
         most=saved[2],
-        widest=widest.dimension,
+        widest=widest.width,
     )
     holds = saved[0] < saved[1] < saved[2] and close.comparison.ratio > 3.5
     return holds_if("C13", holds, measured, Text("the ratio does not approach 4"))
@@ -211,7 +211,7 @@ def less_memory(sweep: MemorySweep) -> Finding:
     before, after = widest.comparison.reference, widest.comparison.candidate
     sizes = (before.loaded_bytes, after.loaded_bytes, before.peak_bytes, after.peak_bytes)
     held, holds, most, takes = map(in_megabytes, sizes)
-    values = {"width": widest.dimension, "held": held, "holds": holds}
+    values = {"width": widest.width, "held": held, "holds": holds}
     if widest.comparison.peak is None:
         measured = Text("at width {width} {held} -> {holds} loaded", **values)
         reason = Text("this system does not tell the peak of a call")

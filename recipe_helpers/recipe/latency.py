@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from ..common import checks, settings
+from ..common.checks import renamed
 from ..common.language import _, plural
 from ..common.tables import Shown, Table, in_threads, microseconds
-from .model import demonstration
-from .quantize import quantize_dynamic
+from .pair import Sweep, sweep
 from .timing import (
     FASTER,
     INCONCLUSIVE,
@@ -27,7 +27,7 @@ from .timing import (
     ratio_of_rounds,
 )
 
-DIMENSIONS = (8, 32, 80, 128, 192, 256, 512, 1024)
+WIDTHS = (8, 32, 80, 128, 192, 256, 512, 1024)
 BUDGET_S = 0.5
 SWEEP_BUDGET_S = 0.3
 
@@ -121,26 +121,11 @@ def compare_latency(
 
 
 @dataclass(frozen=True)
-class LatencyPoint:
-    """The comparison at one width, and the multiply-adds of one call."""
-
-    dimension: int
-    macs: int
-    comparison: LatencyComparison
-
-
-@dataclass(frozen=True)
-class LatencySweep(Shown):
+class LatencySweep(Sweep[LatencyComparison]):
     """FP32 against INT8 on the recipe's LSTM over a range of widths."""
 
-    points: tuple[LatencyPoint, ...]
     threads: int
     batch_size: int
-
-    @property
-    def dimensions(self) -> tuple[int, ...]:
-        """The widths."""
-        return tuple(point.dimension for point in self.points)
 
     @property
     def crossover(self) -> int | None:
@@ -149,21 +134,21 @@ class LatencySweep(Shown):
         for point in reversed(self.points):
             if point.comparison.verdict != FASTER:
                 break
-            found = point.dimension
+            found = point.width
         return found
 
     @property
     def sentence(self) -> str:
         """What the sweep showed, in words."""
         fastest = max(self.points, key=lambda point: point.comparison.speedup.median)
-        slower = [p.dimension for p in self.points if p.comparison.verdict == SLOWER]
+        slower = [p.width for p in self.points if p.comparison.verdict == SLOWER]
         values = {
             "threads": in_threads(self.threads),
             "batch": self.batch_size,
-            "widest": self.dimensions[-1],
+            "widest": self.widths[-1],
             "crossover": self.crossover,
             "times": fastest.comparison.speedup.median,
-            "fastest": fastest.dimension,
+            "fastest": fastest.width,
             "slower": ", ".join(map(str, slower)),
         }
         if self.crossover is None:
@@ -172,7 +157,7 @@ class LatencySweep(Shown):
                 "{widest}.",
                 **values,
             )
-        if self.crossover == self.dimensions[0]:
+        if self.crossover == self.widths[0]:
             return _(
                 "On this machine ({threads}, batch of {batch}) INT8 is faster at every width "
                 "measured, {times:.1f} times as fast at width {fastest}.",
@@ -188,7 +173,7 @@ class LatencySweep(Shown):
                 "faster from width {crossover} on, {times:.1f} times as fast at width {fastest}.",
                 **values,
             )
-        if slower == list(self.dimensions[: len(slower)]):
+        if slower == list(self.widths[: len(slower)]):
             return _(
                 "On this machine ({threads}, batch of {batch}) INT8 is slower up to width {last} "
                 "and faster from width {crossover} on, {times:.1f} times as fast at width "
@@ -209,7 +194,7 @@ class LatencySweep(Shown):
         """One row per width."""
         rows = [
             (
-                str(point.dimension),
+                str(point.width),
                 microseconds(point.comparison.reference.median_us),
                 microseconds(point.comparison.candidate.median_us),
                 str(point.comparison.speedup),
@@ -221,8 +206,9 @@ class LatencySweep(Shown):
         return Table(headers, rows, "", self.sentence)
 
 
+@renamed(dimensions="widths")
 def latency_sweep(
-    dimensions: Iterable[int] = DIMENSIONS,
+    widths: Iterable[int] = WIDTHS,
     *,
     threads: int | None = None,
     batch_size: int = 1,
@@ -232,7 +218,7 @@ def latency_sweep(
     """Compare FP32 with INT8 at several widths of the recipe's LSTM.
 
     Args:
-        dimensions: rising widths.
+        widths: rising widths (`dimensions` in versions 1.0 and 2.0).
         threads: intra-op threads; None for as many as PyTorch uses now.
         batch_size: sequences per call.
         budget_s: about how long to measure at each width, in seconds.
@@ -241,14 +227,10 @@ def latency_sweep(
     Raises:
         ArgumentError: an argument is out of range.
     """
-    points = []
-    for dimension in checks.positive_ints("dimensions", dimensions):
-        demo = demonstration(dimension=dimension, batch_size=batch_size)
-        quantized = quantize_dynamic(demo.model, backend=backend)
-        comparison = compare_latency(
-            demo.model, quantized, *demo.arguments, threads=threads, budget_s=budget_s
-        )
-        steps = demo.inputs.shape[0] * demo.inputs.shape[1]
-        weights = sum(p.numel() for p in demo.model.parameters() if p.ndim == 2)
-        points.append(LatencyPoint(dimension, steps * weights, comparison))
-    return LatencySweep(tuple(points), points[0].comparison.threads, batch_size)
+    points = sweep(
+        widths,
+        lambda pair: compare_latency(*pair.both, threads=threads, budget_s=budget_s),
+        batch_size=batch_size,
+        backend=backend,
+    )
+    return LatencySweep(points, points[0].comparison.threads, batch_size)

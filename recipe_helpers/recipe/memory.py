@@ -22,14 +22,14 @@ import torch
 from torch import nn
 
 from ..common import checks
+from ..common.checks import renamed
 from ..common.errors import InputError, ModelError
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
-from .model import demonstration
-from .quantize import quantize_dynamic
+from .pair import Sweep, sweep
 from .size import size_breakdown
 
-DIMENSIONS = (8, 256, 1024)
+WIDTHS = (8, 256, 1024)
 # What the allocator and the system do beside the model stays below this.
 RESOLUTION_BYTES = 500_000
 LESS, MORE, SAME = N_("less"), N_("more"), N_("not told apart")
@@ -139,63 +139,33 @@ def memory_use(name: str, model: nn.Module, *inputs: Any, threads: int = 1) -> M
     return _in_its_own_process(name, model, inputs, threads)
 
 
-@dataclass(frozen=True)
-class MemoryPoint:
-    """The two models at one width."""
-
-    dimension: int
-    parameters: int
-    comparison: MemoryComparison
-
-
-@dataclass(frozen=True)
-class MemorySweep(Shown):
+class MemorySweep(Sweep[MemoryComparison]):
     """The memory of the recipe's one-layer LSTM over a range of widths."""
-
-    points: tuple[MemoryPoint, ...]
-
-    @property
-    def dimensions(self) -> tuple[int, ...]:
-        """The widths."""
-        return tuple(point.dimension for point in self.points)
 
     def table(self) -> Table:
         """One row per width."""
         rows = []
         for point in self.points:
             before, after = point.comparison.reference, point.comparison.candidate
-            sizes = (
-                before.loaded_bytes,
-                after.loaded_bytes,
-                before.peak_bytes,
-                after.peak_bytes,
-            )
+            sizes = before.loaded_bytes, after.loaded_bytes, before.peak_bytes, after.peak_bytes
             told = (_(point.comparison.loaded), _(point.comparison.peak or UNKNOWN))
-            rows.append((str(point.dimension), *map(in_megabytes, sizes), *told))
+            rows.append((str(point.width), *map(in_megabytes, sizes), *told))
         sizes_of = (_("FP32 loaded"), "INT8", _("FP32 in a call"), "INT8")
         return Table((_("width"), *sizes_of, _("loaded"), _("in a call")), rows)
 
 
-def memory_sweep(
-    dimensions: Iterable[int] = DIMENSIONS, *, backend: str = "torch.ao"
-) -> MemorySweep:
+@renamed(dimensions="widths")
+def memory_sweep(widths: Iterable[int] = WIDTHS, *, backend: str = "torch.ao") -> MemorySweep:
     """Measure the memory of the recipe's one-layer LSTM at several widths, on one thread.
 
     Args:
-        dimensions: rising widths.
+        widths: rising widths (`dimensions` in versions 1.0 and 2.0).
         backend: what quantizes, see `quantize_dynamic`.
 
     Raises:
         ArgumentError: the widths are not rising whole numbers of at least 1.
     """
-    points = []
-    for dimension in checks.positive_ints("dimensions", dimensions):
-        demo = demonstration(dimension=dimension)
-        quantized = quantize_dynamic(demo.model, backend=backend)
-        compared = compare_memory(demo.model, quantized, *demo.arguments)
-        parameters = sum(parameter.numel() for parameter in demo.model.parameters())
-        points.append(MemoryPoint(dimension, parameters, compared))
-    return MemorySweep(tuple(points))
+    return MemorySweep(sweep(widths, lambda pair: compare_memory(*pair.both), backend=backend))
 
 
 def in_short(comparison: MemoryComparison) -> str:
@@ -229,13 +199,11 @@ def _in_its_own_process(
         sent = cloudpickle.dumps((model, inputs))
     except Exception as error:
         raise ModelError(
-            Text(
-                "{name} cannot be sent to a process of its own, where memory is measured ({kind}: "
-                "{message}); make it picklable.",
-                name=name,
-                kind=type(error).__name__,
-                message=checks.first_line(error),
-            )
+            "{name} cannot be sent to a process of its own, where memory is measured ({kind}: "
+            "{message}); make it picklable.",
+            name=name,
+            kind=type(error).__name__,
+            message=checks.first_line(error),
         ) from error
     command = [sys.executable, "-m", f"{__package__}.memory_probe", str(threads)]
     command.append(torch.backends.quantized.engine)
@@ -247,12 +215,10 @@ def _in_its_own_process(
     if done.returncode:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         raise InputError(
-            Text(
-                "{name} failed in a process of its own, where memory is measured ({message}); it "
-                "must be importable and callable there.",
-                name=name,
-                message=last,
-            )
+            "{name} failed in a process of its own, where memory is measured ({message}); it must "
+            "be importable and callable there.",
+            name=name,
+            message=last,
         )
     measured = json.loads(done.stdout.splitlines()[-1])
     return MemoryUse(size_breakdown(model).payload_bytes, **measured)

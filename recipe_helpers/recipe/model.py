@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from ..common import checks, settings
+from ..common.checks import renamed
 from ..common.errors import EngineError
 from ..common.language import Text, _
 from ..common.tables import Shown, Table
 
 SEED = 29592
-DIMENSION = 8
+WIDTH = 8
 LAYERS = 1
 SEQUENCE_LENGTH = 20
 BATCH_SIZE = 1
@@ -30,9 +31,10 @@ _ENGINES = ("x86", "fbgemm", "qnnpack", "onednn")  # in the order of preference
 class LSTMModel(nn.Module):
     """One `nn.LSTM` inside a module: `quantize_dynamic` replaces children, never the root."""
 
-    def __init__(self, input_dimension: int, dimension: int, layers: int = LAYERS) -> None:
+    @renamed(input_dimension="input_width", dimension="width")
+    def __init__(self, input_width: int, width: int, layers: int = LAYERS) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(input_dimension, dimension, layers)
+        self.lstm = nn.LSTM(input_width, width, layers)
 
     def forward(
         self, inputs: torch.Tensor, hidden: State | None = None
@@ -63,9 +65,10 @@ class Demonstration:
         return self.inputs, self.hidden
 
 
+@renamed(dimension="width")
 def demonstration(
     *,
-    dimension: int = DIMENSION,
+    width: int = WIDTH,
     layers: int = LAYERS,
     sequence_length: int = SEQUENCE_LENGTH,
     batch_size: int = BATCH_SIZE,
@@ -77,7 +80,7 @@ def demonstration(
     PyTorch's own random state is left as it was.
 
     Args:
-        dimension: width of the inputs and of the hidden state.
+        width: of the inputs and of the hidden state (`dimension` in versions 1.0 and 2.0).
         layers: number of LSTM layers.
         sequence_length: time steps in the inputs.
         batch_size: sequences in the inputs.
@@ -86,17 +89,17 @@ def demonstration(
     Raises:
         ArgumentError: a size is not a whole number of at least 1.
     """
-    checks.positive_int("dimension", dimension)
-    checks.positive_int("layers", layers)
-    checks.positive_int("sequence_length", sequence_length)
-    checks.positive_int("batch_size", batch_size)
+    sizes = {"width": width, "layers": layers}
+    sizes |= {"sequence_length": sequence_length, "batch_size": batch_size}
+    for name, size in sizes.items():
+        checks.positive_int(name, size)
     checks.seed("seed", seed)
     with settings.seeded(seed):
-        inputs = torch.randn(sequence_length, batch_size, dimension, dtype=torch.float32)
-        hidden = torch.randn(layers, batch_size, dimension, dtype=torch.float32)
-        cell = torch.randn(layers, batch_size, dimension, dtype=torch.float32)
+        inputs = torch.randn(sequence_length, batch_size, width, dtype=torch.float32)
+        hidden = torch.randn(layers, batch_size, width, dtype=torch.float32)
+        cell = torch.randn(layers, batch_size, width, dtype=torch.float32)
         with settings.default_dtype_set(torch.float32):
-            model = LSTMModel(dimension, dimension, layers)
+            model = LSTMModel(width, width, layers)
     return Demonstration(model.eval(), inputs, (hidden, cell))
 
 
@@ -119,12 +122,10 @@ def working_engine(engine: str | None = None) -> str:
         if name in supported:
             return name
     raise EngineError(
-        Text(
-            "PyTorch {version} supports no quantized engine on {machine}; use "
-            'backend="plain", which needs none.',
-            version=torch.__version__,
-            machine=platform.machine(),
-        )
+        'PyTorch {version} supports no quantized engine on {machine}; use backend="plain", which '
+        "needs none.",
+        version=torch.__version__,
+        machine=platform.machine(),
     )
 
 

@@ -85,7 +85,7 @@ def _outputs(comparison: OutputComparison) -> Numbers:
 
 def _sizes(sweep: SizeSweep) -> Numbers:
     points = [
-        {"width": point.dimension, "parameters": point.parameters, **_size(point.comparison)}
+        {"width": point.width, "parameters": point.parameters, **_size(point.comparison)}
         for point in sweep.points
     ]
     return {"points": points}
@@ -97,7 +97,7 @@ def _costs(single: StepCosts, batch: StepCosts) -> Numbers:
 
 def _cost(costs: StepCosts) -> Numbers:
     return {
-        "width": costs.dimension,
+        "width": costs.width,
         "batch_size": costs.batch_size,
         "threads": costs.threads,
         "fp32_overhead_us": costs.reference.overhead_us,
@@ -127,7 +127,7 @@ def _simple(latency: LatencyComparison, operators: OperatorCounts) -> Numbers:
 
 
 def _sweep(sweep: LatencySweep) -> Numbers:
-    points = [{"width": p.dimension, **_latency(p.comparison)} for p in sweep.points]
+    points = [{"width": p.width, **_latency(p.comparison)} for p in sweep.points]
     return {
         "threads": sweep.threads,
         "batch_size": sweep.batch_size,
@@ -139,7 +139,7 @@ def _sweep(sweep: LatencySweep) -> Numbers:
 def _memory(sweep: MemorySweep) -> Numbers:
     points = [
         {
-            "width": point.dimension,
+            "width": point.width,
             "parameters": point.parameters,
             "fp32_loaded_bytes": point.comparison.reference.loaded_bytes,
             "int8_loaded_bytes": point.comparison.candidate.loaded_bytes,

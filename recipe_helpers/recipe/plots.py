@@ -12,6 +12,7 @@ from ..common.plots import (
     NEUTRAL_COLOR,
     PLAIN_COLOR,
     RecipeFigure,
+    draw_equal,
     draw_outputs,
     draw_pair,
     draw_ratios,
@@ -27,8 +28,6 @@ from .memory import MemorySweep
 from .rounding import ScaleChoices
 from .size import SizeSweep
 
-# What the notebooks call their batches and marks; a label of a reader's own stays as it is.
-_NOTEBOOKS_OWN = (N_("loud"), N_("quiet"), N_("the recipe's seed"))
 _RATIO_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
@@ -79,7 +78,7 @@ def weight_grid(weight: torch.Tensor, stored: StoredWeight) -> RecipeFigure:
         axes.set(title=title, xlabel=_("input"), ylabel=_("gate row"))
         axes.grid(False)
     steps = ((stored.dequantized() - values) / stored.scales[:, None]).flatten()
-    error.hist(steps.numpy(), bins=np.linspace(-0.525, 0.525, 22), color=INT8_COLOR)
+    error.hist(steps.numpy(), bins=np.linspace(-0.5, 0.5, 21), color=INT8_COLOR)
     error.set(title=_("rounding error"), xlabel=_("error (steps)"), ylabel=_("weights"))
     for half in (-0.5, 0.5):
         error.axvline(half, color=NEUTRAL_COLOR, linestyle="--")
@@ -110,22 +109,22 @@ def size_sweep(sweep: SizeSweep) -> RecipeFigure:
         parameters / 1e6,
         [comparison.reference_bytes / 1e6 for comparison in compared],
         [comparison.candidate_bytes / 1e6 for comparison in compared],
+        title=_("two straight lines"),
+        xlabel=_("parameters (millions)"),
+        ylabel=_("state dict (MB)"),
     )
-    labels = {"xlabel": _("parameters (millions)"), "ylabel": _("state dict (MB)")}
-    lines.set(title=_("two straight lines"), **labels)
-    lines.legend()
-    ratio.plot(sweep.dimensions, sweep.ratios, "o-", color=NEUTRAL_COLOR)
+    ratio.plot(sweep.widths, sweep.ratios, "o-", color=NEUTRAL_COLOR)
     ratio.axhline(4, color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
     label = _("FP32 bytes / INT8 bytes")
     ratio.set(title=_("the ratio bends towards 4"), ylabel=label, ylim=(0, 4.4))
-    width_axis(ratio, sweep.dimensions)
+    width_axis(ratio, sweep.widths)
     figure.alt = _(
         "Left: both sizes grow in straight lines with the number of parameters. Right: their "
         "ratio rises from {least:.2f} at width {narrow} to {most:.2f} at {wide}, below 4.",
         least=sweep.ratios[0],
-        narrow=sweep.dimensions[0],
+        narrow=sweep.widths[0],
         most=sweep.ratios[-1],
-        wide=sweep.dimensions[-1],
+        wide=sweep.widths[-1],
     )
     return figure
 
@@ -145,10 +144,8 @@ def memory_sweep(sweep: MemorySweep) -> RecipeFigure:
             [getattr(use, field) / 1e6 for use in uses]
             for uses in zip(*((c.reference, c.candidate) for c in compared), strict=True)
         ]
-        draw_pair(axes, millions, *sides)
         labels = {"xlabel": _("parameters (millions)"), "ylabel": _("resident memory (MB)")}
-        axes.set(title=title, **labels)
-        axes.legend(loc="upper left")
+        draw_pair(axes, millions, *sides, title=title, **labels)
         ends.append(
             _(
                 "{what} {fp32:.1f} MB in FP32 and {int8:.1f} MB in INT8",
@@ -163,7 +160,7 @@ def memory_sweep(sweep: MemorySweep) -> RecipeFigure:
         axes.set_ylim(bottom=0, top=top)
     figure.alt = _(
         "Memory of both models against parameters. At width {width}: {memory}.",
-        width=sweep.dimensions[-1],
+        width=sweep.widths[-1],
         memory=", ".join(ends),
     )
     return figure
@@ -187,7 +184,7 @@ def latency(comparison: LatencyComparison) -> RecipeFigure:
     ratios.axhline(comparison.speedup.median, color=INT8_COLOR, label=_("median"))
     low, high = comparison.speedup.low, comparison.speedup.high
     ratios.axhspan(low, high, color=INT8_COLOR, alpha=0.25, label=_("95 % interval"))
-    ratios.axhline(1, color="black", linewidth=1, linestyle="--", label=_("equal"))
+    draw_equal(ratios)
     labels = {"xlabel": _("round"), "ylabel": _("FP32 time / INT8 time")}
     ratios.set(title=_("above 1 INT8 is faster"), **labels)
     ratios.margins(y=0.3)
@@ -210,21 +207,22 @@ def latency_sweep(sweep: LatencySweep) -> RecipeFigure:
     compared = [point.comparison for point in sweep.points]
     draw_pair(
         times,
-        sweep.dimensions,
+        sweep.widths,
         [comparison.reference.median_us / 1e3 for comparison in compared],
         [comparison.candidate.median_us / 1e3 for comparison in compared],
+        title=_("time of one call"),
+        yscale="log",
+        ylabel=_("median time (ms)"),
     )
-    times.set(title=_("time of one call"), yscale="log", ylabel=_("median time (ms)"))
     times.yaxis.set_major_formatter("{x:g}")
-    times.legend()
     speedups = [comparison.speedup for comparison in compared]
     style = {"fmt": "o-", "color": NEUTRAL_COLOR, "label": _("median, 95 % interval")}
-    draw_ratios(ratio, sweep.dimensions, speedups, **style)
-    ratio.axhline(1, color="black", linewidth=1, linestyle="--", label=_("equal"))
+    draw_ratios(ratio, sweep.widths, speedups, **style)
+    draw_equal(ratio)
     ratio.set(title=_("above 1 INT8 is faster"), ylabel=_("FP32 time / INT8 time"))
     plain_ticks(ratio, _RATIO_TICKS)
     for axes in (times, ratio):
-        width_axis(axes, sweep.dimensions)
+        width_axis(axes, sweep.widths)
         if sweep.crossover is not None:
             axes.axvline(sweep.crossover, color=INT8_COLOR, linestyle=":", label=_("crossover"))
     ratio.legend()
@@ -257,7 +255,9 @@ def accuracy(pair: PairedOutputs, steps: StepErrors) -> RecipeFigure:
 
 
 @drawn
-def seed_errors(study: SeedErrors, relative: float, label: str) -> RecipeFigure:
+def seed_errors(
+    study: SeedErrors, relative: float, label: str = N_("the recipe's seed")
+) -> RecipeFigure:
     """The relative error over many seeds, with one value marked."""
     figure, axes = new_figure(_("relative error over many seeds"), height=2.8)
     axes.hist(np.array(study.relatives) * 100, bins=30, color=INT8_COLOR, alpha=0.8)

@@ -12,14 +12,13 @@ import torch
 from torch import nn
 
 from ..common import checks
-from ..common.errors import ArgumentError
-from ..common.language import N_, Text, _
+from ..common.checks import renamed
+from ..common.language import N_, _
 from ..common.tables import Shown, Table, in_bytes
 from .inspection import stored_weights
-from .model import demonstration
-from .quantize import quantize_dynamic
+from .pair import Sweep, sweep
 
-DIMENSIONS = (8, 16, 32, 64, 80, 128, 256, 512)
+WIDTHS = (8, 16, 32, 64, 80, 128, 256, 512)
 _PARTS = (
     (N_("weight matrices"), "weight_bytes"),
     (N_("biases and scales"), "other_bytes"),
@@ -135,53 +134,19 @@ def compare_size(reference: nn.Module, candidate: nn.Module) -> SizeComparison:
     return SizeComparison(size_breakdown(reference), size_breakdown(candidate))
 
 
-@dataclass(frozen=True)
-class SizePoint:
-    """The two state dicts at one width."""
-
-    dimension: int
-    parameters: int
-    comparison: SizeComparison
-
-
-@dataclass(frozen=True)
-class SizeSweep(Shown):
+class SizeSweep(Sweep[SizeComparison]):
     """State-dict sizes of the recipe's one-layer LSTM over a range of widths."""
-
-    points: tuple[SizePoint, ...]
-
-    @property
-    def dimensions(self) -> tuple[int, ...]:
-        """The widths."""
-        return tuple(point.dimension for point in self.points)
 
     @property
     def ratios(self) -> tuple[float, ...]:
         """FP32 bytes / INT8 bytes at each width."""
         return tuple(point.comparison.ratio for point in self.points)
 
-    def at(self, dimension: int) -> SizePoint:
-        """The point of one width.
-
-        Raises:
-            ArgumentError: the sweep has no such width.
-        """
-        for point in self.points:
-            if point.dimension == dimension:
-                return point
-        raise ArgumentError(
-            Text(
-                "dimension is {value}; the sweep has {widths}.",
-                value=repr(dimension),
-                widths=list(self.dimensions),
-            )
-        )
-
     def table(self) -> Table:
         """One row per width."""
         rows = [
             (
-                str(point.dimension),
+                str(point.width),
                 f"{point.parameters:,}",
                 in_bytes(point.comparison.reference_bytes),
                 in_bytes(point.comparison.candidate_bytes),
@@ -192,23 +157,20 @@ class SizeSweep(Shown):
         return Table((_("width"), _("parameters"), "FP32", "INT8", _("ratio")), rows)
 
 
-def size_sweep(dimensions: Iterable[int] = DIMENSIONS, *, backend: str = "torch.ao") -> SizeSweep:
+@renamed(dimensions="widths")
+def size_sweep(widths: Iterable[int] = WIDTHS, *, backend: str = "torch.ao") -> SizeSweep:
     """Measure the state dicts of the recipe's one-layer LSTM at several widths.
 
     Args:
-        dimensions: rising widths.
+        widths: rising widths (`dimensions` in versions 1.0 and 2.0).
         backend: what quantizes, see `quantize_dynamic`.
 
     Raises:
         ArgumentError: the widths are not rising whole numbers of at least 1.
     """
-    points = []
-    for dimension in checks.positive_ints("dimensions", dimensions):
-        model = demonstration(dimension=dimension).model
-        quantized = quantize_dynamic(model, backend=backend)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        points.append(SizePoint(dimension, parameters, compare_size(model, quantized)))
-    return SizeSweep(tuple(points))
+    return SizeSweep(
+        sweep(widths, lambda pair: compare_size(pair.model, pair.quantized), backend=backend)
+    )
 
 
 def _saved(model: nn.Module) -> io.BytesIO:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..common.errors import ArgumentError
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import microseconds
 
 CONFIDENCE = 0.95
@@ -83,12 +83,9 @@ def check_budget(budget_s: Any) -> None:
     number = isinstance(budget_s, int | float) and not isinstance(budget_s, bool)
     if not number or not _SMALLEST_BUDGET_S <= budget_s < math.inf:
         raise ArgumentError(
-            Text(
-                "budget_s is {value}; pass at least {least} seconds, less cannot hold a "
-                "measurement.",
-                value=repr(budget_s),
-                least=_SMALLEST_BUDGET_S,
-            )
+            "budget_s is {value}; pass at least {least} seconds, less cannot hold a measurement.",
+            value=repr(budget_s),
+            least=_SMALLEST_BUDGET_S,
         )
 
 

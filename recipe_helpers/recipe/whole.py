@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from ..common import settings
+from ..common.checks import renamed
+from ..common.language import N_
 from .accuracy import compare_outputs
 from .costs import BUDGET_S as COSTS_BUDGET_S, step_costs
 from .inspection import converted_modules, stored_weights
 from .latency import (
     BUDGET_S,
-    DIMENSIONS,
     SWEEP_BUDGET_S,
+    WIDTHS,
     compare_latency,
     latency_sweep,
 )
@@ -27,13 +29,14 @@ from .rounding import activation_step, compare_scales, round_to_grid
 from .size import compare_size, size_sweep
 
 
-def measure_ledger(dimensions: Iterable[int] = DIMENSIONS, *, quickly: bool = False) -> Ledger:
+@renamed(dimensions="widths")
+def measure_ledger(widths: Iterable[int] = WIDTHS, *, quickly: bool = False) -> Ledger:
     """Measure every claim of the recipe on this machine, as its notebook does, on one thread.
 
     It takes about twenty seconds. C18, which needs trained models, is measured elsewhere.
 
     Args:
-        dimensions: widths of the LSTM in the sweep of latencies, rising.
+        widths: of the LSTM in the sweep of latencies, rising.
         quickly: a tenth of the time for each timing, for a first look; more is inconclusive then.
 
     Raises:
@@ -44,7 +47,7 @@ def measure_ledger(dimensions: Iterable[int] = DIMENSIONS, *, quickly: bool = Fa
     with settings.threads_set(1):
         _grids(ledger)
         _model(ledger, share)
-        sweep = latency_sweep(dimensions, budget_s=share * SWEEP_BUDGET_S)
+        sweep = latency_sweep(widths, budget_s=share * SWEEP_BUDGET_S)
         for claim in ("C17", "C3", "C8"):
             ledger.judge(claim, sweep)
         single, batch = (
@@ -60,7 +63,7 @@ def _grids(ledger: Ledger) -> None:
     """The claims on numbers alone: C1, C4, C5, C6, C9."""
     ledger.judge("C1", round_to_grid(torch.tensor([0.31, -1.27, 0.006, 0.84, -0.558])))
     time = torch.arange(60) / 6
-    batches = {"loud": torch.sin(time), "quiet": 0.01 * torch.cos(time)}
+    batches = {N_("loud"): torch.sin(time), N_("quiet"): 0.01 * torch.cos(time)}
     for claim in ("C4", "C6"):
         ledger.judge(claim, compare_scales(batches["loud"], batches))
     ledger.judge("C5", *(activation_step(batch.repeat(8)) for batch in batches.values()))

@@ -107,7 +107,7 @@ def compare_by_hand(
 
 
 def _difference(by_hand: ByHand, width: int, batch: int, seed: int, engine: str | None) -> float:
-    demo = demonstration(dimension=width, batch_size=batch, seed=seed)
+    demo = demonstration(width=width, batch_size=batch, seed=seed)
     quantized = quantize_dynamic(demo.model, engine=engine)
     with torch.inference_mode():
         theirs = quantized(*demo.arguments)[0]

@@ -157,7 +157,7 @@ def compare_gains(
 
 
 def _point(dimension: int, sequence_length: int, budget_s: float) -> GainPoint:
-    demo = demonstration(dimension=dimension, sequence_length=sequence_length)
+    demo = demonstration(width=dimension, sequence_length=sequence_length)
     models = (
         demo.model,
         quantize_dynamic(demo.model),

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ..common.language import _
 from ..recipe.latency import BUDGET_S
-from ..recipe.model import DIMENSION, LAYERS, SEQUENCE_LENGTH
+from ..recipe.model import LAYERS, SEQUENCE_LENGTH, WIDTH
 from .candidates import EVERY_WAY
 from .promises import (
     MAX_METRIC_DROP,
@@ -118,7 +118,7 @@ def add_recipe(commands: Any) -> Parser:
         formatter_class=_AsWritten,
     )
     for name, value, text in (
-        ("--width", DIMENSION, _("units of the LSTM (default: %(default)s)")),
+        ("--width", WIDTH, _("units of the LSTM (default: %(default)s)")),
         ("--layers", LAYERS, _("layers of the LSTM (default: %(default)s)")),
         ("--steps", SEQUENCE_LENGTH, _("time steps in its input (default: %(default)s)")),
     ):

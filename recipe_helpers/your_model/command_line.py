@@ -80,9 +80,7 @@ def _report(options: argparse.Namespace) -> Report:
 
 
 def _recipe(options: argparse.Namespace) -> Report:
-    demo = demonstration(
-        dimension=options.width, layers=options.layers, sequence_length=options.steps
-    )
+    demo = demonstration(width=options.width, layers=options.layers, sequence_length=options.steps)
     return _judged(options, demo.model, [demo.arguments], None)
 
 

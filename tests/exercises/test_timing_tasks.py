@@ -8,7 +8,8 @@ import timeit
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from recipe_helpers.recipe.latency import LatencyComparison, LatencyPoint, LatencySweep
+from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
+from recipe_helpers.recipe.pair import Point
 from recipe_helpers.recipe.timing import Timing, judge, ratio_of_rounds
 
 from .judged import accepted, refused
@@ -36,7 +37,7 @@ def as_sweep(speedups):
         both = LatencyComparison(
             Timing(tuple(fp32)), Timing(tuple(int8)), speedup, control, verdict, 1
         )
-        points.append(LatencyPoint(width, 1, both))
+        points.append(Point(width, 1, 1, both))
     return LatencySweep(tuple(points), 1, 1)
 
 

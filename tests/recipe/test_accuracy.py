@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 import recipe_helpers as rh
-from recipe_helpers.recipe.accuracy import SeedErrors, StepErrors
+from recipe_helpers.recipe.accuracy import SeedErrors, StepErrors, compare_recorded
 
 SUPPORTED = torch.backends.quantized.supported_engines
 PUBLISHED = {
@@ -224,13 +224,13 @@ def test_seeds_summarized():
 
 
 def test_threads_are_put_back_after_an_interrupt(monkeypatch, untouched):
-    from recipe_helpers.recipe import accuracy
+    from recipe_helpers.recipe import pair as recipe_pair
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     torch.set_num_threads(2)
-    monkeypatch.setattr(accuracy, "quantize_dynamic", interrupted)
+    monkeypatch.setattr(recipe_pair, "quantize_dynamic", interrupted)
     with untouched(), pytest.raises(KeyboardInterrupt):
         rh.error_over_seeds([1])
     torch.set_num_threads(1)
@@ -288,3 +288,11 @@ def test_outputs_that_cannot_be_compared(refuses, compare):
 def test_inputs_that_are_no_tensors(refuses, demo, quantized, value):
     with refuses(rh.InputError, f"({type(value).__name__})"):
         rh.compare_outputs(demo.model, quantized, value)
+
+
+def test_recorded_outputs_are_compared_without_a_model(demo, quantized):
+    with torch.inference_mode():
+        before, after = demo.model(*demo.arguments), quantized(*demo.arguments)
+    expected = rh.compare_outputs(demo.model, quantized, *demo.arguments)
+    assert compare_recorded(before, after) == expected
+    assert compare_recorded(after, before).reference_mean == expected.candidate_mean

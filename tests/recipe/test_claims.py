@@ -11,12 +11,13 @@ from recipe_helpers.recipe.accuracy import TensorComparison
 from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART, OPEN
 from recipe_helpers.recipe.costs import Cost, StepCosts
 from recipe_helpers.recipe.inspection import Conversion, Converted, LeftAlone, StoredWeight
-from recipe_helpers.recipe.latency import LatencyComparison, LatencyPoint, LatencySweep
+from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
 from recipe_helpers.recipe.ledger import Ledger
-from recipe_helpers.recipe.memory import MemoryComparison, MemoryPoint, MemorySweep, MemoryUse
+from recipe_helpers.recipe.memory import MemoryComparison, MemorySweep, MemoryUse
 from recipe_helpers.recipe.operators import OperatorCounts
+from recipe_helpers.recipe.pair import Point
 from recipe_helpers.recipe.rounding import ActivationStep, Rounding, ScaleChoice, ScaleChoices
-from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizePoint, SizeSweep
+from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizeSweep
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing
 
 NAMES = [f"C{number}" for number in range(1, 20)]
@@ -33,7 +34,7 @@ def size(before, after):
 def sizes(*ratios):
     dimensions = (8, 80, 512)
     points = zip(dimensions, ratios, strict=True)
-    return SizeSweep(tuple(SizePoint(d, d, size(int(1000 * r), 1000)) for d, r in points))
+    return SizeSweep(tuple(Point(d, d, 1, size(int(1000 * r), 1000)) for d, r in points))
 
 
 def latency(reference_us, candidate_us, verdict=FASTER):
@@ -50,9 +51,7 @@ def latency(reference_us, candidate_us, verdict=FASTER):
 
 def sweep(*points, threads=1):
     """Points are (million multiply-adds, reference in µs, candidate in µs)."""
-    made = [
-        LatencyPoint(2**i, int(m * 1e6), latency(r, c)) for i, (m, r, c) in enumerate(points, 3)
-    ]
+    made = [Point(2**i, 1, int(m * 1e6), latency(r, c)) for i, (m, r, c) in enumerate(points, 3)]
     return LatencySweep(tuple(made), threads, 1)
 
 
@@ -83,7 +82,7 @@ def memory(loaded, peak):
         MemoryUse(0, int(h * 1e6), None if m is None else int((m - h) * 1e6), 0) for h, m in sides
     ]
     alike = MemoryComparison(MemoryUse(0, 9, 9, 0), MemoryUse(0, 9, 9, 0))
-    return MemorySweep((MemoryPoint(8, 1, alike), MemoryPoint(1024, 2, MemoryComparison(*uses))))
+    return MemorySweep((Point(8, 1, 1, alike), Point(1024, 2, 1, MemoryComparison(*uses))))
 
 
 def outputs(relative):

@@ -42,7 +42,7 @@ def test_overhead_and_step_are_recovered(made, untouched):
         assert (cost.overhead_us, cost.step_us) == pytest.approx(true)
     speedup = found.step_speedup
     assert (speedup.median, speedup.low, speedup.high) == pytest.approx((3.5, 3.5, 3.5))
-    assert (found.dimension, found.batch_size, found.threads) == (12, 3, 2)
+    assert (found.width, found.batch_size, found.threads) == (12, 3, 2)
     assert (made["budget_s"], made["threads"], made["mode"]) == (0.5, 2, True)
 
 
@@ -89,8 +89,8 @@ def test_a_real_measurement(untouched):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"dimension": 0}, "dimension is 0"),
-        ({"dimension": 8.0}, "dimension is 8.0"),
+        ({"width": 0}, "width is 0"),
+        ({"width": 8.0}, "width is 8.0"),
         ({"batch_size": -1}, "batch_size is -1"),
         ({"lengths": (10,)}, "lengths is [10]"),
         ({"lengths": (10, 20, 30)}, "lengths is [10, 20, 30]"),
@@ -105,7 +105,7 @@ def test_a_real_measurement(untouched):
 )
 def test_arguments_that_are_none(refuses, options, says):
     with refuses(rh.ArgumentError, says):
-        rh.step_costs(**{"dimension": 8, "budget_s": 0.01, **options})
+        rh.step_costs(**{"width": 8, "budget_s": 0.01, **options})
 
 
 def test_threads_are_put_back_after_an_interrupt(monkeypatch, untouched):

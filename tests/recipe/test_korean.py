@@ -14,9 +14,10 @@ from recipe_helpers.recipe.claims import FAILS, IN_PART, INCONCLUSIVE
 from recipe_helpers.recipe.costs import Cost, StepCosts
 from recipe_helpers.recipe.inspection import Conversion, Converted, LeftAlone
 from recipe_helpers.recipe.latency import LatencySweep
-from recipe_helpers.recipe.memory import MemoryComparison, MemoryPoint, MemorySweep, MemoryUse
+from recipe_helpers.recipe.memory import MemoryComparison, MemorySweep, MemoryUse
 from recipe_helpers.recipe.model import Machine
 from recipe_helpers.recipe.operators import OperatorCounts
+from recipe_helpers.recipe.pair import Point
 from recipe_helpers.recipe.quantize import why_not_converted
 from recipe_helpers.recipe.timing import FASTER, SLOWER, Ratio, Timing
 
@@ -69,7 +70,7 @@ RESULTS = {
     "sizes": made.SIZES,
     "memory": made.MEMORY,
     "one memory": made.MEMORY.points[0].comparison,
-    "no peak": MemorySweep((MemoryPoint(8, 100, NO_PEAK),)),
+    "no peak": MemorySweep((Point(8, 100, 1, NO_PEAK),)),
     "one without a peak": NO_PEAK,
     "latency": made.LATENCY,
     "slower": replace(made.LATENCY, verdict=SLOWER),

@@ -9,7 +9,8 @@ from torch import nn
 import recipe_helpers as rh
 from recipe_helpers.common import checks
 from recipe_helpers.recipe import latency
-from recipe_helpers.recipe.latency import LatencyComparison, LatencyPoint, LatencySweep
+from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
+from recipe_helpers.recipe.pair import Point
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing
 
 
@@ -42,7 +43,7 @@ def made_up(verdict=FASTER, ratio=2.0, *, width_us=100.0, threads=1):
 def swept(verdicts, dimensions=(8, 16, 32, 64, 128)):
     ratios = {FASTER: 2.0, SLOWER: 0.5, INCONCLUSIVE: 1.0}
     points = [
-        LatencyPoint(d, d * d, made_up(v, ratios[v] * (1 + i / 100)))
+        Point(d, 1, d * d, made_up(v, ratios[v] * (1 + i / 100)))
         for i, (d, v) in enumerate(zip(dimensions, verdicts, strict=True))
     ]
     return LatencySweep(tuple(points), 1, 1)
@@ -258,7 +259,7 @@ def test_a_real_sweep(untouched):
 
 @pytest.mark.parametrize("widths", [[], [0], [-8], [True], [8.0], [16, 8], 8, None])
 def test_widths_that_are_none(refuses, widths):
-    with refuses(rh.ArgumentError, "dimensions"):
+    with refuses(rh.ArgumentError, "widths"):
         rh.latency_sweep(widths)
 
 

@@ -172,7 +172,7 @@ def test_what_cannot_be_measured_is_refused(demo, refuses):
         rh.compare_memory(demo.model, demo.model, x)
     with refuses(rh.ArgumentError, "threads is 0"):
         rh.compare_memory(demo.model, demo.model, *demo.arguments, threads=0)
-    with refuses(rh.ArgumentError, "dimensions is empty"):
+    with refuses(rh.ArgumentError, "widths is empty"):
         rh.memory_sweep([])
 
 

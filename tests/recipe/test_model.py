@@ -40,7 +40,7 @@ def test_the_recipe_is_drawn_from_its_seed_in_its_order(untouched):
 
 def test_every_size_and_the_seed_are_arguments(untouched):
     with untouched():
-        demo = rh.demonstration(dimension=3, layers=2, sequence_length=5, batch_size=4, seed=-7)
+        demo = rh.demonstration(width=3, layers=2, sequence_length=5, batch_size=4, seed=-7)
     assert_is(demo, *drawn_by_hand(-7, width=3, layers=2, steps=5, batch=4))
 
 
@@ -75,7 +75,7 @@ def test_the_hidden_state_reaches_the_lstm(demo):
     assert not torch.allclose(output, without)
 
 
-@pytest.mark.parametrize("name", ["dimension", "layers", "sequence_length", "batch_size"])
+@pytest.mark.parametrize("name", ["width", "layers", "sequence_length", "batch_size"])
 @pytest.mark.parametrize("value", [0, -8, True, 8.0, "8", None])
 def test_sizes_that_are_none(refuses, name, value):
     with refuses(rh.ArgumentError, f"{name} is {value!r}"):

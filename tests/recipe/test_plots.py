@@ -14,9 +14,10 @@ from recipe_helpers.common import plots as common
 from recipe_helpers.common.plots import FP32_COLOR, INT8_COLOR, NEUTRAL_COLOR, PLAIN_COLOR
 from recipe_helpers.recipe import plots
 from recipe_helpers.recipe.accuracy import PairedOutputs, SeedErrors, StepErrors
-from recipe_helpers.recipe.latency import LatencyComparison, LatencyPoint, LatencySweep
-from recipe_helpers.recipe.memory import MemoryComparison, MemoryPoint, MemorySweep, MemoryUse
-from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizePoint, SizeSweep
+from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
+from recipe_helpers.recipe.memory import MemoryComparison, MemorySweep, MemoryUse
+from recipe_helpers.recipe.pair import Point
+from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizeSweep
 from recipe_helpers.recipe.timing import FASTER, SLOWER, Ratio, Timing
 
 TIME = torch.arange(30) / 5
@@ -25,7 +26,7 @@ SCALES = rh.compare_scales(
 )
 SIZES = SizeSweep(
     tuple(
-        SizePoint(d, p, SizeComparison(SizeBreakdown(0, b, 0, 0), SizeBreakdown(a, 0, 0, 0)))
+        Point(d, p, 1, SizeComparison(SizeBreakdown(0, b, 0, 0), SizeBreakdown(a, 0, 0, 0)))
         for d, p, b, a in ((8, 576, 4573, 3549), (80, 51840, 209629, 56541), (512, 10**6, 400, 101))
     )
 )
@@ -48,7 +49,7 @@ def point(dimension, before, after, low, high, verdict):
         verdict,
         1,
     )
-    return LatencyPoint(dimension, 1, comparison)
+    return Point(dimension, 1, 1, comparison)
 
 
 SWEEP = LatencySweep(
@@ -68,9 +69,10 @@ PAIR = PairedOutputs(
 STEPS = StepErrors((0.01, 0.02, 0.05, 0.03))
 MEMORY = MemorySweep(
     tuple(
-        MemoryPoint(
+        Point(
             8**i,
             i * 10**6,
+            1,
             MemoryComparison(
                 MemoryUse(0, 4_000_000 * i, 3_000_000 * i, 0), MemoryUse(0, 10**6 * i, 500_000, 0)
             ),
@@ -214,7 +216,7 @@ def test_weight_grid():
     assert (before.get_xlabel(), before.get_ylabel()) == ("input", "gate row")
     scale = float(original.detach().abs().max()) / 127.5
     steps = (stored.integers.numpy() * scale - original.detach().numpy()) / scale
-    counts, _ = np.histogram(steps, np.linspace(-0.525, 0.525, 22))
+    counts, _ = np.histogram(steps, np.linspace(-0.5, 0.5, 21))
     heights = [bar.get_height() for bar in error.patches]
     assert sum(heights) == original.numel()
     assert np.abs(np.array(heights) - counts).max() <= 1  # one may lie on an edge

@@ -152,7 +152,7 @@ def test_the_sweep_measures_each_width(untouched):
 
 @pytest.mark.parametrize("widths", [[], [0], [-8], [True], [8.0], [8, 8], [16, 8], "8", 8, None])
 def test_widths_that_are_none(refuses, widths):
-    with refuses(rh.ArgumentError, "dimensions"):
+    with refuses(rh.ArgumentError, "widths"):
         rh.size_sweep(widths)
 
 
@@ -160,7 +160,7 @@ def test_other_arguments_that_are_none(refuses):
     with refuses(rh.ArgumentError, "backend is 'tflite'"):
         rh.size_sweep([8], backend="tflite")
     sweep = rh.size_sweep([8])
-    with refuses(rh.ArgumentError, "dimension is 9", "[8]"):
+    with refuses(rh.ArgumentError, "width is 9", "[8]"):
         sweep.at(9)
 
 
