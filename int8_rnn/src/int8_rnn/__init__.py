@@ -1,3 +1,50 @@
-"""INT8 LSTM, GRU and Linear for PyTorch on CPUs, quantized dynamically."""
+"""INT8 LSTM, GRU and Linear for PyTorch on CPUs, quantized dynamically.
+
+q = int8_rnn.quantize(model)          # every nn.LSTM, nn.GRU and nn.Linear in INT8
+int8_rnn.save(q, "model.safetensors")
+q = int8_rnn.load("model.safetensors", model)
+"""
+
+from .conversion import quantize
+from .errors import (
+    AlreadyQuantizedError,
+    ArgumentError,
+    ConversionError,
+    InputError,
+    Int8Error,
+    ModelError,
+    NothingQuantizedError,
+    SavedModelError,
+)
+from .linear import Int8Linear
+from .modules import Int8Module
+from .obstacles import without_parametrizations
+from .recurrent import Int8GRU, Int8LSTM
+from .reference import quantize_activations
+from .saving import load, save
+from .scheme import Scheme
+from .weights import dequantize_weight, quantize_weight
 
 __version__ = "3.0.0"
+__all__ = [
+    "AlreadyQuantizedError",
+    "ArgumentError",
+    "ConversionError",
+    "InputError",
+    "Int8Error",
+    "Int8GRU",
+    "Int8LSTM",
+    "Int8Linear",
+    "Int8Module",
+    "ModelError",
+    "NothingQuantizedError",
+    "SavedModelError",
+    "Scheme",
+    "dequantize_weight",
+    "load",
+    "quantize",
+    "quantize_activations",
+    "quantize_weight",
+    "save",
+    "without_parametrizations",
+]

@@ -11,6 +11,11 @@ def in_english(message: str, values: Mapping[str, Any]) -> str:
     return message.format(**values) if values else str(message)
 
 
+def N_(message: str) -> str:  # noqa: N802  (gettext's own name for it)
+    """`message` itself: marks words that stand in a sentence, for whoever translates those."""
+    return message
+
+
 class Int8Error(Exception):
     """Base class of every error that this package raises on purpose.
 

@@ -15,6 +15,13 @@ SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 BYTE = 8  # up to so many bits the hidden state has a zero point, and takes the 8-bit kernels
 
 
+def _check_bits(name: str, bits: int | None, most: int) -> None:
+    if bits is not None and positive_int(name, bits, most=most) < 4:
+        raise ArgumentError(
+            "{name} is {bits}; pass a number from 4 to {most}.", name=name, bits=bits, most=most
+        )
+
+
 @dataclass(frozen=True)
 class Scheme:
     """Where the scales come from, and how many bits the integers have.
@@ -138,7 +145,9 @@ def chosen_scheme(scheme: Scheme | str, activation_bits: int | None) -> Scheme:
     return replace(scheme, activation_bits=8, symmetric=False, hidden_bits=None)
 
 
-def most_activation_bits(columns: int, scheme: Scheme = EXACT) -> int:
+def most_activation_bits(
+    columns: int, scheme: Scheme = EXACT, name: str = "activation_bits"
+) -> int:
     """How many bits activations may have so that no sum of `columns` products overflows int32.
 
     Every partial sum is at most columns · 128 (127 if symmetric) · the largest activation, in
@@ -156,17 +165,11 @@ def most_activation_bits(columns: int, scheme: Scheme = EXACT) -> int:
     asked = scheme.activation_bits
     if not fitting or (asked or 0) > fitting[-1]:
         raise ArgumentError(
-            "activation_bits is {bits}; sums of {columns} products with int8 weights stay within "
+            "{name} is {bits}; sums of {columns} products with int8 weights stay within "
             "int32 up to {most} bits: pass fewer bits or leave this layer in FP32.",
+            name=name,
             bits=asked,
             columns=columns,
             most=fitting[-1] if fitting else "fewer than 4",
         )
     return asked or fitting[-1]
-
-
-def _check_bits(name: str, bits: int | None, most: int) -> None:
-    if bits is not None and positive_int(name, bits, most=most) < 4:
-        raise ArgumentError(
-            "{name} is {bits}; pass a number from 4 to {most}.", name=name, bits=bits, most=most
-        )

@@ -1,0 +1,109 @@
+"""An int8 Linear, a drop-in for `nn.Linear` at inference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from .checks import describe, positive_int
+from .errors import InputError
+from .modules import Int8Module, Matrix
+from .obstacles import require_plain
+from .reference import run_linear
+from .scheme import DEFAULT, Scheme, as_scheme, chosen_scheme, most_activation_bits
+from .weights import quantize_weight
+
+
+class Int8Linear(Int8Module):
+    """A drop-in for `nn.Linear` at inference, with int8 weights and dynamic quantization.
+
+    The state dict has `weight` int8 (out, in), `weight_scale` float32 (out,), `weight_columns`
+    float32 (in,), `bias` float32 (out,) if there is one, and the residual of the coarsest rows, if
+    there are any. NaN and infinity, dtypes, errors and memory are as in `Int8LSTM`.
+
+    Args:
+        scheme: As in `Int8LSTM`; a linear layer has no hidden state, so that the default means
+            activations in as many bits as fit.
+        fast: As in `Int8LSTM`.
+    """
+
+    _GATES = 1
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        scheme: Scheme | str = DEFAULT,
+        fast: bool | None = None,
+    ) -> None:
+        super().__init__(replace(as_scheme(scheme), hidden_bits=None), fast)
+        self.in_features = positive_int("in_features", in_features)
+        self.out_features = positive_int("out_features", out_features)
+        self.activation_bits = most_activation_bits(in_features, self.scheme)
+        if not bias:
+            self.register_buffer("bias", None)
+        self._add("weight", Matrix(out_features, in_features, 1, "bias" if bias else None))
+
+    @classmethod
+    def from_float(
+        cls,
+        linear: nn.Linear,
+        *,
+        scheme: Scheme | str = DEFAULT,
+        activation_bits: int | None = None,
+        fast: bool | None = None,
+    ) -> Int8Linear:
+        """Convert an `nn.Linear`; arguments and errors as in `Int8LSTM.from_float`."""
+        require_plain("linear", linear, nn.Linear)
+        return cls._from_float(linear, chosen_scheme(scheme, activation_bits), fast=fast)
+
+    @classmethod
+    def _like(
+        cls,
+        linear: nn.Linear | Int8Linear,
+        scheme: Scheme,
+        fast: bool | None = None,
+        device: str = "meta",
+    ) -> Int8Linear:
+        """One of the same sizes, its weights not filled in."""
+        sizes = linear.in_features, linear.out_features, linear.bias is not None
+        with torch.device(device):
+            return cls(*sizes, scheme=scheme, fast=fast).train(linear.training)
+
+    @classmethod
+    def _from_float(
+        cls, linear: nn.Linear, scheme: Scheme, prefix: str = "", fast: bool | None = None
+    ) -> Int8Linear:
+        made = cls._like(linear, scheme, fast)
+        name = f"{prefix}weight"
+        weight = quantize_weight(name, linear.weight, made.scheme, residual=True)
+        made._put("weight", weight, None if linear.bias is None else linear.bias.detach())
+        return made
+
+    @torch.no_grad()
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """`input` float32 (..., in) gives float32 (..., out); InputError otherwise."""
+        fits = isinstance(input, Tensor) and input.dtype == torch.float32 and input.dim() > 0
+        if not fits or input.shape[-1] != self.in_features:
+            raise InputError(
+                "input is a {what}; pass a float32 tensor of shape (..., {size}).",
+                what=describe(input),
+                size=self.in_features,
+            )
+        rows = input.reshape(-1, self.in_features)
+        fast = self._fast()
+        output = None if fast is None else fast.run_linear(self, rows)
+        if output is None:
+            weight, bias = self._weight("weight"), self._bias("weight")
+            output = run_linear(rows, weight, bias, self.activation_bits, self.scheme)
+        return output.view(*input.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        """The sizes and the choices, as `nn.Linear` shows them."""
+        bias = self._sizes["weight"].bias is not None
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
+        return f"{sizes}, activation_bits={self.activation_bits}"

@@ -1,0 +1,229 @@
+"""Dynamic quantization in plain tensors: the arithmetic of the modules, which kernels are held to.
+
+One product of a float32 activation `x` (rows, K) with a float32 weight `W` (N, K) becomes
+
+    q_w = round(W / c / s_w)          int8, once, when the model is converted (`weights.py`)
+    q_x = round(x · c / s_x)          int16, at every call, by the data
+    x Wᵀ ≈ (q_x q_wᵀ) · s_x · s_w     an exact integer product, rescaled to float32
+
+with a scale `s_w` for each row of W, a power of two `c` for each of its columns, and a scale `s_x`
+for each row of x. Order of operations, for whoever writes the same in faster code (float32, each
+operation rounded by itself; `round` is to the nearest integer, ties to even):
+
+    v[r, k]  = x[r, k] * c[k]                     exact; left out where W has no column scales
+
+  symmetric, the input by default:
+    peak     = max |v[r, :]|                      of row r
+    s_x      = max(peak / most, smallest_scale)   most = 2^(bits-1) - 1
+    q_x      = round(v[r, k] * (1 / s_x))         0 where peak is not finite
+
+  with a zero point, the hidden state by default (all but s_x and 1 / s_x in float64):
+    low, high = min(v[r, :], 0), max(v[r, :], 0)  so that 0 stays exactly 0
+    exact    = max((high - low) / most, smallest_scale)    most = 2^bits - 1
+    z        = round(-low / exact)                0 to most
+    s_x      = float(exact)
+    q_x      = clamp(round(float(v[r, k] * (1 / s_x) + z)), 0, most) - z
+
+  and both:
+    acc      = Σ_k q_x[r, k] · q_w[n, k]          fits int32, see `most_activation_bits`
+    y[r, n]  = float(acc) * (s_x * s_w[n]) + bias[n]
+
+  and in a row n that has a residual (q_n, s_n), in the end:
+    y[r, n] += float(Σ_k q_x[r, k] · q_n[k]) * (s_x * s_n)
+
+Schemes with one scale for several rows stand for the engines of PyTorch, which take a fused
+multiply-add: there the last line is computed in float64 and rounded once.
+
+A row that holds NaN or infinity has no scale: its results are NaN, the other rows do not notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .scheme import EXACT, Scheme
+from .weights import Int8Weight
+
+States = tuple[Tensor, ...]
+# (W_ih x + b_ih, W_hh h + b_hh, the states before, sigmoid) -> the states after
+Cell = Callable[[Tensor, Tensor, States, Callable[[Tensor], Tensor]], States]
+
+
+def quantize_activations(x: Tensor, bits: int, scheme: Scheme = EXACT) -> tuple[Tensor, Tensor]:
+    """Quantize float32 activations (rows, K) with scales found in the data.
+
+    Returns:
+        Integers, int16 (rows, K), their zero point already taken off, and the scale, float32,
+        (rows, 1) per row, or (1, 1).
+    """
+    extent = {"dim": 1} if scheme.activations == "row" else {"dim": (0, 1)}
+    most = scheme.largest_integer(bits)
+    if scheme.symmetric:
+        scale = x.abs().amax(**extent, keepdim=True) / most
+        zero_point = torch.zeros_like(scale)
+    else:
+        # In float64, as the engines do. The interval holds 0, so that 0 stays exactly 0.
+        low = x.amin(**extent, keepdim=True).clamp(max=0).double()
+        high = x.amax(**extent, keepdim=True).clamp(min=0).double()
+        scale = ((high - low) / most).clamp(min=scheme.smallest_scale)
+        zero_point = (-low / scale).round().float()
+        scale = scale.float()
+    scale = scale.clamp(min=scheme.smallest_scale)
+    # In float64, so that product and sum are rounded once, before the integer is: the engines
+    # take a fused multiply-add, and a tie must fall as theirs does.
+    integers = (x.double() * (1 / scale) + zero_point).float().round()
+    if not scheme.symmetric:
+        integers = integers.clamp(0, most)
+    # Without a finite peak: integers 0 and a scale of NaN or infinity, whose product is NaN.
+    return (integers - zero_point).nan_to_num(nan=0.0).to(torch.int16), scale
+
+
+def run_linear(
+    data: Tensor,
+    weight: Int8Weight,
+    bias: Tensor | None,
+    bits: int,
+    scheme: Scheme = EXACT,
+    wide: Tensor | None = None,
+) -> Tensor:
+    """`data` float32 (rows, K) times `weight` (N, K), plus `bias` (N,): float32 (rows, N).
+
+    Args:
+        data: The activations.
+        weight: The weight.
+        bias: One for each row of the weight, or None.
+        bits: Of the quantized activations.
+        scheme: Where their scales come from.
+        wide: `weight.values` as float64, where the caller keeps it for several calls: products
+            and sums are exact below 2^53, in any order, and PyTorch's integer matmul is a plain
+            loop.
+    """
+    if not len(data):
+        return data.new_zeros(0, len(weight.values))
+    if weight.columns is not None:
+        data = data * weight.columns
+    integers, scale = quantize_activations(data, bits, scheme)
+    integers = integers.double()
+
+    def rescaled(values: Tensor, of_rows: Tensor) -> Tensor:
+        accumulator = integers @ values.T
+        if scheme.activations == "row":
+            accumulator = accumulator.float()
+        # Else still in float64, hence rounded once, like the fused multiply-add of the engines.
+        return accumulator * (scale * of_rows)
+
+    output = rescaled(weight.values.double() if wide is None else wide, weight.scale)
+    output = (output if bias is None else output + bias).float()
+    if weight.residual is None:
+        return output
+    rows, values, of_rows = weight.residual
+    return output.index_add(1, rows, rescaled(values.double(), of_rows).float())
+
+
+class LayerWeights(NamedTuple):
+    """One layer in one direction; all tensors contiguous, gates stacked: i, f, g, o or r, z, n.
+
+    Attributes:
+        ih: (gates·hidden, inputs), applied to the input of the layer.
+        hh: (gates·hidden, outputs), applied to the hidden state; outputs = proj_size or hidden.
+        bias_ih, bias_hh: float32 (gates·hidden,), or both None.
+        hr: (proj_size, hidden), the projection of the hidden state, or None.
+    """
+
+    ih: Int8Weight
+    hh: Int8Weight
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+    hr: Int8Weight | None
+
+
+class Bits(NamedTuple):
+    """How many bits the integers of the input and of the hidden state have."""
+
+    input: int
+    hidden: int
+
+
+def lstm_cell(
+    from_input: Tensor, from_hidden: Tensor, states: States, sigmoid: Callable[[Tensor], Tensor]
+) -> States:
+    """The gates of an LSTM, stacked i, f, g, o: the new hidden and cell state, not projected."""
+    i, f, g, o = (from_input + from_hidden).chunk(4, dim=1)
+    cell = sigmoid(f) * states[1] + sigmoid(i) * torch.tanh(g)
+    return sigmoid(o) * torch.tanh(cell), cell
+
+
+def gru_cell(
+    from_input: Tensor, from_hidden: Tensor, states: States, sigmoid: Callable[[Tensor], Tensor]
+) -> States:
+    """The gates of a GRU, stacked r, z, n (reset, update, new): the new hidden state.
+
+    r = σ(W_ir x + b_ir + W_hr h + b_hr)
+    z = σ(W_iz x + b_iz + W_hz h + b_hz)
+    n = tanh(W_in x + b_in + r · (W_hn h + b_hn))
+    h = n + z · (h - n)                           the same as (1 - z) · n + z · h
+    """
+    r_x, z_x, n_x = from_input.chunk(3, dim=1)
+    r_h, z_h, n_h = from_hidden.chunk(3, dim=1)
+    n = torch.tanh(n_x + sigmoid(r_x + r_h) * n_h)
+    return (n + sigmoid(z_x + z_h) * (states[0] - n),)
+
+
+def run_layer(
+    cell: Cell,
+    data: Tensor,
+    batch_sizes: Sequence[int],
+    states: States,
+    weights: LayerWeights,
+    bits: Bits,
+    scheme: Scheme = EXACT,
+    reverse: bool = False,
+) -> tuple[Tensor, States]:
+    """Run one layer in one direction over all steps; the reference for every faster way.
+
+    Args:
+        cell: `lstm_cell` or `gru_cell`.
+        data: The input of every step below that of the step before, float32
+            (sum(batch_sizes), inputs), as in a PackedSequence.
+        batch_sizes: How many rows each step has; never rising. A row keeps its place in the batch.
+        states: Initial hidden state (batch, outputs), and cell state (batch, hidden) of an LSTM;
+            left as they are.
+        weights: The layer's weights.
+        bits: Of the input and of the hidden state.
+        scheme: Where the scales come from.
+        reverse: Whether to take the steps from the last to the first.
+
+    Returns:
+        The hidden state of every step, float32 (sum(batch_sizes), outputs), in the order of
+        `data`, and the final states of every row: after its own last step, or its first if reverse.
+    """
+    sizes, hidden = list(batch_sizes), scheme.hidden
+    # The whole input at once, which is what one scale per sequence means; else step by step.
+    blocks = data.split(sizes) if scheme.activations == "step" else [data]
+    projected = [run_linear(x, weights.ih, weights.bias_ih, bits.input, scheme) for x in blocks]
+    steps = torch.cat(projected).split(sizes)
+    wide = weights.hh.values.double()
+    sigmoid = _sigmoid if scheme.activations == "row" else torch.sigmoid
+    states = tuple(part.clone() for part in states)
+    outputs: list[Tensor] = []
+    for step in steps[::-1] if reverse else steps:
+        # The rows beyond have ended, or have not begun if reverse.
+        before = tuple(part[: len(step)] for part in states)
+        from_hidden = run_linear(before[0], weights.hh, weights.bias_hh, bits.hidden, hidden, wide)
+        output, *others = cell(step, from_hidden, before, sigmoid)
+        if weights.hr is not None:
+            output = run_linear(output, weights.hr, None, bits.hidden, hidden)
+        for part, now in zip(states, (output, *others), strict=True):
+            part[: len(step)] = now
+        outputs.append(output)
+    return torch.cat(outputs[::-1] if reverse else outputs), states
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    # torch.sigmoid rounds differently in the last few elements that a thread is given, so that a
+    # row's bits would depend on the batch around it and on the threads; torch.tanh does not.
+    return 0.5 * torch.tanh(0.5 * x) + 0.5
