@@ -69,7 +69,7 @@ translations: .venv/ready ## collect the messages; list which of them, and which
 # A stamp that is made last: an installation that broke off is taken up again.
 .venv/ready: pyproject.toml int8_rnn/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python tools/install.py --quiet --constraint constraints.txt --editable "int8_rnn[fast]" --editable ".[fast,test]"
+	$(BIN)/python tools/install.py --quiet --constraint constraints.txt --editable int8_rnn --editable ".[notebooks,fast,test]"
 	$(BIN)/python -c "import pathlib; pathlib.Path('$@').touch()"
 
 clean: ## remove what make made

@@ -19,5 +19,5 @@ numba are imported only by those who use them.
 
 import lazy_loader
 
-__version__ = "2.0.0"
+__version__ = "3.0.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,6 +9,7 @@ from .common.errors import (
     ConversionError as ConversionError,
     EngineError as EngineError,
     InputError as InputError,
+    MissingExtraError as MissingExtraError,
     ModelError as ModelError,
     NothingQuantizedError as NothingQuantizedError,
     RecipeError as RecipeError,

@@ -1,6 +1,6 @@
 """Put what a class needs into one file: `python tools/bundle.py` writes it into `build`.
 
-The archive holds the wheel of the package, the notebooks, the exercises without their solutions,
+The archive holds the wheels of the two packages, the notebooks, the exercises without their solutions,
 the tested versions, and a page that says how to start. Nobody who gets it needs the repository.
 """
 
@@ -16,33 +16,28 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 NAME = "dynamic-quantization"
 START = Path(__file__).parent / "START.html"
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "recipe_helpers")
+# The two distributions, and what each is built from.
+DISTRIBUTIONS = {
+    ".": ("pyproject.toml", "README.md", "LICENSE", "recipe_helpers"),
+    "int8_rnn": ("pyproject.toml", "README.md", "LICENSE", "src"),
+}
 FOLDERS = ("notebooks", "exercises")
 KINDS = (".ipynb", ".json", ".md")
 STAMP = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same contents make the same archive
 
 
-def wheel(root: Path, folder: Path) -> Path:
-    """Build the wheel of the package from a copy, so that nothing of an old build gets into it."""
-    copy = folder / "source"
-    copy.mkdir()
-    for name in SOURCES:
-        if (root / name).is_dir():
-            shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+def wheel(source: Path, names: tuple[str, ...], folder: Path) -> Path:
+    """Build a wheel from a copy of its sources, so that nothing of an old build gets into it."""
+    left_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in names:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / "source" / name, ignore=left_out)
         else:
-            shutil.copy(root / name, copy / name)
+            (folder / "source").mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, folder / "source" / name)
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        *options,
-        "--wheel-dir",
-        str(folder),
-        str(copy),
-    ]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder)]
+    subprocess.run([*command, str(folder / "source")], check=True)
     (made,) = folder.glob("*.whl")
     return made
 
@@ -64,10 +59,17 @@ def bundle(root: Path = ROOT, output: Path | None = None) -> Path:
     target = (output or root / "build") / f"{NAME}.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        package = wheel(root, Path(folder))
+        package, library = (
+            wheel(root / place, names, Path(folder, f"{number}"))
+            for number, (place, names) in enumerate(DISTRIBUTIONS.items())
+        )
+        start = START.read_text(encoding="utf-8")
+        for word, made in (("LIBRARY", library), ("WHEEL", package)):
+            start = start.replace(word, made.name)
         texts = {
             package.name: package.read_bytes(),
-            "START.html": START.read_bytes().replace(b"WHEEL", package.name.encode()),
+            library.name: library.read_bytes(),
+            "START.html": start.encode(),
             "LICENSE": (root / "LICENSE").read_bytes(),
             "constraints.txt": (root / "constraints.txt").read_bytes(),
         }

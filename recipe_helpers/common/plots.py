@@ -13,13 +13,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, Protocol
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
-
+from .errors import extra
 from .language import ENGLISH, KOREAN, N_, _, language, speaking
+
+with extra("notebooks"):
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import fontManager
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart.
 FP32_COLOR = "#0072B2"

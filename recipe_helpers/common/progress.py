@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from IPython import get_ipython
-from IPython.display import DisplayHandle, display
 from tqdm.std import tqdm
 
 from .language import _
@@ -31,7 +29,7 @@ class _NotebookBar(tqdm):
     a widget none of them.
     """
 
-    _handle: DisplayHandle | None = None
+    _handle: Any = None
 
     def __init__(self, iterable: Iterable[Any], **options: Any) -> None:
         super().__init__(iterable, file=io.StringIO(), ncols=80, **options)
@@ -39,6 +37,8 @@ class _NotebookBar(tqdm):
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         line = {"text/plain": str(self) if msg is None else msg}
         if self._handle is None:
+            from IPython.display import display
+
             self._handle = display(line, raw=True, display_id=True)
         else:
             self._handle.update(line, raw=True)
@@ -90,6 +90,8 @@ def _notebook_line() -> Iterator[Callable[[str], None]]:
         # Starts and ends as an empty line, so that a notebook stores the same output every time.
         return {"text/html": html.escape(text), "text/plain": ""}
 
+    from IPython.display import display
+
     handle = display(page(""), raw=True, display_id=True)
     try:
         yield lambda doing: handle.update(page(f"{doing} …"), raw=True)
@@ -99,4 +101,5 @@ def _notebook_line() -> Iterator[Callable[[str], None]]:
 
 def _in_notebook() -> bool:
     """Whether a Jupyter kernel runs this, which alone can update what it has displayed."""
-    return hasattr(get_ipython(), "kernel")
+    running = sys.modules.get("IPython")  # which need not be installed
+    return running is not None and hasattr(running.get_ipython(), "kernel")

@@ -6,10 +6,12 @@ import os
 from dataclasses import fields
 from typing import Any
 
-import ipywidgets as widgets
-
+from ..common.errors import extra
 from ..common.language import _
 from .measurement import Choice, engines, recipe_choice
+
+with extra("notebooks"):
+    import ipywidgets as widgets
 
 WIDEST = 1024
 _WIDE = "minmax(270px, 1fr)"

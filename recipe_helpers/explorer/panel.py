@@ -17,9 +17,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-import ipywidgets as widgets
-
-from ..common.errors import RecipeError
+from ..common.errors import RecipeError, extra
 from ..common.language import N_, _
 from ..common.plots import RecipeFigure
 from ..recipe.memory import MemoryComparison
@@ -33,6 +31,9 @@ from .measurement import (
     recipe_choice,
     sweep_choices,
 )
+
+with extra("notebooks"):
+    import ipywidgets as widgets
 
 PAUSE_S = 0.04  # longer than a burst of messages takes to arrive, shorter than one notices
 _REMEMBERED = 128

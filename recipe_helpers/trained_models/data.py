@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ..common.checks import positive_int
-from ..common.errors import ArgumentError
+from ..common.errors import ArgumentError, extra
 from ..common.language import Text, _
 from ..common.tables import Shown, Table
 from ..recipe.model import SEED
@@ -111,8 +111,9 @@ def digits(seed: int = SEED, test_fraction: float = 1 / 3) -> Digits:
         ArgumentError: `test_fraction` is not a fraction that leaves both parts images of each
             digit.
     """
-    from sklearn.datasets import load_digits  # a second: only where it is used
-    from sklearn.model_selection import train_test_split
+    with extra("notebooks"):
+        from sklearn.datasets import load_digits  # a second: only where it is used
+        from sklearn.model_selection import train_test_split
 
     _fraction("test_fraction", test_fraction)
     images, labels = load_digits(return_X_y=True)

@@ -37,7 +37,7 @@ def test_a_notebook_gets_one_output_that_ends_complete(
         return Handle(outputs[-1])
 
     monkeypatch.setattr(progress, "_in_notebook", lambda: True)
-    monkeypatch.setattr(progress, "display", display)
+    monkeypatch.setattr("IPython.display.display", display)
     assert list(progress_bar(range(4), "digits")) == [0, 1, 2, 3]
     (states,) = outputs
     assert states[0].startswith("digits:   0%")
@@ -81,7 +81,7 @@ def test_progress_in_a_notebook_starts_and_ends_empty(monkeypatch):
         return Handle()
 
     monkeypatch.setattr(progress, "_in_notebook", lambda: True)
-    monkeypatch.setattr(progress, "display", display)
+    monkeypatch.setattr("IPython.display.display", display)
     with pytest.raises(KeyboardInterrupt):
         interrupted("a < b")
     assert [data["text/html"] for data in shown] == ["", "a &lt; b …", ""]

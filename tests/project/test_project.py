@@ -16,14 +16,18 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT, LIBRARY = (
+    tomllib.loads((ROOT / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for name in (".", "int8_rnn")
+)
+OWN = {"int8-rnn", "recipe-helpers"}
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 SECTIONS = ["model", "quantize", "size", "latency", "accuracy"]
 
 
 def requirement(text):
     """Name and range of one requirement: `numpy>=1.26` -> ("numpy", ">=1.26")."""
-    name, spec = re.fullmatch(r"([A-Za-z0-9_.-]+)(.*)", text).groups()
+    name, spec = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[\w+\])?(.*)", text).groups()
     return name.lower().replace("_", "-"), spec.strip()
 
 
@@ -35,8 +39,13 @@ def tracked():
 
 
 def test_conda_and_pip_name_the_same_dependencies():
-    readers = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["fast"]]
-    expected = {CONDA_NAMES.get(name, name): spec for name, spec in map(requirement, readers)}
+    """The readers' environment: both packages, the notebooks, and the compiled kernels."""
+    extras = [*PROJECT["optional-dependencies"]["notebooks"]]
+    extras += LIBRARY["optional-dependencies"]["fast"]
+    readers = [*PROJECT["dependencies"], *LIBRARY["dependencies"], *extras]
+    named = [(name, spec) for name, spec in map(requirement, readers) if name not in OWN]
+    expected = {CONDA_NAMES.get(name, name): spec for name, spec in named}
+    assert set(named) == {*dict(named).items()}, "both packages give the same range"
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     listed = [item for item in environment["dependencies"] if isinstance(item, str)]
     conda = dict(requirement(item) for item in listed)
@@ -44,14 +53,34 @@ def test_conda_and_pip_name_the_same_dependencies():
     assert conda.pop("pip") == ""
     assert conda == expected
     assert environment["channels"] == ["conda-forge"]
+    (pip,) = (item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert pip == ["--editable ./int8_rnn", "--editable .[notebooks,fast,ko]"]
+
+
+def test_every_way_to_install_brings_what_the_notebooks_need():
+    made = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert '--editable int8_rnn --editable ".[notebooks,fast,test]"' in made
+    start = (ROOT / "tools" / "START.html").read_text(encoding="utf-8")
+    installs = [line for line in start.splitlines() if "pip install" in line]
+    assert len(installs) >= 2
+    for line in installs:
+        assert '"./WHEEL[notebooks,fast' in line, line
+        assert "--find-links ." in line, "the library lies beside it"
+
+
+def test_a_newer_pytorch_is_not_refused():
+    """PyTorch's own releases come faster than ours; the weekly workflow runs on the newest."""
+    for project in (PROJECT, LIBRARY):
+        assert dict(map(requirement, project["dependencies"]))["torch"] == ">=2.6"
 
 
 def test_every_dependency_is_pinned():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {requirement(line.split("==")[0])[0] for line in lines if "==" in line}
     extras = [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
-    for name, _ in map(requirement, [*PROJECT["dependencies"], *extras]):
-        assert name in pinned, name
+    extras += [name for extra in LIBRARY["optional-dependencies"].values() for name in extra]
+    for name, _ in map(requirement, [*PROJECT["dependencies"], *LIBRARY["dependencies"], *extras]):
+        assert name in pinned | OWN, name
 
 
 def test_what_is_installed_is_what_is_pinned():
@@ -62,7 +91,8 @@ def test_what_is_installed_is_what_is_pinned():
 
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    names = {requirement(text)[0] for text in PROJECT["dependencies"]}
+    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["notebooks"]]
+    names = {requirement(text)[0] for text in [*needed, *LIBRARY["dependencies"]]} - OWN
     checked = [
         pin for pin in pins if pin.name in names and (not pin.marker or pin.marker.evaluate())
     ]

@@ -1,0 +1,109 @@
+"""What is published: both packages, built as PyPI gets them, and what a wheel brings along."""
+
+import email
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import int8_rnn
+import recipe_helpers
+
+ROOT = Path(__file__).parents[2]
+# The distribution -> its folder here, and where its package lies in that.
+PLACES = {"recipe_helpers": (".", "recipe_helpers"), "int8_rnn": ("int8_rnn", "src/int8_rnn")}
+VERSIONS = {
+    "recipe_helpers": recipe_helpers.__version__,
+    "int8_rnn": int8_rnn.__version__,
+}
+# What a wheel must not pull in: Jupyter, figures and the data of one notebook come with an extra.
+HEAVY = ("jupyter", "notebook", "nbval", "ipywidgets", "ipython", "matplotlib", "scikit-learn")
+
+
+def tracked(folder):
+    listed = subprocess.run(
+        ["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return [name for name in listed if (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The wheel and the source archive of each distribution, from copies of what is tracked."""
+    copy, made = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
+    for name in tracked("."):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
+    for place, _ in PLACES.values():
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(made)]
+        done = subprocess.run(
+            [*command, str(copy / place)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
+def wheel(built, name):
+    (path,) = built.glob(f"{name}-*.whl")
+    return zipfile.ZipFile(path)
+
+
+def metadata(built, name):
+    with wheel(built, name) as opened:
+        (entry,) = [n for n in opened.namelist() if n.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(opened.read(entry))
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_wheel_holds_every_file_of_its_package_and_no_other(built, name):
+    place, package = PLACES[name]
+    inside = Path(place, package)
+    expected = {
+        Path(name, Path(file).relative_to(inside)).as_posix() for file in tracked(inside.as_posix())
+    }
+    with wheel(built, name) as opened:
+        held = {entry for entry in opened.namelist() if ".dist-info/" not in entry}
+        assert any(entry.endswith("licenses/LICENSE") for entry in opened.namelist())
+    assert held == expected
+    assert f"{name}/py.typed" in held
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_source_archive_builds_by_itself_and_holds_no_tests(built, name):
+    (path,) = built.glob(f"{name}-*.tar.gz")  # `build` made the wheel from it
+    with tarfile.open(path) as opened:
+        held = {entry.partition("/")[2] for entry in opened.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE"} <= held
+    other = r"(^|/)(tests?|notebooks|exercises|benchmarks|build|__pycache__)(/|$)|\.(pt|safetensors)$"
+    package = PLACES[name][1]
+    own = {entry for entry in held if entry.startswith(package)}
+    assert [entry for entry in held - own if re.search(other, entry)] == []
+    assert [entry for entry in own if re.search(r"/tests?/|\.(pt|safetensors)$", entry)] == []
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_what_pypi_shows_is_complete(built, name):
+    said = metadata(built, name)
+    assert said["Name"] == name.replace("_", "-")
+    assert said["Version"] == VERSIONS[name]
+    assert said["License-Expression"] == "BSD-3-Clause"
+    assert said["Requires-Python"] == ">=3.10"
+    assert said["Description-Content-Type"] == "text/markdown"
+    assert said.get_payload().lstrip().startswith("# ")
+    assert len(said["Summary"]) > 20
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_wheel_alone_brings_no_jupyter(built, name):
+    needed = metadata(built, name).get_all("Requires-Dist")
+    base = [line for line in needed if "extra ==" not in line]
+    assert "torch>=2.6" in base
+    assert [line for line in base if line.startswith(HEAVY)] == []
+    if name == "int8_rnn":
+        names = {re.split(r"\W", line)[0] for line in base}
+        assert names == {"torch", "numpy", "safetensors"}
