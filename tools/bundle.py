@@ -1,7 +1,8 @@
 """Put what a class needs into one file: `python tools/bundle.py` writes it into `build`.
 
-The archive holds the wheels of the two packages, the notebooks, the exercises without their solutions,
-the tested versions, and a page that says how to start. Nobody who gets it needs the repository.
+The archive holds the wheels of the two packages, the notebooks, the exercises without their
+solutions, the tested versions, and a page that says how to start. Nobody who gets it needs the
+repository.
 """
 
 from __future__ import annotations
