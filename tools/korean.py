@@ -13,6 +13,10 @@ written, not made; each of its markdown cells carries in `metadata["written_from
 English cell that it was written from, so a changed English cell names the Korean one that is stale.
 
 A file of prose holds blocks that begin with a line `== cell-id`, as `text` prints them.
+
+No Korean notebook is run for its outputs: in the run of the English one the last statement of each
+cell, which is what shows a result, is run once more in Korean (`shown_again`). `make execute`
+stores what it then shows (`outputs_in_korean`), and `make test` compares with that.
 """
 
 from __future__ import annotations
@@ -35,6 +39,18 @@ SETUP = "import recipe_helpers as rh"
 # What the code reads beside the English notebook, and where that lies for the Korean one.
 PATHS = {'"class_ledgers"': '"../class_ledgers"'}
 MESSAGES = Path(__file__).with_name("translations.py")
+TO_KOREAN = (
+    'get_ipython().drawn = __import__("torch").get_rng_state()\n'
+    '__import__("recipe_helpers").use_language("ko")\n'
+)
+BACK_TO_ENGLISH = (
+    '__import__("recipe_helpers").use_language("en")\n'
+    '__import__("torch").set_rng_state(get_ipython().drawn)'
+)
+SHOWS_NOTHING = (
+    *(ast.Assign, ast.AugAssign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef),
+    *(ast.Import, ast.ImportFrom, ast.Pass),
+)
 MAGIC = re.compile(r"(?m)^(\s*)%.*$")  # IPython's, which is no Python
 HANGUL = re.compile("[가-힣]")
 # What may stand without a Korean word: code, formulas, the targets of links.
@@ -57,6 +73,42 @@ def korean_code(source: str) -> str:
     lines = source.splitlines()
     imports, rest = lines[:end], lines[end:]
     return "\n".join([*imports, "", LANGUAGE_CALL, *"\n".join(rest).strip().splitlines()])
+
+
+def last_statement(source: str) -> tuple[ast.stmt | None, str]:
+    """The last statement of a cell, and its lines."""
+    body = ast.parse(MAGIC.sub(r"\1pass", source)).body
+    return (body[-1], "\n".join(source.splitlines()[body[-1].lineno - 1 :])) if body else (None, "")
+
+
+def shown_again(source: str) -> str:
+    """The code that shows in Korean what a cell has shown; BACK_TO_ENGLISH has to follow it.
+
+    Nothing where the last statement of the cell is one that shows nothing.
+    """
+    statement, lines = last_statement(source)
+    shows = statement is not None and not isinstance(statement, SHOWS_NOTHING)
+    return TO_KOREAN + lines if shows else ""
+
+
+def outputs_in_korean(english: list[NotebookNode], again: list[NotebookNode]) -> list[NotebookNode]:
+    """The outputs of a Korean cell.
+
+    Args:
+        english: those of the English cell.
+        again: those of its last statement, run once more in Korean. What the other statements
+            print stands as it is.
+    """
+    first = len(english) - len(again)
+    if first < 0:
+        raise ValueError("The last statement of this cell shows more when it is run again.")
+    made = english[:first]
+    for before, after in zip(english[first:], again, strict=True):
+        same = "text" in before and before.text.endswith(after.get("text", "\0"))
+        made.append(nbformat.from_dict(before if same else after))
+        if "execution_count" in before and "execution_count" in made[-1]:
+            made[-1].execution_count = before.execution_count
+    return made
 
 
 def says_something(source: str) -> bool:

@@ -7,7 +7,8 @@
 The first leaves the notebook as it is; the page and the executed copy go to the folder `build`, and
 with them a page for each notebook that it links to, made from its stored outputs. The summary is
 the text of the cell that is tagged `summary`. The second stores the outputs in the notebooks
-themselves, clean for a commit. A Korean notebook lies in a folder `ko`, and its page in `build/ko`.
+themselves, clean for a commit, and in their Korean editions what the same run shows in Korean. A
+Korean notebook lies in a folder `ko`, and its page in `build/ko`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import korean
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -28,6 +32,7 @@ from pages import as_page, language_of, place, title_of, write_linked
 from tqdm import tqdm
 
 CELL_TIMEOUT_S = 300
+PROGRESS = re.compile(r"\A[^\n]*100%\|#*\| ")
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 SAYS = {
     "en": {
@@ -47,14 +52,57 @@ SAYS = {
 }
 
 
-def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Run every cell in place, with the notebook's folder as the kernel's working directory."""
-    client = NotebookClient(
+class InBothLanguages(NotebookClient):
+    """Shows the result of each cell in Korean as well, see `korean.shown_again`."""
+
+    def __init__(self, notebook: nbformat.NotebookNode, **options: Any) -> None:
+        super().__init__(notebook, **options)
+        self.in_korean: dict[str, list[nbformat.NotebookNode]] = {}
+
+    async def async_execute_cell(
+        self, cell: nbformat.NotebookNode, cell_index: int, **options: Any
+    ) -> nbformat.NotebookNode:
+        """Run a cell, and its last statement once more if it showed something."""
+        await super().async_execute_cell(cell, cell_index, **options)
+        if cell.cell_type == "code" and cell.outputs:
+            again = []
+            if source := korean.shown_again(cell.source):
+                again = await self._shown(source, cell, cell_index)
+                await self._shown(korean.BACK_TO_ENGLISH, cell, cell_index)
+            self.in_korean[cell.id] = korean.outputs_in_korean(cell.outputs, again)
+        return cell
+
+    async def _shown(
+        self, source: str, cell: nbformat.NotebookNode, cell_index: int
+    ) -> list[nbformat.NotebookNode]:
+        more = nbformat.v4.new_code_cell(source, metadata=cell.metadata)
+        progress, self.on_cell_executed = self.on_cell_executed, None
+        executed = self.code_cells_executed
+        self.nb.cells[cell_index] = more  # where updates of what is displayed go to
+        try:
+            await super().async_execute_cell(more, cell_index, store_history=False)
+        finally:
+            self.on_cell_executed, self.code_cells_executed = progress, executed
+            self.nb.cells[cell_index] = cell
+        return more.outputs
+
+
+def client_of(
+    notebook: nbformat.NotebookNode, path: Path, kind: type[NotebookClient] = NotebookClient
+) -> NotebookClient:
+    """What runs a notebook, with its folder as the kernel's working directory."""
+    return kind(
         notebook,
         timeout=CELL_TIMEOUT_S,
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+        coalesce_streams=True,
     )
+
+
+def execute(client: NotebookClient, path: Path) -> None:
+    """Run every cell in place."""
+    notebook = client.nb
     code_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     says = SAYS[language_of(path)]["running"]
     with tqdm(total=code_cells, unit="cell", desc=says) as progress:
@@ -97,13 +145,32 @@ def summary(notebook: nbformat.NotebookNode) -> str:
     return ""
 
 
+def is_progress(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a bar that counted to its end."""
+    return PROGRESS.search(output.get("data", {}).get("text/plain", "")) is not None
+
+
 def store(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write a notebook without what differs from run to run: widget state, cells' times."""
+    """Write a notebook without what differs from run to run: widgets, cells' times, progress."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_progress(output)]
     nbformat.write(notebook, path)
+
+
+def store_korean(client: InBothLanguages, path: Path) -> None:
+    """Write the Korean edition of a notebook that was run, if there is one."""
+    edition = path.parent / korean.KOREAN.name / path.name
+    if edition.exists():
+        made = korean.carried(client.nb, nbformat.read(edition, as_version=4))
+        for cell, ran in zip(made.cells, client.nb.cells, strict=True):
+            if cell.cell_type == "code":
+                cell.outputs = client.in_korean.get(cell.id, [])
+                cell.execution_count = ran.execution_count
+        store(made, edition)
 
 
 def report(notebook: nbformat.NotebookNode, path: Path, output: Path) -> Path:
@@ -129,9 +196,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ.pop("RECIPE_LANGUAGE", None)
     for path in chosen.notebooks:
         notebook, says = nbformat.read(path, as_version=4), SAYS[language_of(path)]
+        client = client_of(notebook, path, InBothLanguages if chosen.store else NotebookClient)
         started = time.perf_counter()
         try:
-            execute(notebook, path)
+            execute(client, path)
         except CellExecutionError as error:
             print(says["failed"].format(path=path), error, sep="\n", file=sys.stderr)
             return FAILED
@@ -141,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         seconds = time.perf_counter() - started
         if chosen.store:
             store(notebook, path)
+            store_korean(client, path)
             print(says["stored"].format(path=path, seconds=seconds))
         else:
             page = report(notebook, path, chosen.output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ DEPRECATIONS = (
     (UserWarning, r"torch\.quantize_per_tensor.* are deprecated"),
 )
 
+BUDGET = "RECIPE_BUDGET"  # a variable of the environment
+
 
 def silence_deprecations() -> None:
     """Silence exactly the two deprecation warnings of torch.ao, until the process ends.
@@ -23,6 +26,14 @@ def silence_deprecations() -> None:
     """
     for category, message in DEPRECATIONS:
         warnings.filterwarnings("ignore", message=message, category=category)
+
+
+def time_to_measure(budget_s: float) -> float:
+    """A time for a measurement, in seconds, or the share of it that RECIPE_BUDGET leaves of it.
+
+    For whoever runs what is measured and does not look at the times, as the tests run notebooks.
+    """
+    return budget_s * float(os.environ.get(BUDGET) or 1)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 from ..common import checks
 from ..common.errors import ArgumentError
 from ..common.language import Text, _
+from ..common.settings import time_to_measure
 from ..common.tables import Shown, Table, microseconds
 from ..recipe.timing import check_budget
 from .serving import Server, ask
@@ -111,6 +112,7 @@ def measure_load(
     """
     numbers = checks.positive_ints("clients", clients)
     check_budget(budget_s)
+    seconds_each = time_to_measure(budget_s) / _ROUNDS
     if not servers or not questions:
         name = "questions" if servers else "servers"
         raise ArgumentError(Text("{name} is empty; pass at least one.", name=name))
@@ -120,7 +122,7 @@ def measure_load(
     for _round in range(_ROUNDS):
         for number in numbers:
             for name, server in servers.items():
-                times_us, lasted_s = _one_round(server, asked, number, budget_s / _ROUNDS)
+                times_us, lasted_s = _one_round(server, asked, number, seconds_each)
                 found.setdefault((name, number), []).extend(times_us)
                 seconds[name, number] = seconds.get((name, number), 0.0) + lasted_s
     order = [(name, number) for number in numbers for name in servers]

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..common.errors import ArgumentError
 from ..common.language import N_, _
+from ..common.settings import time_to_measure
 from ..common.tables import microseconds
 
 CONFIDENCE = 0.95
@@ -102,7 +103,7 @@ def interleave(calls: Sequence[Callable[[], object]], budget_s: float) -> tuple[
     """
     once_s = [min(timeit.repeat(call, number=1, repeat=3)) for call in calls]  # warms up, too
     number = max(1, math.ceil(_BLOCK_S / min(once_s)))
-    rounds = max(_FEWEST_ROUNDS, int(budget_s / ((number + 1) * sum(once_s))))
+    rounds = max(_FEWEST_ROUNDS, int(time_to_measure(budget_s) / ((number + 1) * sum(once_s))))
     shuffle = random.Random(_SEED).shuffle
     order = list(range(len(calls)))
     times_us: list[list[float]] = [[] for _call in calls]

@@ -184,67 +184,74 @@ def test_the_language_is_chosen_behind_the_last_import_whatever_stands_around():
     assert korean.korean_code(source) == "\n".join(expected)
 
 
-def change_english_text(english, written):
-    english.cells[0].source = "Quantize it now."
+FAULTS = {  # what is done to the English and the Korean cells, and what is said of it
+    "text: stale; its English cell has changed": lambda en, ko: en[0].update(source="Now."),
+    "code: other code": lambda en, ko: ko[2].update(source=ko[2].source + "  # 바뀜"),
+    "setup: other code": lambda en, ko: ko.__setitem__(1, copy.deepcopy(en[1])),
+    "text: missing in Korean": lambda en, ko: ko.pop(0),
+    "only-code: gone in English": lambda en, ko: en.pop(3),
+    "the cells stand in another order": lambda en, ko: ko.append(ko.pop(0)),
+    "text: no Korean word in it": lambda en, ko: ko[0].update(source="Quantize `it`."),
+    "text: not yet written in Korean": lambda en, ko: ko[0].metadata.pop("written_from"),
+    "code: other tags": lambda en, ko: en[2].metadata.update(tags=["slide"]),
+    "text: other metadata": lambda en, ko: en[0].metadata.update(slide_paragraph=1),
+    "text: markdown in English, raw in Korean": lambda en, ko: ko[0].update(cell_type="raw"),
+}
 
 
-def change_korean_code(english, written):
-    written.cells[2].source += "  # 바뀜"
-
-
-def stay_english(english, written):
-    del written.cells[1]
-    written.cells.insert(1, copy.deepcopy(english.cells[1]))
-
-
-def lose_a_cell(english, written):
-    del written.cells[0]
-
-
-def keep_a_cell_too_many(english, written):
-    del english.cells[3]
-
-
-def swap_two_cells(english, written):
-    written.cells[0], written.cells[3] = written.cells[3], written.cells[0]
-
-
-def say_it_in_english(english, written):
-    written.cells[0].source = "Quantize `it`."
-
-
-def never_write_it(english, written):
-    del written.cells[0].metadata["written_from"]
-
-
-def lose_a_tag(english, written):
-    english.cells[2].metadata["tags"] = ["nbval-ignore-output"]
-
-
-def lose_metadata(english, written):
-    english.cells[0].metadata["slide_paragraph"] = 1
+@pytest.mark.parametrize("says", FAULTS)
+def test_each_fault_is_named(says):
+    english, written = small()
+    FAULTS[says](english.cells, written.cells)
+    assert korean.differences(english, written) == [says]
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("source", "again"),
     [
-        (change_english_text, ["text: stale; its English cell has changed"]),
-        (change_korean_code, ["code: other code"]),
-        (stay_english, ["setup: other code"]),
-        (lose_a_cell, ["text: missing in Korean"]),
-        (keep_a_cell_too_many, ["only-code: gone in English"]),
-        (swap_two_cells, ["the cells stand in another order"]),
-        (say_it_in_english, ["text: no Korean word in it"]),
-        (never_write_it, ["text: not yet written in Korean"]),
-        (lose_a_tag, ["code: other tags"]),
-        (lose_metadata, ["text: other metadata"]),
+        ("a = 1\na", "a"),
+        ("a = 1\nfor x in a:\n    print(x)", "for x in a:\n    print(x)"),
+        ("with b:\n    %timeit -n 2 f(x)", "with b:\n    %timeit -n 2 f(x)"),
+        ("f(\n    1,\n)\ng(\n    2,\n)", "g(\n    2,\n)"),
+        ("try:\n    f()\nexcept ValueError as error:\n    print(error)", None),
+        ("a\nb = f(\n    2\n)", ""),
+        ("a\ndef f():\n    return 1", ""),
+        ("a\nimport b", ""),
+        ("", ""),
     ],
-    ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_each_fault_is_named(fault, says):
-    english, written = small()
-    fault(english, written)
-    assert korean.differences(english, written) == says
+def test_what_is_shown_again_is_the_last_statement_if_it_may_show_something(source, again):
+    made = korean.shown_again(source)
+    assert made.removeprefix(korean.TO_KOREAN) == (source if again is None else again)
+    assert made.startswith(korean.TO_KOREAN) == (again != "")
+
+
+def result(text):
+    return nbformat.v4.new_output("execute_result", {"text/plain": text}, execution_count=len(text))
+
+
+def stream(text):
+    return nbformat.v4.new_output("stream", text=text)
+
+
+@pytest.mark.parametrize(
+    ("english", "again", "made"),
+    [
+        ([result("one")], [result("하나")], [result("하나")]),
+        ([stream("1\n"), result("one")], [result("하나")], [stream("1\n"), result("하나")]),
+        ([result("1"), result("2")], [], [result("1"), result("2")]),
+        ([stream("1\n2\n")], [stream("2\n")], [stream("1\n2\n")]),
+        ([stream("one\n")], [stream("하나\none\n")], [stream("하나\none\n")]),
+    ],
+)
+def test_the_outputs_in_korean_are_those_in_english_but_for_what_was_shown_again(
+    english, again, made
+):
+    found = korean.outputs_in_korean(english, again)
+    for one, before in zip(made, english, strict=True):
+        if "data" in one:
+            one.execution_count = before.execution_count  # it is the same cell
+    assert found == made
 
 
 def test_carrying_over_keeps_the_prose_and_the_outputs_of_unchanged_code():

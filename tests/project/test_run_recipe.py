@@ -1,16 +1,21 @@
 """What `make run` does with a notebook that works, that fails, and that is interrupted."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tools import korean
+
+from .tool import TOOLS, tool
+
+COMMAND = [sys.executable, str(TOOLS / "run_recipe.py")]
+run_recipe = tool("run_recipe")
 WAITS = "import pathlib, time\npathlib.Path('waiting').touch()\ntime.sleep(60)"
 
 
@@ -24,46 +29,29 @@ def written(folder, *cells, tag=None):
     return path
 
 
-def started(path):
-    command = [sys.executable, str(ROOT / "tools" / "run_recipe.py"), str(path)]
-    return subprocess.Popen(
-        [*command, "--output", str(path.parent / "build")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-    )
-
-
-def test_a_notebook_that_works_ends_in_its_summary_and_a_page(tmp_path):
-    running = started(written(tmp_path, "1 + 1", "6 * 7", tag="summary"))
-    out, _ = running.communicate(timeout=60)
-    assert running.returncode == 0
-    assert out.startswith("42\n")
-    assert "42" in (tmp_path / "build" / "notebook.html").read_text(encoding="utf-8")
-
-
-def test_the_page_has_the_notebooks_heading_and_its_language(tmp_path):
+def test_notebooks_that_work_end_in_their_summaries_and_pages(tmp_path, capsys):
     (tmp_path / "ko").mkdir()
-    for folder, language, heading in ((tmp_path, "en", "A page"), (tmp_path / "ko", "ko", "한 쪽")):
-        path = written(folder, "6 * 7", tag="summary")
+    headings = {"": "A page", "ko": "한 쪽"}
+    paths = [written(tmp_path / folder, "1 + 1", "6 * 7", tag="summary") for folder in headings]
+    for path, heading in zip(paths, headings.values(), strict=True):
         made = nbformat.read(path, as_version=4)
         made.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {heading}\n\ntext"))
         nbformat.write(made, path)
-        running = started(path)
-        out, _ = running.communicate(timeout=60)
-        assert out.startswith("42\n")
-        assert ("전체 보고서" in out) == (language == "ko")
-        page = folder / "build" / ("ko" if language == "ko" else "") / "notebook.html"
-        page = page.read_text(encoding="utf-8")
-        assert f'<html lang="{language}">' in page
+    assert run_recipe.main([*map(str, paths), "--output", str(tmp_path / "build")]) == 0
+    english, korean_one = re.split(r"(?m)^42\n", capsys.readouterr().out)[1:]
+    assert "Read the whole report" in english
+    assert "전체 보고서" in korean_one
+    for folder, heading in headings.items():
+        page = (tmp_path / "build" / folder / "notebook.html").read_text(encoding="utf-8")
+        assert f'<html lang="{folder or "en"}">' in page
         assert f"<title>{heading}</title>" in page
+        assert "42" in page
 
 
-def test_a_cell_that_fails_is_named_and_the_exit_code_says_so(tmp_path):
-    running = started(written(tmp_path, "1 + 1", "1 / 0", "2 + 2"))
-    out, err = running.communicate(timeout=60)
-    assert running.returncode == 1
+def test_a_cell_that_fails_is_named_and_the_exit_code_says_so(tmp_path, capsys):
+    path = written(tmp_path, "1 + 1", "1 / 0", "2 + 2")
+    assert run_recipe.main([str(path), "--output", str(tmp_path / "build")]) == 1
+    out, err = capsys.readouterr()
     assert "a cell failed" in err
     assert "ZeroDivisionError" in err
     assert out == ""
@@ -73,7 +61,12 @@ def test_a_cell_that_fails_is_named_and_the_exit_code_says_so(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_in_one_sentence_and_leaves_no_kernel(tmp_path):
     cells = f"import os\nopen('kernel', 'w').write(str(os.getpid()))\n{WAITS}"
-    running = started(written(tmp_path, cells))
+    running = subprocess.Popen(
+        [*COMMAND, str(written(tmp_path, cells)), "--output", str(tmp_path / "build")],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )
     until = time.monotonic() + 60
     while not (tmp_path / "waiting").exists():
         assert time.monotonic() < until
@@ -88,12 +81,32 @@ def test_ctrl_c_ends_in_one_sentence_and_leaves_no_kernel(tmp_path):
         os.kill(int((tmp_path / "kernel").read_text()), 0)
 
 
-def test_storing_does_not_depend_on_the_language_of_who_commits(tmp_path):
-    """The kernel is not told of it; a Korean notebook chooses its language itself."""
-    path = written(tmp_path, "import os; os.environ.get('RECIPE_LANGUAGE', 'none')")
-    command = [sys.executable, str(ROOT / "tools" / "run_recipe.py"), str(path), "--store"]
-    subprocess.run(
-        command, check=True, capture_output=True, env={**os.environ, "RECIPE_LANGUAGE": "ko"}
+def test_storing_writes_the_korean_edition_from_the_same_run(tmp_path):
+    """Whatever the language of who commits; bars of progress stay out of it."""
+    code = "import os, random\nimport recipe_helpers as rh\n\ndrawn = random.random()"
+    bar = "list(rh.progress_bar([1, 2], 'digits'))"
+    cells = [code, "print(os.environ.get('RECIPE_LANGUAGE'), drawn)", bar, "rh.machine()"]
+    path = written(tmp_path, *cells)
+    made = nbformat.read(path, as_version=4)
+    made.cells.insert(0, nbformat.v4.new_markdown_cell("text", id="text"))
+    nbformat.write(made, path)
+    (tmp_path / "ko").mkdir()
+    edition = korean.carried(made, None)
+    edition.cells[0].source = "글"
+    edition.cells[0].metadata["written_from"] = "text"
+    nbformat.write(edition, tmp_path / "ko" / "notebook.ipynb")
+    environment = {**os.environ, "RECIPE_LANGUAGE": "ko"}
+    subprocess.run([*COMMAND, path, "--store"], check=True, capture_output=True, env=environment)
+    english, stored = (
+        nbformat.read(path, as_version=4).cells,
+        nbformat.read(tmp_path / "ko" / "notebook.ipynb", as_version=4).cells,
     )
-    (cell,) = nbformat.read(path, as_version=4).cells
-    assert cell.outputs[0].data["text/plain"] == "'none'"
+    assert [cell.source for cell in stored[:2]] == ["글", korean.korean_code(code)]
+    assert english[2].outputs == stored[2].outputs, "not drawn anew"
+    assert english[2].outputs[0].text.startswith("None 0.")
+    assert len(english[3].outputs) == len(stored[3].outputs) == 1, "the list, and no bar"
+    counts = [[cell.get("execution_count") for cell in cells] for cells in (english, stored)]
+    assert counts == [[None, 1, 2, 3, 4]] * 2
+    tables = [cells[4].outputs[0] for cells in (english, stored)]
+    assert [bool(korean.HANGUL.search(str(table.data))) for table in tables] == [False, True]
+    assert [table.execution_count for table in tables] == [4, 4]
