@@ -4,8 +4,8 @@ For each weight `name` a module holds one set of buffers, in the order in which 
 (`tiles.py`). Kernels and reference read the same ones; there is no second copy.
 
     {name}_tiles             int8, `tiles.pack` of the integers
-    {name}_terms             float32, `tiles.pack_terms` of the scale, the bias and the sum of the
-                             integers of each row (the sum is an int32, bit for bit)
+    {name}_terms             int32, `tiles.pack_terms` of the scale, the bias and the sum of the
+                             integers of each row
     {name}_columns           float32 (columns,), powers of two, or None
     {name}_residual_rows     int64, the rows that have a residual, or None;
     {name}_residual_tiles    its integers and its terms as above,

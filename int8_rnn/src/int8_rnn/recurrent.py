@@ -28,7 +28,8 @@ class Int8Recurrent(Int8Module):
     """An int8 drop-in for one kind of `nn.RNNBase`; see `Int8LSTM` and `Int8GRU`.
 
     Attributes:
-        hidden_bits: Bits of the integers that its hidden state is quantized to.
+        hidden_bits: Bits of the integers that its hidden state is quantized to before it
+            multiplies `W_hh`.
     """
 
     _GATES: ClassVar[int]  # how many stand on top of each other in a weight
@@ -54,9 +55,10 @@ class Int8Recurrent(Int8Module):
             setattr(self, name, value)
         self._output_size = twin.proj_size or twin.hidden_size
         inner = (2 if self.bidirectional else 1) * self._output_size * (self.num_layers > 1)
-        inputs, hidden = max(self.input_size, inner), self.hidden_size
+        projected = self.hidden_size * (twin.proj_size > 0)
+        inputs, hidden = max(self.input_size, inner, projected), self._output_size
         if self.scheme.hidden_bits is None:
-            inputs = hidden = max(inputs, hidden)  # as many bits for both
+            inputs = hidden = max(inputs, self.hidden_size)  # as many bits for both
         self.activation_bits = most_activation_bits(inputs, self.scheme)
         self.hidden_bits = most_activation_bits(hidden, self.scheme.hidden, "hidden_bits")
         for name, parameter in twin.named_parameters():
@@ -77,9 +79,9 @@ class Int8Recurrent(Int8Module):
 
     def bits_of(self, name: str) -> tuple[int, bool]:
         """Bits of the activations that this weight multiplies, and whether they are symmetric."""
-        if name.startswith("weight_ih"):
-            return self.activation_bits, self.scheme.symmetric
-        return self.hidden_bits, self.scheme.hidden.symmetric
+        if name.startswith("weight_hh"):
+            return self.hidden_bits, self.scheme.hidden.symmetric
+        return self.activation_bits, self.scheme.symmetric
 
     def _suffixes(self) -> list[str]:
         """`_l0`, `_l0_reverse`, `_l1` ... in the order in which they run."""
@@ -177,7 +179,9 @@ class Int8Recurrent(Int8Module):
             outputs.append(output)
             if reverse or not self.bidirectional:
                 data, outputs = torch.cat(outputs, dim=1), []
-        return data.view(*leading, -1), tuple(map(torch.stack, zip(*finals, strict=True)))
+        return data.view(*leading, data.shape[-1]), tuple(
+            map(torch.stack, zip(*finals, strict=True))
+        )
 
     def _layer_weights(self, suffix: str) -> LayerWeights:
         ih, hh, hr = (f"weight_{part}{suffix}" for part in ("ih", "hh", "hr"))

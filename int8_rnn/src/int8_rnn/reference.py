@@ -142,7 +142,7 @@ class LayerWeights(NamedTuple):
 
 
 class Bits(NamedTuple):
-    """How many bits the integers of the input and of the hidden state have."""
+    """Bits of what `W_ih` and `W_hr` multiply, and of the hidden state, which `W_hh` multiplies."""
 
     input: int
     hidden: int
@@ -193,7 +193,7 @@ def run_layer(
         states: Initial hidden state (batch, outputs), and cell state (batch, hidden) of an LSTM;
             left as they are.
         weights: The layer's weights.
-        bits: Of the input and of the hidden state.
+        bits: How many bits integers have.
         scheme: Where the scales come from.
         reverse: Whether to take the steps from the last to the first.
 
@@ -216,7 +216,7 @@ def run_layer(
         from_hidden = run_linear(before[0], weights.hh, weights.bias_hh, bits.hidden, hidden, wide)
         output, *others = cell(step, from_hidden, before, sigmoid)
         if weights.hr is not None:
-            output = run_linear(output, weights.hr, None, bits.hidden, hidden)
+            output = run_linear(output, weights.hr, None, bits.input, scheme)
         for part, now in zip(states, (output, *others), strict=True):
             part[: len(step)] = now
         outputs.append(output)

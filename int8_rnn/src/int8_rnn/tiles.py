@@ -57,23 +57,23 @@ def pack_terms(lines: Sequence[Tensor], gates: int) -> Tensor:
     """Numbers of each row, several lines of them, in the order in which the kernels sum rows.
 
     Args:
-        lines: Tensors (rows,) of four bytes an element; int32 is kept bit for bit.
+        lines: Tensors (rows,), float32 or int32.
         gates: As in `pack`.
 
     Returns:
-        float32 (lines, gates · padded units); padding is 0.
+        int32 (lines, gates · padded units), floats bit for bit; padding is 0.
     """
     rows, block = len(lines[0]), _block(gates)
     units = rows // gates
-    padded = lines[0].new_zeros(len(lines), gates, -(-units // block) * block, dtype=torch.float32)
+    padded = lines[0].new_zeros(len(lines), gates, -(-units // block) * block, dtype=torch.int32)
     for line, values in zip(padded, lines, strict=True):
-        line[:, :units] = values.view(torch.float32).view(gates, units)
+        line[:, :units] = values.view(torch.int32).view(gates, units)
     return padded.flatten(1)
 
 
 def unpack_terms(line: Tensor, rows: int, gates: int) -> Tensor:
-    """One line of terms as (rows,), a copy."""
-    return line.view(gates, -1)[:, : rows // gates].reshape(rows).clone()
+    """One line of float32 terms as (rows,), a copy."""
+    return line.view(torch.float32).view(gates, -1)[:, : rows // gates].reshape(rows).clone()
 
 
 def row_sums(values: Tensor) -> Tensor:

@@ -1,0 +1,145 @@
+"""Modules, inputs and oracles that several tests need."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+
+import int8_rnn
+from int8_rnn import scheme
+
+FLOATS = {"lstm": nn.LSTM, "gru": nn.GRU, "linear": nn.Linear}
+INT8 = {"lstm": int8_rnn.Int8LSTM, "gru": int8_rnn.Int8GRU, "linear": int8_rnn.Int8Linear}
+RECURRENT = ("lstm", "gru")
+SCHEMES = {"default": scheme.DEFAULT, "exact": scheme.EXACT, "8 bits": scheme.EIGHT_BIT}
+OPTIONS = {
+    "plain": {},
+    "no bias": {"bias": False},
+    "layers": {"num_layers": 3, "dropout": 0.5},
+    "bidirectional": {"num_layers": 2, "bidirectional": True, "bias": False},
+    "projection": {"proj_size": 4},
+    "everything": {"num_layers": 2, "bidirectional": True, "proj_size": 3},
+}
+
+
+class Case(NamedTuple):
+    """One kind of recurrent module with one set of options."""
+
+    kind: str
+    options: dict
+
+    def float_module(self, inputs=6, hidden=7, **more):
+        return FLOATS[self.kind](inputs, hidden, **self.options, **more).eval()
+
+    def pair(self, inputs=6, hidden=7, *, scheme="default", fast=False, **more):
+        module = self.float_module(inputs, hidden, **more)
+        return module, INT8[self.kind].from_float(module, scheme=scheme, fast=fast)
+
+    def state(self, module, batch):
+        """Initial states as the module takes them."""
+        count = module.num_layers * (1 + module.bidirectional)
+        widths = [module.proj_size or module.hidden_size, module.hidden_size]
+        states = tuple(torch.randn(count, batch, width) for width in widths)
+        return states if self.kind == "lstm" else states[0]
+
+
+CASES = [
+    Case(kind, options)
+    for kind in RECURRENT
+    for options in OPTIONS.values()
+    if kind == "lstm" or "proj_size" not in options
+]
+CASE_IDS = [
+    f"{kind}-{name}"
+    for kind in RECURRENT
+    for name, options in OPTIONS.items()
+    if kind == "lstm" or "proj_size" not in options
+]
+
+
+def flat(result):
+    """Output and final states in a row; the rows of a PackedSequence."""
+    if isinstance(result, torch.Tensor):
+        return [result]
+    output, states = result
+    states = states if isinstance(states, tuple) else (states,)
+    return [output.data if isinstance(output, PackedSequence) else output, *states]
+
+
+def same(one, other):
+    """Whether two results are equal to the bit, NaN included."""
+    pairs = list(zip(flat(one), flat(other), strict=True))
+    return all(torch.equal(a.isnan(), b.isnan()) for a, b in pairs) and all(
+        torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs
+    )
+
+
+def map_states(function, states):
+    """Do something to each initial state of an LSTM, or to the one of a GRU."""
+    return tuple(map(function, states)) if isinstance(states, tuple) else function(states)
+
+
+def made(kind, seed=0, fast=False, loud=True, scheme="default"):
+    """An int8 module of a seed; if loud, with residuals and columns that differ."""
+    sizes = {"lstm": (20, 37, 2), "gru": (20, 37, 2), "linear": (20, 130)}[kind]
+    torch.manual_seed(seed)
+    module = FLOATS[kind](*sizes).eval()
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if loud and name.startswith(("weight_ih", "weight")) and "hh" not in name:
+                weight[::9] *= 50
+                weight[:, ::5] /= 100
+    return INT8[kind].from_float(module, fast=fast, scheme=scheme)
+
+
+def given(kind):
+    """An input for `made(kind)`."""
+    return torch.linspace(-1, 1, 5 * 3 * 20).view(5, 3, 20).sin()
+
+
+def copied(state):
+    return {name: value.clone() for name, value in state.items()}
+
+
+def equal_states(one, other):
+    return one.keys() == other.keys() and all(
+        one[key].dtype == other[key].dtype and torch.equal(one[key], other[key]) for key in one
+    )
+
+
+def relative_error(ours, exact):
+    """Mean |ours - exact| / mean |exact|."""
+    return float((ours - exact).abs().mean() / exact.abs().mean())
+
+
+def torch_ao(module):
+    """What torch.ao makes of a module, on the engine that the scheme "torch.ao" follows."""
+    from torch.ao.quantization import quantize_dynamic
+
+    before, torch.backends.quantized.engine = torch.backends.quantized.engine, "fbgemm"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return quantize_dynamic(nn.Sequential(module), {type(module)})[0]
+    finally:
+        torch.backends.quantized.engine = before
+
+
+def run_python(code, *arguments, **environment):
+    """Run Python code in a process of its own; it must succeed. Returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return done.stdout

@@ -1,0 +1,507 @@
+"""Int8LSTM and Int8GRU as drop-ins: every option and form of the input, errors, determinism."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from bounds import lstm_with_bounds
+from hypothesis import given, strategies as st
+from int8_rnn.reference import run_linear
+from made_up import (
+    CASE_IDS,
+    CASES,
+    INT8,
+    OPTIONS,
+    RECURRENT,
+    SCHEMES,
+    Case,
+    flat,
+    map_states,
+    relative_error,
+    same,
+    torch_ao,
+)
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
+
+from int8_rnn import ArgumentError, InputError, Int8GRU, Int8Linear, Int8LSTM, ModelError, Scheme
+
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
+every_case = pytest.mark.parametrize("case", CASES, ids=CASE_IDS)
+every_kind = pytest.mark.parametrize("kind", RECURRENT)
+every_scheme = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+
+
+def exact_run(module, *inputs):
+    double = copy.deepcopy(module).double()
+    inputs = [map_states(lambda x: x.double(), x) for x in inputs]
+    with torch.inference_mode():
+        return flat(double(*inputs))
+
+
+# -- how close -------------------------------------------------------------------------------
+
+
+def assert_within_bounds(lstm, int8, x, state):
+    expected = lstm_with_bounds(lstm, int8, x, *state)
+    for (value, bound), got in zip(expected, flat(int8(x, state)), strict=True):
+        assert bool(((got.double() - value).abs() <= bound).all())
+    return expected
+
+
+@every_scheme
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_lstm_stays_within_the_bound_of_the_scales(options, scheme, fast):
+    case = Case("lstm", options)
+    lstm, int8 = case.pair(scheme=scheme, fast=fast)
+    x, state = torch.randn(5, 4, 6), case.state(lstm, 4)
+    expected = assert_within_bounds(lstm, int8, x, state)
+    # The oracle computes what nn.LSTM does, and its bound is tight enough to catch a fault.
+    for (value, _), theirs in zip(expected, exact_run(lstm, x, state), strict=True):
+        torch.testing.assert_close(value, theirs)
+    coarse = Int8LSTM.from_float(lstm, scheme=Scheme(activation_bits=4), fast=False)
+    (value, bound), *_ = expected
+    if scheme.symmetric and scheme.hidden_bits is None:
+        assert bool(((coarse(x, state)[0] - value).abs() > bound).any())
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 9), st.integers(2, 9)),
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 3)),
+    exponent=st.integers(-20, 20),
+    kind=st.sampled_from(["normal", "zeros", "constant rows", "subnormal"]),
+    bidirectional=st.booleans(),
+    projected=st.booleans(),
+    scheme=st.sampled_from(sorted(SCHEMES)),
+)
+def test_any_shape_and_scale_stays_within_the_bound(
+    sizes, shape, exponent, kind, bidirectional, projected, scheme, fast
+):
+    torch.manual_seed(0)
+    options = {"bidirectional": bidirectional, "proj_size": projected * (sizes[1] - 1)}
+    case = Case("lstm", options)
+    lstm, int8 = case.pair(*sizes, scheme=SCHEMES[scheme], fast=fast)
+    x = torch.randn(*shape, sizes[0]) * 10.0**exponent
+    x = {
+        "normal": x,
+        "zeros": x * 0,
+        "constant rows": x[..., :1].expand_as(x),
+        "subnormal": x * 10.0 ** (-40 - exponent),
+    }[kind]
+    assert_within_bounds(lstm, int8, x, case.state(lstm, shape[1]))
+
+
+@every_case
+@every_scheme
+def test_every_option_is_close_to_the_float_module(case, scheme, fast):
+    module, int8 = case.pair(20, 24, scheme=scheme, fast=fast)
+    x, state = torch.randn(9, 4, 20), case.state(module, 4)
+    most = 0.013 if scheme is SCHEMES["8 bits"] else 0.007
+    for ours, theirs in zip(flat(int8(x, state)), exact_run(module, x, state), strict=True):
+        assert 0 < relative_error(ours, theirs) < most
+
+
+@pytest.mark.parametrize("name", ["exact", "default"])
+def test_one_gru_layer_is_what_integers_by_hand_give(name):
+    """Two steps with numpy's integers, the gates r, z, n in float64."""
+    gru, int8 = Case("gru", {}).pair(5, 6, scheme=SCHEMES[name])
+    x, h = torch.randn(2, 1, 5), torch.randn(1, 1, 6)
+
+    def sums(part, row):
+        w = getattr(int8, f"weight_{part}_l0").numpy().astype(np.int64)
+        row = row * getattr(int8, f"weight_{part}_l0_columns").numpy()
+        if part == "hh" and name == "default":
+            low, high = min(row.min(), 0), max(row.max(), 0)
+            step = (high - low) / 255
+            integers = np.clip(np.rint(row / step + np.rint(-low / step)), 0, 255)
+            integers -= np.rint(-low / step)
+        else:
+            step = np.abs(row).max() / 32767
+            integers = np.rint(row / step)
+        scale = getattr(int8, f"weight_{part}_l0_scale").numpy().astype(np.float64)
+        bias = getattr(int8, f"bias_{part}_l0").numpy()
+        return (w @ integers.astype(np.int64)) * step * scale + bias
+
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    state = h[0, 0].numpy().astype(np.float64)
+    for step in x[:, 0].numpy().astype(np.float64):
+        (a, b, c), (d, e, f) = np.split(sums("ih", step), 3), np.split(sums("hh", state), 3)
+        r, z = sigmoid(a + d), sigmoid(b + e)
+        state = (1 - z) * np.tanh(c + r * f) + z * state
+    assert np.abs(int8(x, h)[1][0, 0].numpy() - state).max() < 5e-5
+    assert np.abs(gru(x, h)[1][0, 0].detach().numpy() - state).max() > 5e-5
+
+
+@pytest.mark.fbgemm
+@every_kind
+@pytest.mark.parametrize(
+    ("width", "layers", "bidirectional", "batch", "seeds"),
+    [(8, 1, False, 1, 8), (8, 3, True, 16, 3), (80, 2, True, 7, 2), (256, 1, False, 16, 1)],
+)
+def test_the_scheme_torch_ao_agrees_with_torch_ao(kind, width, layers, bidirectional, batch, seeds):
+    """Down to the bit on the machines tried; 1e-6 is what is asked."""
+    case = Case(kind, {"num_layers": layers, "bidirectional": bidirectional})
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        module, ours = case.pair(width, width, scheme="torch.ao", fast=None)
+        state = case.state(module, batch)
+        sequences = pack_sequence([torch.randn(1 + k, width) for k in range(batch)], False)
+        for inputs in (torch.randn(20, batch, width), sequences):
+            with torch.inference_mode():
+                expected = flat(torch_ao(module)(inputs, state))
+            for a, b in zip(flat(ours(inputs, state)), expected, strict=True):
+                assert float((a - b).abs().max()) <= 1e-6
+
+
+# -- forms of the input ----------------------------------------------------------------------
+
+
+@every_case
+def test_each_form_of_the_input_gives_the_same_bits(case, fast):
+    """Unbatched, batch_first, packed, split: each sequence by itself is the reference."""
+    module, int8 = case.pair(fast=fast)
+    lengths = (2, 5, 1, 3)
+    sequences, state = [torch.randn(n, 6) for n in lengths], case.state(module, 4)
+    alone = [int8(x, map_states(lambda s, b=b: s[:, b], state)) for b, x in enumerate(sequences)]
+
+    packed, *finals = _outputs(int8(pack_sequence(sequences, enforce_sorted=False), state))
+    padded, got_lengths = pad_packed_sequence(packed)
+    assert got_lengths.tolist() == list(lengths)
+    for b, result in enumerate(alone):
+        output, *own = flat(result)
+        assert torch.equal(padded[: lengths[b], b], output)
+        assert all(torch.equal(one[:, b], two) for one, two in zip(finals, own, strict=True))
+
+    first = case.float_module(batch_first=True)
+    first.load_state_dict(module.state_dict())
+    one = map_states(lambda s: s[:, 1:2], state)
+    got = flat(INT8[case.kind].from_float(first, fast=fast)(sequences[1][None], one))
+    assert torch.equal(got[0][0], flat(alone[1])[0])
+    for ours, theirs in zip(got[1:], flat(alone[1])[1:], strict=True):
+        assert torch.equal(ours[:, 0], theirs)
+
+
+def _outputs(result):
+    output, states = result
+    return [output, *(states if isinstance(states, tuple) else (states,))]
+
+
+FORMS = ["dense", "batch_first", "unbatched", "packed", "batch 0", "batch_first, batch 0"]
+
+
+@every_kind
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("with_state", [True, False])
+def test_results_have_the_form_of_those_of_pytorch(kind, form, with_state, fast):
+    options = {"num_layers": 2, "bidirectional": True}
+    options |= {"proj_size": 3} if kind == "lstm" else {}
+    case = Case(kind, options)
+    module, int8 = case.pair(fast=fast, batch_first=form.startswith("batch_first"))
+    inputs = {
+        "dense": torch.randn(5, 4, 6),
+        "batch_first": torch.randn(4, 5, 6),
+        "unbatched": torch.randn(5, 6),
+        "packed": pack_sequence([torch.randn(n, 6) for n in (1, 5, 2, 2)], enforce_sorted=False),
+        "batch 0": torch.randn(5, 0, 6),
+        "batch_first, batch 0": torch.randn(0, 5, 6),
+    }[form]
+    state = case.state(module, 0 if "batch 0" in form else 4)
+    state = map_states(lambda s: s[:, 0], state) if form == "unbatched" else state
+    arguments = (inputs, state) if with_state else (inputs,)
+    with torch.inference_mode():
+        expected = module(*arguments)
+    got = int8(*arguments)
+    assert [type(part) for part in got] == [type(part) for part in expected]
+    assert [type(part) for part in _outputs(got)] == [type(part) for part in _outputs(expected)]
+    for ours, theirs in zip(flat(got), flat(expected), strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0)
+    if form == "packed":
+        for name in ("batch_sizes", "sorted_indices", "unsorted_indices"):
+            assert torch.equal(getattr(got[0], name), getattr(expected[0], name))
+
+
+@every_kind
+def test_packed_batches_of_equal_sums_are_told_apart(kind, fast):
+    """13 rows twice, of other lengths; and ragged ones of 16 rows and more."""
+    _, int8 = Case(kind, {}).pair(fast=fast)
+    for lengths in ([9, 4], [7, 6], [9, 4], [*range(20, 0, -1)], [3] * 16 + [1] * 7):
+        x = torch.randn(max(lengths), len(lengths), 6)
+        output, _ = pad_packed_sequence(int8(pack_padded_sequence(x, lengths))[0])
+        for b, length in enumerate(lengths):
+            assert torch.equal(output[:length, b], int8(x[:length, b])[0])
+            assert not output[length:, b].any()
+
+
+@every_kind
+def test_a_call_like_one_before_is_still_looked_at(kind, fast, refuses):
+    case = Case(kind, {"num_layers": 2})
+    module, int8 = case.pair(fast=fast)
+    x, hx = torch.randn(5, 4, 6), case.state(module, 4)
+    expected = int8(x, hx)
+    turned = map_states(lambda s: s.transpose(0, 1).contiguous().transpose(0, 1), hx)
+    assert same(int8(x, turned), expected)
+    assert same(int8(x.transpose(0, 1).contiguous().transpose(0, 1), hx), expected)
+    assert not same(int8(x), expected)
+    assert same(int8(x, hx), expected)
+    for wrong in (hx[0][:1], hx[0].double(), hx[0].numpy(), 3):
+        with refuses(InputError, "hx is"):
+            int8(x, (wrong,) * 2 if kind == "lstm" else wrong)
+    with refuses(InputError, "input is a float64 tensor"):
+        int8(x.double(), hx)
+
+
+@every_kind
+def test_results_are_not_overwritten_by_the_next_call(kind, fast):
+    _, int8 = Case(kind, {}).pair(fast=fast)
+    first = flat(int8(torch.randn(5, 2, 6)))
+    kept = [x.clone() for x in first]
+    int8(torch.randn(5, 2, 6))
+    assert all(torch.equal(one, two) for one, two in zip(first, kept, strict=True))
+
+
+# -- determinism -----------------------------------------------------------------------------
+
+
+@every_kind
+@every_scheme
+def test_a_row_has_the_same_bits_in_any_batch_and_on_any_number_of_threads(kind, scheme, fast):
+    case = Case(kind, {"num_layers": 2, "bidirectional": True})
+    _, int8 = case.pair(17, 21, fast=fast, scheme=scheme)
+    x = torch.randn(4, 37, 17)
+    whole = int8(x)[0]
+    for size in (1, 5, 8, 36):
+        split = torch.cat([int8(part)[0] for part in x.split(size, dim=1)], dim=1)
+        assert torch.equal(split, whole)
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        assert torch.equal(int8(x)[0], whole)
+
+
+@every_kind
+def test_a_batch_that_is_shared_out_to_threads_gives_the_same_bits(kind, fast):
+    """With torch.sigmoid, two of these elements differ: the share ends within a row."""
+    _, int8 = Case(kind, {}).pair(4, 111, fast=fast)
+    x = 2 * torch.randn(1, 301, 4)
+    expected = int8(x)[0]
+    torch.set_num_threads(2)
+    assert torch.equal(int8(x)[0], expected)
+
+
+@every_kind
+@every_scheme
+def test_nan_and_infinity_stay_in_their_sequence_and_spread_only_forward(kind, scheme, fast):
+    _, int8 = Case(kind, {}).pair(fast=fast, scheme=scheme)
+    x = torch.randn(5, 4, 6)
+    clean = int8(x)[0]
+    x[2, 1, 0], x[3, 2, 5] = torch.nan, torch.inf
+    dirty = int8(x)[0]
+    assert torch.equal(dirty[:, [0, 3]], clean[:, [0, 3]])
+    assert torch.equal(dirty[:2, 1], clean[:2, 1])
+    assert torch.equal(dirty[:3, 2], clean[:3, 2])
+    assert bool(dirty[2:, 1].isnan().all())
+    assert bool(dirty[3:, 2].isnan().all())
+
+
+@every_kind
+def test_no_gradient_flows_and_inference_mode_works(kind, fast):
+    case = Case(kind, {})
+    module, int8 = case.pair(fast=fast)
+    x = torch.randn(3, 2, 6).requires_grad_()
+    state = map_states(lambda s: s.requires_grad_(), case.state(module, 2))
+    found = flat(int8(x, state))
+    assert not any(part.requires_grad for part in found)
+    with torch.inference_mode():
+        assert torch.equal(int8(x.detach(), state)[0], found[0])
+
+
+def test_the_order_of_operations_of_the_new_state(monkeypatch):
+    """What faster code has to follow to the bit: h = n + z (h - n)."""
+    monkeypatch.setattr("int8_rnn.reference._sigmoid", lambda x: torch.full_like(x, 0.3))
+    _, int8 = Case("gru", {}).pair(2, 3, scheme="exact")
+    h = torch.randn(1, 1, 3)
+    before = int8(torch.zeros(1, 1, 2), h)[1]
+    weight = int8.int8_weights()["weight_hh_l0"]
+    from_hidden = run_linear(h[0], weight, int8.bias_hh_l0, 16)[0, 6:]
+    n = torch.tanh(int8.bias_ih_l0[6:] + torch.tensor(0.3) * from_hidden)
+    assert torch.equal(before[0, 0], n + 0.3 * (h[0, 0] - n))
+
+
+# -- bits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "scheme", "bits"),
+    [
+        ((8, 8), {}, "default", (16, 8)),
+        ((8, 8), {}, "exact", (16, 16)),
+        ((8, 8), {}, "8-bit", (8, 8)),
+        ((516, 8), {}, "exact", (16, 16)),
+        ((517, 8), {}, "exact", (15, 15)),
+        ((8, 517), {}, "exact", (15, 15)),
+        ((8, 517), {}, "default", (16, 8)),
+        # Two directions feed the second layer: 2 · 259 columns.
+        ((8, 259), {"num_layers": 2, "bidirectional": True}, "exact", (15, 15)),
+        ((8, 259), {"num_layers": 2, "bidirectional": True}, "default", (15, 8)),
+        ((8, 259), {"bidirectional": True}, "exact", (16, 16)),
+        # A projection takes its bits from the input, and as many columns as the hidden state has.
+        ((8, 517), {"proj_size": 8}, "default", (15, 8)),
+        ((8, 300), {"num_layers": 2, "proj_size": 260, "bidirectional": True}, "default", (15, 8)),
+        ((8, 600), {}, Scheme(activation_bits=8, hidden_bits=15), (8, 15)),
+    ],
+)
+def test_no_sum_can_overflow(sizes, options, scheme, bits):
+    lstm = Int8LSTM(*sizes, **options, scheme=scheme)
+    assert (lstm.activation_bits, lstm.hidden_bits) == bits
+    names = [name for name in lstm.int8_weights() if name.startswith("weight_ih")]
+    assert {lstm.bits_of(name)[0] for name in names} == {bits[0]}
+    assert lstm.bits_of("weight_hh_l0") == (bits[1], bits[1] > 8)
+    assert lstm.bits_of("weight_hr_l0") == lstm.bits_of("weight_ih_l0")
+
+
+def test_linear_has_no_hidden_state():
+    linear = Int8Linear(8, 4)
+    assert linear.scheme.hidden_bits is None
+    assert linear.bits_of("weight") == (16, True)
+    assert Int8Linear(8, 4, scheme="8-bit").bits_of("weight") == (8, False)
+
+
+# -- what is refused -------------------------------------------------------------------------
+
+
+INPUTS = [
+    (torch.zeros(5, 4, 3), "input is a float32 tensor of shape (5, 4, 3); pass"),
+    (torch.zeros(6), "input is a float32 tensor of shape (6,)"),
+    (torch.zeros(1, 5, 4, 6), "input is a float32 tensor of shape"),
+    (torch.zeros(5, 4, 6).double(), "input is a float64 tensor"),
+    ("six", "input is a str; pass a float32 tensor"),
+    (torch.zeros(0, 4, 6), "a sequence of no steps"),
+    (torch.zeros(0, 6), "a sequence of no steps"),
+]
+
+
+@every_kind
+@pytest.mark.parametrize(("inputs", "message"), INPUTS)
+def test_an_input_that_does_not_fit_is_refused(kind, inputs, message, fast, refuses):
+    module, int8 = Case(kind, {}).pair(fast=fast)
+    with pytest.raises((RuntimeError, ValueError, AttributeError, LookupError)):
+        module(inputs)
+    with refuses(InputError, message):
+        int8(inputs)
+
+
+@every_kind
+def test_no_steps_are_refused_where_the_batch_comes_first(kind, fast, refuses):
+    _, int8 = Case(kind, {}).pair(fast=fast, batch_first=True)
+    with refuses(InputError, "a sequence of no steps"):
+        int8(torch.zeros(4, 0, 6))
+    with refuses(InputError, "a sequence of no steps"):
+        int8(torch.zeros(0, 6))
+    assert int8(torch.zeros(0, 4, 6))[0].shape == (0, 4, 7)
+
+
+ZEROS, LSTM_SHAPES = torch.zeros, "(1, 4, 7) and (1, 4, 7)"
+STATES = [
+    ("lstm", ZEROS(5, 4, 6), ZEROS(1, 4, 7), "pass (hidden, cell), float32 tensors"),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),), LSTM_SHAPES),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 3, 7), ZEROS(1, 4, 7)), "shape (1, 3, 7), float"),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7), ZEROS(1, 3, 7)), "shape (1, 4, 7), float"),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 7), ZEROS(1, 7)), "hx is"),
+    ("lstm", ZEROS(5, 6), (ZEROS(1, 1, 7), ZEROS(1, 1, 7)), "shape (1, 7) and"),
+    ("lstm", ZEROS(5, 4, 6), tuple(ZEROS(2, 1, 4, 7).double()), "float64"),
+    ("gru", ZEROS(5, 4, 6), ZEROS(1, 3, 7), "pass a float32 tensor of shape (1, 4, 7)"),
+    ("gru", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),) * 2, "hx is"),
+    ("gru", ZEROS(5, 6), ZEROS(1, 1, 7), "of shape (1, 7)"),
+    ("gru", ZEROS(5, 4, 6), ZEROS(1, 4, 7).double(), "float64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "inputs", "state", "message"), STATES)
+def test_a_state_that_does_not_fit_is_refused(kind, inputs, state, message, fast, refuses):
+    module, int8 = Case(kind, {}).pair(fast=fast)
+    with pytest.raises((RuntimeError, ValueError, AttributeError, LookupError)):
+        module(inputs, state)
+    with refuses(InputError, "hx is", message):
+        int8(inputs, state)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Int8LSTM(0, 7), "input_size is 0"),
+        (lambda: Int8GRU(6, 0), "hidden_size is 0"),
+        (lambda: Int8LSTM(6, True), "hidden_size is True"),
+        (lambda: Int8LSTM(6, 7, num_layers=0), "num_layers is 0"),
+        (lambda: Int8LSTM(6, 7, proj_size=7), "nn.LSTM does not take these arguments: proj_size"),
+        (lambda: Int8LSTM(6, 7, proj_size=-1), "nn.LSTM does not take these arguments: proj_size"),
+        (lambda: Int8Linear(0, 7), "in_features is 0"),
+        (lambda: Int8Linear(6, 2.0), "out_features is 2.0"),
+        (
+            lambda: Int8LSTM(6, 700, scheme=Scheme(activation_bits=16)),
+            "activation_bits is 16; sums of 700",
+        ),
+        (lambda: Int8GRU(6, 700, scheme=Scheme(hidden_bits=16)), "hidden_bits is 16; sums of 700"),
+        (lambda: Int8GRU(6, 7, scheme="fast"), "scheme is 'fast'"),
+    ],
+)
+def test_sizes_and_choices_are_checked(make, message, refuses):
+    with refuses(ArgumentError, message):
+        make()
+
+
+class Twice(nn.LSTM):
+    def forward(self, *arguments):
+        return super().forward(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Int8LSTM.from_float(Twice(6, 7)), "lstm, a Twice, has to stay in float: it over"),
+        (lambda: Int8LSTM.from_float(nn.GRU(6, 7)), "lstm is a GRU; pass a torch.nn.LSTM"),
+        (lambda: Int8GRU.from_float(nn.LSTM(6, 7)), "gru is a LSTM; pass a torch.nn.GRU"),
+        (lambda: Int8Linear.from_float(nn.LSTM(6, 7)), "linear is a LSTM; pass a torch.nn.Linear"),
+    ],
+)
+def test_a_module_of_another_kind_is_refused(make, message, refuses):
+    with refuses(ModelError, message):
+        make()
+
+
+@pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "weight_hr_l0"])
+def test_a_broken_weight_is_named(name, refuses):
+    broken = nn.LSTM(6, 7, proj_size=3)
+    getattr(broken, name).data[2, 2] = torch.nan
+    with refuses(ModelError, f"{name} has NaN or infinity"):
+        Int8LSTM.from_float(broken)
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 6), (2, 3, 6), (0, 6), (2, 0, 6)])
+@pytest.mark.parametrize("bias", [True, False])
+@every_scheme
+def test_linear_takes_any_leading_dimensions(shape, bias, scheme, fast, refuses):
+    linear = nn.Linear(6, 9, bias=bias)
+    int8 = Int8Linear.from_float(linear, scheme=scheme, fast=fast)
+    x = torch.randn(shape)
+    half = int8.weight_scale.double() / 2 * 1.001
+    bound = x.double().abs().sum(-1, keepdim=True) * half + (3e-2 if not scheme.symmetric else 1e-3)
+    exact = linear.double()(x.double())
+    assert int8(x).shape == exact.shape
+    assert bool(((int8(x) - exact).abs() <= bound).all())
+    with refuses(InputError, "pass a float32 tensor of shape (..., 6)"):
+        int8(torch.zeros(6, 5))
+
+
+def test_a_linear_layer_with_one_scale_for_all_rows(fast):
+    """Scales of a whole input, of each row of the weight: rows decide nothing by themselves."""
+    linear = nn.Linear(6, 9)
+    x = torch.randn(4, 6) * torch.tensor([[1.0], [100.0], [1.0], [1.0]])
+    for activations in ("step", "sequence", "row"):
+        how = Scheme(activations=activations, activation_bits=8)
+        int8 = Int8Linear.from_float(linear, scheme=how, fast=fast)
+        assert torch.equal(int8(x)[:1], int8(x[:1])) == (activations == "row")
+        reference = Int8Linear.from_float(linear, scheme=how, fast=False)
+        assert torch.equal(int8(x), reference(x))
