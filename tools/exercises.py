@@ -3,8 +3,9 @@
 A notebook in `exercises/solutions` is the source. What a cell becomes depends on its tag:
 
 - `solution`: a stub. A function keeps its signature and docstring, an answer becomes `...`; kept is
-  what the untagged cells below use, and the comment that the cell begins with. A cell of which
-  nothing is left, and text with this tag, is dropped.
+  what the untagged cells below use, and the comment that the cell begins with. Where a comment
+  asks for something that no other cell uses, `...` stands below it. A cell of which nothing is
+  left, and text with this tag, is dropped.
 - `hint`: the same text, folded up.
 
 Outputs are left out; links are made to start one folder higher.
@@ -55,7 +56,9 @@ def stub(source: str, wanted: set[str]) -> str:
         elif isinstance(node, ast.Assign):
             assigned = [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
             blocks += [f"{name} = ..." for name in assigned if name in wanted]
-    return "\n".join(filter(None, (comment, *blocks))) if blocks else ""
+    if comment and not blocks:
+        blocks = ["..."]
+    return "\n".join(filter(None, (comment, *blocks)))
 
 
 def _signature(function: ast.FunctionDef, lines: list[str]) -> str:

@@ -31,8 +31,7 @@ PACKAGE = ROOT / "recipe_helpers"
 SOURCES = PACKAGE, ROOT / "int8_rnn" / "src"
 LANGUAGES = ("ko",)
 KEYWORDS = {"_": 1, "N_": 1, "Text": 1, "plural": 2, "Text.plural": 2}  # how many are messages
-# How the checks of exercises say a message: see `exercises/verdicts.py`.
-KEYWORDS |= dict.fromkeys(("said", "WrongAnswer", "notes.good", "notes.bad"), 1)
+
 # What an error says is its first argument: see `int8_rnn/errors.py`.
 ERROR = re.compile(r"(\w+\.)?[A-Z]\w*Error")
 HEAD = "# The helpers' messages; `make translations` keeps them in step with the code."

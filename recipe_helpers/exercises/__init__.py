@@ -1,8 +1,7 @@
 """The room of the folder `exercises`: what `rh.check("E3", answer)` says of an answer.
 
-`checking` names the twelve exercises. What each expects stands in `size_tasks`, `rounding_tasks`,
-`timing_tasks`, `trained_tasks` and `hood_tasks`; they read answers with `answers`, write what they
-find into a verdict (`verdicts`), and compare with `oracles`, which compute everything once more
-by themselves, on a `simulated_machine` where time is concerned. `materials` is what some tasks
-are given.
+`checking` names the twelve exercises. What each expects stands in `size_tasks`, `timing_tasks`,
+`rounding_tasks`, `trained_tasks` and `integer_tasks`, which read answers with `answers` and know
+mistakes as tables (`verdicts`). Benchmarks are tried on a `simulated_machine`, one step of an LSTM
+is computed with and without mistakes by `integer_step`; `outlier_model` is what E8 is given.
 """

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Callable, Sequence
-from numbers import Real
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,144 +12,99 @@ from torch import Tensor
 from ..common.checks import describe, first_line
 from ..common.language import Text
 from ..common.wording import named
-from .verdicts import NoAnswer, WrongAnswer, said
+from .verdicts import NoAnswerError, WrongAnswerError
 
 Array = np.ndarray
+ANSWER = Text("the answer")
+NUMBER, LIST = Text("a finite number"), Text("a list of finite numbers")
 
 
-def shown(value: Any) -> str:
-    """A value in a few words: short ones as they are, all others by their kind."""
+def unfit(wanted: Text, name: str, value: Any) -> WrongAnswerError:
+    """What to raise where a part of the answer is of another kind than wanted."""
+    kind = Text("something of type {kind}", kind=type(value).__name__)
     if isinstance(value, Tensor):
-        return said("a {tensor}", tensor=describe(value))
-    if value is None or isinstance(value, str | int | float):
-        text = repr(value)
-        return text if len(text) <= 40 else said("a long {kind}", kind=type(value).__name__)
-    return said("of type {kind}", kind=type(value).__name__)
+        kind = Text("a {tensor}", tensor=describe(value))
+    short = isinstance(value, str | int | float | None) and len(repr(value)) <= 40
+    came = value if isinstance(value, Text) else repr(value) if short else kind
+    message = Text("Give {wanted} as {name}, not {came}.", wanted=wanted, name=name, came=came)
+    return WrongAnswerError(message)
 
 
 def answered(value: Any) -> Any:
     """The value, unless it is `...` or has such a part."""
-    if value is ... or (isinstance(value, tuple | list) and any(part is ... for part in value)):
-        raise NoAnswer
-    if isinstance(value, dict) and any(part is ... for part in value.values()):
-        raise NoAnswer
+    inside = value.values() if isinstance(value, dict) else value
+    several = isinstance(value, tuple | list | dict)
+    if value is ... or (several and any(part is ... for part in inside)):
+        raise NoAnswerError("There is no answer yet.")
     return value
 
 
-def parts(value: Any, wanted: Sequence[str]) -> tuple[Any, ...]:
-    """The parts of an answer that is a tuple or list of so many."""
-    names = named([Text(name) for name in wanted])
+def parts(value: Any, *wanted: Text) -> tuple[Any, ...]:
+    """The parts of an answer that is a tuple or list of so many; `wanted` names them."""
     if not isinstance(value, tuple | list):
-        raise WrongAnswer("The answer is {came}; give {listed}.", came=shown(value), listed=names)
+        raise unfit(named(wanted), ANSWER, value)
     if len(value) != len(wanted):
-        raise WrongAnswer(
-            "The answer has {count} parts; give {wanted}: {listed}.",
-            count=len(value),
-            wanted=len(wanted),
-            listed=names,
-        )
+        raise unfit(named(wanted), ANSWER, Text("{count} parts", count=len(value)))
     return tuple(answered(value))
 
 
-def number(name: str, value: Any) -> float:
+def numbers(name: str, value: Any, wanted: Text = LIST) -> Array:
+    """A list, array or tensor of finite numbers, as float64 (n)."""
+    given = value.detach().numpy() if isinstance(value, Tensor) else value
+    try:
+        array = np.asarray(given)
+    except ValueError:  # rows of different length
+        raise unfit(wanted, name, value) from None
+    if array.dtype.kind not in "iuf" or array.ndim != 1 or not array.size:
+        raise unfit(wanted, name, value)
+    if not np.isfinite(array).all():
+        raise unfit(wanted, name, Text("NaN or infinity"))
+    return array.astype(float)
+
+
+def number(name: str, value: Any, wanted: Text = NUMBER) -> float:
     """A finite real number, also as a tensor or array of one element."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.detach().item()
-    elif isinstance(value, np.ndarray | np.generic) and value.size == 1:
-        value = value.item()
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise WrongAnswer("{name} is {came}; give a number.", name=name, came=shown(value))
-    if not math.isfinite(value):
-        raise WrongAnswer("{name} is {came}; give a finite number.", name=name, came=float(value))
-    return float(value)
+    one = value.tolist() if isinstance(value, Tensor | np.ndarray | np.generic) else value
+    one = one[0] if isinstance(one, list) and len(one) == 1 else one
+    if not isinstance(one, int | float) or isinstance(one, bool):
+        raise unfit(wanted, name, value)
+    return float(numbers(name, [one], wanted)[0])
 
 
 def whole(name: str, value: Any) -> int:
     """A whole number, also as a tensor, an array or a float that is one."""
     found = number(name, value)
     if found != int(found):
-        raise WrongAnswer("{name} is {came:g}; give a whole number.", name=name, came=found)
+        raise unfit(Text("a whole number"), name, found)
     return int(found)
 
 
-def numbers(name: str, value: Any) -> Array:
-    """A list, array or tensor of finite numbers, as float64 (n)."""
-    try:
-        given = value.detach().numpy() if isinstance(value, Tensor) else value
-        array = np.asarray(given, dtype=float)
-    except (TypeError, ValueError, RuntimeError):
-        raise WrongAnswer(
-            "{name} is {came}; give a list of numbers.", name=name, came=shown(value)
-        ) from None
-    if array.ndim != 1 or not array.size:
-        raise WrongAnswer(
-            "{name} has the shape {shape}; give a list of numbers.", name=name, shape=array.shape
-        )
-    if not np.isfinite(array).all():
-        raise WrongAnswer("{name} holds NaN or infinity; give finite numbers.", name=name)
-    return array
-
-
-def float_tensor(name: str, value: Any, shape: tuple[int, ...] | None = None) -> Tensor:
-    """A finite float32 tensor, of this shape where one is given."""
-    if not isinstance(value, Tensor):
-        raise WrongAnswer("{name} is {came}; give a tensor.", name=name, came=shown(value))
-    if value.dtype != torch.float32:
-        raise WrongAnswer(
-            "{name} is of {dtype}; give a tensor of torch.float32.", name=name, dtype=value.dtype
-        )
-    if shape is not None and tuple(value.shape) != shape:
-        raise WrongAnswer(
-            "{name} has the shape {came}; {wanted} is expected.",
-            name=name,
-            came=tuple(value.shape),
-            wanted=shape,
-        )
+def tensor(name: str, value: Any, dtype: torch.dtype, shape: tuple[int, ...] = ()) -> Tensor:
+    """A finite tensor of this type, and of this shape where one is given."""
+    kind = str(dtype).removeprefix("torch.")
+    if not isinstance(value, Tensor) or value.dtype != dtype:
+        raise unfit(Text("a tensor of type {kind}", kind=kind), name, value)
+    if shape and tuple(value.shape) != shape:
+        raise unfit(Text("a tensor of shape {shape}", shape=shape), name, value)
     if not bool(value.isfinite().all()):
-        raise WrongAnswer("{name} holds NaN or infinity.", name=name)
+        raise unfit(Text("finite numbers"), name, Text("NaN or infinity"))
     return value.detach()
 
 
-def function(value: Any, *example: str) -> Callable[..., Any]:
-    """A function that can be called with so many arguments; `example` names them."""
-    answered(value)
+def function(value: Any) -> Callable[..., Any]:
+    """A function; how many arguments it takes is seen when it is called."""
     if not callable(value):
-        raise WrongAnswer(
-            "The answer is {came}; give the function itself, without calling it.",
-            came=shown(value),
-        )
-    try:
-        inspect.signature(value).bind(*example)
-    except TypeError:
-        raise WrongAnswer(
-            "The function takes other arguments than those of the task; it is called with "
-            "{count}: {names}.",
-            count=len(example),
-            names=", ".join(example),
-        ) from None
-    except ValueError:  # a builtin that does not say what it takes
-        pass
+        raise unfit(Text("the function itself, without calling it"), ANSWER, value)
     return value
 
 
-def result(made_by: Callable[..., Any], *arguments: Any, case: str) -> Any:
-    """What a function of the student's returns for copies of these arguments.
-
-    Args:
-        made_by: the function.
-        *arguments: tensors, numbers, functions.
-        case: which case this is, for the sentence: "a tensor of zeros".
-    """
+def result(made_by: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of the student's returns for copies of these arguments."""
     copies = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
     try:
         found = made_by(*copies)
     except Exception as error:  # noqa: BLE001  (it is the student's: told in one sentence)
-        raise WrongAnswer(
-            "Given {case}, the function raised {kind}: {what}.",
-            case=case,
-            kind=type(error).__name__,
-            what=first_line(error),
+        raise WrongAnswerError(
+            "The function raised {kind}: {what}.", kind=type(error).__name__, what=first_line(error)
         ) from None
-    if found is None or found is ...:
-        raise NoAnswer
-    return answered(found)
+    return answered(... if found is None else found)

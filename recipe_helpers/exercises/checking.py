@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..common import settings
 from ..common.checks import first_line
 from ..common.language import N_, Text
+from ..common.wording import as_text
 from ..recipe.model import SEED
 from .answers import answered
-from .hood_tasks import no_saturation, ruinous_input, step_in_integers
+from .integer_tasks import no_saturation, ruinous_input, step_in_integers
 from .rounding_tasks import by_hand, per_channel
 from .size_tasks import pareto, predicted_ratio, size_law
 from .timing_tasks import controlled_benchmark, crossover
 from .trained_tasks import culprit, keeps_accuracy
-from .verdicts import NoAnswer, Notes, Verdict, WrongAnswer
+from .verdicts import Finding, NoAnswerError, Verdict, WrongAnswerError
 
 RECIPE, TRAINED, HOOD = "dynamic_quantization", "trained_models", "under_the_hood"
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One task: the claim it belongs to, where the notebooks speak of it, and what judges it."""
+    """One task: what judges it, its title, its claim, and where the notebooks speak of it."""
 
+    judge: Callable[[Any], Iterator[Finding]]
     title: str
     claim: str
     notebook: str
     heading: str
-    judge: Callable[[Any, Notes], None]
 
     @property
-    def where(self) -> str:
+    def where(self) -> Text:
         """Notebook and section, for a reader."""
         return Text(
             'notebooks/{notebook}.ipynb, "{heading}"',
@@ -41,60 +42,33 @@ class Exercise:
         )
 
 
-EXERCISES = {
-    "E1": Exercise(
-        N_("predict a ratio of sizes, then measure it"),
-        "C13",
-        RECIPE,
-        N_("3. Size"),
-        predicted_ratio,
-    ),
-    "E2": Exercise(N_("where INT8 starts to win"), "C17", RECIPE, N_("The crossover"), crossover),
-    "E3": Exercise(N_("the law of file sizes"), "C2", RECIPE, N_("3. Size"), size_law),
-    "E4": Exercise(N_("quantize by hand"), "C1", RECIPE, N_("Scaling and rounding"), by_hand),
-    "E5": Exercise(
-        N_("a benchmark with a control"), "C16", RECIPE, N_("4. Latency"), controlled_benchmark
-    ),
-    "E6": Exercise(
-        N_("is the accuracy kept"), "C18", TRAINED, N_("More widths, more seeds"), keeps_accuracy
-    ),
-    "E7": Exercise(N_("shrink or quantize"), "C13", TRAINED, N_("Shrink or quantize?"), pareto),
-    "E8": Exercise(
-        N_("which matrix breaks the model"),
-        "C12",
-        TRAINED,
-        N_("A unit that nothing reads"),
-        culprit,
-    ),
-    "E9": Exercise(
-        N_("a scale for each channel"),
-        "C7",
-        HOOD,
+_TASKS = (
+    (size_law, N_("the law of file sizes"), "C2", RECIPE, N_("3. Size")),
+    (crossover, N_("where INT8 starts to win"), "C17", RECIPE, N_("The crossover")),
+    (predicted_ratio, N_("predict a ratio of sizes, then measure it"), "C13", RECIPE, "3. Size"),
+    (by_hand, N_("quantize by hand"), "C1", RECIPE, N_("Scaling and rounding")),
+    (controlled_benchmark, N_("a benchmark with a control"), "C16", RECIPE, N_("4. Latency")),
+    (keeps_accuracy, N_("is the accuracy kept"), "C18", TRAINED, N_("More widths, more seeds")),
+    (pareto, N_("shrink or quantize"), "C13", TRAINED, N_("Shrink or quantize?")),
+    (culprit, N_("which matrix breaks the model"), "C12", TRAINED, N_("A unit that nothing reads")),
+    (
+        *(per_channel, N_("a scale for each channel"), "C7", HOOD),
         N_("One scale for the matrix, or one for each row?"),
-        per_channel,
     ),
-    "E10": Exercise(
-        N_("an input that ruins torch.ao"),
-        "C6",
-        HOOD,
+    (
+        *(ruinous_input, N_("an input that ruins torch.ao"), "C6", HOOD),
         N_("One activation scale for the sequence, for each step, or for each row?"),
-        ruinous_input,
     ),
-    "E11": Exercise(
-        N_("reduced range cannot saturate"),
-        "C9",
-        HOOD,
+    (
+        *(no_saturation, N_("reduced range cannot saturate"), "C9", HOOD),
         N_("Pairs of products in 16 bits"),
-        no_saturation,
     ),
-    "E12": Exercise(
-        N_("one step in integers"),
-        "C10",
-        HOOD,
+    (
+        *(step_in_integers, N_("one step in integers"), "C10", HOOD),
         N_("One step, and the whole sequence"),
-        step_in_integers,
     ),
-}
+)
+EXERCISES = {f"E{number}": Exercise(*task) for number, task in enumerate(_TASKS, start=1)}
 
 
 def check(exercise: str, answer: Any = ...) -> Verdict:
@@ -115,19 +89,23 @@ def check(exercise: str, answer: Any = ...) -> Verdict:
             known=", ".join(EXERCISES),
         )
         return Verdict(str(exercise), N_("no exercise"), "", "exercises/", faults=(fault,))
-    notes = Notes()
+    found: list[Finding] = []
     try:
         with settings.seeded(SEED):
-            task.judge(answered(answer), notes)
-    except NoAnswer:
+            for one in task.judge(answered(answer)):
+                found.append(one)  # one by one: what was right before a fault is kept
+    except NoAnswerError:
         return Verdict(exercise, task.title, task.claim, task.where, answered=False)
-    except WrongAnswer as fault:
-        notes.wrong.append(fault.args[0])
+    except WrongAnswerError as fault:
+        found.append(fault)
     except Exception as error:  # noqa: BLE001  (an answer so strange that a check stumbles over it)
-        notes.bad(
-            "The answer cannot be read: {kind}, {what}.",
-            kind=type(error).__name__,
-            what=first_line(error),
+        found.append(
+            WrongAnswerError(
+                "The answer cannot be read: {kind}, {what}.",
+                kind=type(error).__name__,
+                what=first_line(error),
+            )
         )
-    correct, faults = tuple(dict.fromkeys(notes.right)), tuple(notes.wrong)
+    correct = tuple(one for one in found if isinstance(one, Text))
+    faults = tuple(as_text(one) for one in found if isinstance(one, WrongAnswerError))
     return Verdict(exercise, task.title, task.claim, task.where, correct, faults)

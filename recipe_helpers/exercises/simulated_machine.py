@@ -14,10 +14,6 @@ REFERENCE, CANDIDATE = "reference", "candidate"
 _MOST_CALLS = 20_000  # a loop that waits for real time to pass would never end
 
 
-class TooManyCallsError(RuntimeError):
-    """A benchmark that does not come to an end."""
-
-
 @dataclass(frozen=True)
 class Conditions:
     """What one run is tried under."""
@@ -61,7 +57,7 @@ class SimulatedMachine:
 
     def _let_pass(self, name: str) -> None:
         if len(self.calls) >= _MOST_CALLS:
-            raise TooManyCallsError(f"the models were called {_MOST_CALLS} times without an end")
+            raise RuntimeError(f"the models were called {_MOST_CALLS} times without an end")
         how = self.conditions
         takes_s = 1e-3 if name == REFERENCE else 1e-3 / how.speedup
         takes_s *= 1 + how.drift * len(self.calls)

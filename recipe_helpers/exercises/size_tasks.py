@@ -1,232 +1,155 @@
-"""E1 and E3: what a file weighs, foretold and measured; E7: a smaller model, or a quantized one."""
+"""E1 and E3: what a file weighs, by law and foretold; E7: a smaller model, or a quantized one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from ..common.language import N_
+from ..common.language import N_, Text
 from ..recipe.model import demonstration
-from .answers import function, number, parts, result, shown
-from .oracles import file_bytes, torch_ao_copy
-from .verdicts import Notes, WrongAnswer, said
+from ..recipe.quantize import quantize_dynamic
+from ..recipe.size import compare_size
+from .answers import ANSWER, function, number, parts, result, unfit
+from .verdicts import Finding, fault, near, refuse, tried_on
 
-WIDTH = 40
-MEASURED, PREDICTED = 0.005, 0.05  # how far an answer may be from the truth, relative
+WIDTH = 4  # so narrow that no number of the notebook is near
+PREDICTED = 0.02  # how far a prediction may be from the truth, relative
 
 
 @cache
 def bytes_at(width: int) -> tuple[int, int]:
     """The files of the recipe's model at one width, in FP32 and quantized by torch.ao."""
     model = demonstration(width=width).model
-    return file_bytes(model), file_bytes(torch_ao_copy(model))
+    sizes = compare_size(model, quantize_dynamic(model))
+    return sizes.reference_bytes, sizes.candidate_bytes
 
 
-def _near(value: float, truth: float, relative: float) -> bool:
-    return abs(value - truth) <= relative * abs(truth)
+def size_law(answer: Any) -> Iterator[Finding]:
+    """E1: (intercept in bytes, price in bytes per parameter) of the FP32 file."""
+    names = Text("the intercept in bytes"), Text("the price in bytes per parameter")
+    intercept, price = map(number, names, parts(answer, *names))
+    (small, _), (large, _) = bytes_at(24), bytes_at(96)
+    true_price = (large - small) / (8 * (96**2 - 24**2) + 8 * (96 - 24))
+    overhead = small - true_price * (8 * 24**2 + 8 * 24)
+    whole_files = [size for width in (8, 16, 40, 80) for size in bytes_at(width)]
+    of_price = {
+        N_("The two numbers have changed places."): near(price, overhead, 0.02),
+        N_("A price at zero or below says that more parameters need no more bytes."): price <= 0,
+        N_("The price is upside down: divide bytes by parameters."): near(price, 1 / true_price),
+        N_("The price is in bits; give bytes."): near(price, 8 * true_price),
+        N_("The price is in thousands of bytes; give bytes."): near(price, 0.004, 0.03),
+        N_("That is about the price of an INT8 weight; FP32 is asked for."): near(price, 1, 0.1),
+        N_("The price is far too high: is it per unit of width?"): price > 20 * true_price,
+        N_("The price is too high: is the overhead in it, or a parameter missing?"): price > 4,
+        N_("The price does not fit: a parameter is a number of float32."): True,
+    }
+    yield fault(of_price, near(price, true_price)) or Text("The price per parameter is right.")
+    of_intercept = {
+        N_("The intercept is not above zero: an empty file has bytes, too."): intercept <= 0,
+        N_("The intercept is in thousands of bytes; give bytes."): near(intercept, overhead / 1e3),
+        N_("So few bytes hold no archive with names and shapes."): intercept < 20,
+        N_("The intercept is a whole file: take its parameters away."): intercept in whole_files,
+        N_("The intercept is too small for what is left at zero parameters."): intercept < overhead,
+        N_("The intercept is too large for what is left at zero parameters."): True,
+    }
+    right = Text("The intercept is that of a file with one layer's names and shapes.")
+    yield fault(of_intercept, near(intercept, overhead, 0.08)) or right
 
 
-def predicted_ratio(answer: Any, notes: Notes) -> None:
-    """E1: (ratio predicted, ratio measured), FP32 bytes / INT8 bytes at width 40."""
-    given = parts(answer, (N_("the ratio that you predicted"), N_("the ratio that you measured")))
-    predicted, measured = (
-        number(name, value)
-        for name, value in zip(
-            (N_("The ratio that you predicted"), N_("The ratio that you measured")),
-            given,
-            strict=True,
-        )
-    )
+def predicted_ratio(answer: Any) -> Iterator[Finding]:
+    """E3: (ratio predicted, ratio measured), FP32 bytes / INT8 bytes at width 4."""
+    names = Text("the ratio that you predicted"), Text("the ratio that you measured")
+    predicted, measured = map(number, names, parts(answer, *names))
     before, after = bytes_at(WIDTH)
     truth = before / after
-    if _near(measured, truth, MEASURED):
-        notes.good("The ratio that you measured is that of the two files.")
-    else:
-        notes.bad(_why_not_measured(measured, before, after))
-    if _near(predicted, truth, PREDICTED):
-        notes.good("The prediction is within five percent of what this PyTorch writes.")
-    else:
-        notes.bad(_why_not_predicted(predicted, truth))
+    saved = 1 - 1 / truth
+    ratios = {width: bytes_at(width)[0] / bytes_at(width)[1] for width in (8, 16, 40, 80, 512)}
+    others = [width for width, ratio in ratios.items() if near(measured, ratio)]
+    of_measurement = {
+        N_("The measured ratio is upside down: divide FP32 by INT8."): near(measured, 1 / truth),
+        N_("You measured bytes; the ratio is asked for."): abs(measured) > 100,
+        N_("That is a share of the bytes; the ratio is asked for."): near(measured, saved),
+        N_("Four is the ratio of the weights alone; measure whole files."): near(measured, 4),
+        N_("That is the ratio at width {other}."): bool(others),
+        N_("{came:.2f} is not the ratio of the two files at width {width}."): True,
+    }
+    values = {"came": measured, "width": WIDTH, "other": sum(others[:1])}
+    right = Text("The ratio that you measured is that of the two files.")
+    yield fault(of_measurement, near(measured, truth), **values) or right
+    byte_biases = before / (after - 3 * 8 * WIDTH)
+    of_prediction = {
+        N_("Four would be right for weights alone: what else is in a file?"): near(
+            predicted, 4, 0.01
+        ),
+        N_("The prediction is upside down: divide FP32 by INT8."): near(predicted, 1 / truth, 0.01),
+        N_("The biases were counted as one byte each; they stay FP32."): near(
+            predicted, byte_biases, 1e-3
+        ),
+        N_("A ratio of two sizes is above zero; the prediction is not."): predicted <= 0,
+        N_("The prediction is too low: count weights and biases apart."): predicted < truth,
+        N_("The prediction is too high: the INT8 file has more overhead than the FP32 one."): True,
+    }
+    right = Text("The prediction is within two percent of what this PyTorch writes.")
+    yield fault(of_prediction, near(predicted, truth, PREDICTED)) or right
 
 
-def _why_not_measured(value: float, before: int, after: int) -> str:
-    truth = before / after
-    if _near(value, 1 / truth, MEASURED):
-        return N_("The ratio that you measured is upside down: divide FP32 by INT8.")
-    if value in (before, after, before - after):
-        return N_("You measured bytes; the ratio of the two files is asked for.")
-    if _near(value, 1 - 1 / truth, MEASURED) or _near(value, 100 * (1 - 1 / truth), MEASURED):
-        return N_("That is the share of the bytes that is saved; give the ratio.")
-    if 3.99 < value <= 4.01:
-        return N_("Four is the ratio of the weights alone; measure the whole files.")
-    for width in (8, 20, 80, 160, 400, 512):
-        if _near(value, bytes_at(width)[0] / bytes_at(width)[1], MEASURED):
-            return said("That is the ratio at width {width}.", width=width)
-    return said(
-        "The ratio that you measured, {came:.2f}, is not that of the two files at width {width}: "
-        "measure the state dicts of the FP32 and of the INT8 model.",
-        came=value,
-        width=WIDTH,
-    )
+# --- E7 -------------------------------------------------------------------------------------------
 
-
-def _why_not_predicted(value: float, truth: float) -> str:
-    if 3.95 < value <= 4.05:
-        return N_("Four would be right without any overhead: what else is in a file?")
-    if _near(value, 1 / truth, PREDICTED):
-        return N_("The prediction is upside down: above 1, INT8 is smaller.")
-    if value <= 0:
-        return N_("A ratio of two sizes is above 0; the prediction is not.")
-    if value < truth:
-        return N_(
-            "The prediction is too low: size is an overhead plus a price per parameter, and the "
-            "larger the model, the less its overhead counts."
-        )
-    return N_(
-        "The prediction is too high: size is an overhead plus a price per parameter, and the "
-        "overhead, and biases that stay FP32, hold the ratio down."
-    )
-
-
-def size_law(answer: Any, notes: Notes) -> None:
-    """E3: (intercept in bytes, price in bytes per parameter) of the FP32 file."""
-    wanted = (N_("the intercept in bytes"), N_("the price in bytes per parameter"))
-    names = (N_("The intercept in bytes"), wanted[1])
-    intercept, price = map(number, names, parts(answer, wanted))
-    points = []
-    for width in (24, 96):
-        model = demonstration(width=width).model
-        points.append((sum(p.numel() for p in model.parameters()), bytes_at(width)[0]))
-    (few, small), (many, large) = points
-    true_price = (large - small) / (many - few)
-    true_intercept = small - true_price * few
-    if _near(price, true_price, MEASURED):
-        notes.good("The price per parameter is right.")
-    else:
-        notes.bad(_why_not_price(price, intercept, true_price))
-    if abs(intercept - true_intercept) <= 64 + 0.05 * true_intercept:
-        notes.good("The intercept is that of a file that has to hold one layer's names and shapes.")
-    else:
-        notes.bad(_why_not_intercept(intercept, true_intercept))
-
-
-def _why_not_price(price: float, intercept: float, truth: float) -> str:
-    if _near(intercept, truth, MEASURED):
-        return N_("The two numbers have changed places: first the intercept, then the price.")
-    if price <= 0:
-        return N_("A price below or at zero says that more parameters need no more bytes.")
-    if _near(price, 1 / truth, MEASURED):
-        return N_("The price is upside down: divide bytes by parameters.")
-    if _near(price, 8 * truth, MEASURED):
-        return N_("The price is in bits; give bytes.")
-    if _near(price, truth / 1000, 0.03):
-        return N_("The price is in thousands of bytes; give bytes.")
-    if 0.9 < price < 1.1:
-        return N_(
-            "That is about the price of an INT8 weight; the law of the FP32 file is asked for."
-        )
-    if truth < price < 3 * truth:
-        return N_(
-            "The price is too high: either it has the overhead in it, which two measurements "
-            "separate, or some parameters were not counted."
-        )
-    if price > 20 * truth:
-        return N_("The price is far too high: is it per unit of width instead of per parameter?")
-    return N_("The price does not fit: a parameter is a number of float32, and two files tell.")
-
-
-def _why_not_intercept(intercept: float, truth: float) -> str:
-    if intercept <= 0:
-        return N_("The intercept must be above zero: a file without numbers is not empty.")
-    if _near(intercept, truth / 1000, 0.05):
-        return N_("The intercept is in thousands of bytes; give bytes.")
-    if intercept < 20:
-        return N_("So few bytes hold no archive with names and shapes.")
-    if any(intercept == size for width in (8, 16, 40, 80) for size in bytes_at(width)):
-        return N_("The intercept is a whole file; take away what its parameters cost.")
-    if intercept < truth:
-        return N_("The intercept is too small: it is what is left of a file at zero parameters.")
-    return N_("The intercept is too large: it is what is left of a file at zero parameters.")
-
-
-def pareto(answer: Any, notes: Notes) -> None:
-    """E7: a function of a list of (name, bytes, accuracy) to the names that none dominates."""
-    frontier = function(answer, "models")
-    for case, models in _FIELDS.items():
-        chosen = result(frontier, list(models), case=case)
-        if not isinstance(chosen, list | tuple | set | frozenset):
-            raise WrongAnswer(
-                "Given {case}, the function returned {came}; return the names as a list.",
-                case=case,
-                came=shown(chosen),
-            )
-        names = {name for name, _, _ in models}
-        if strange := [name for name in chosen if not _among(name, names)]:
-            raise WrongAnswer(
-                "Given {case}, {name} was returned, which is no name of a model.",
-                case=case,
-                name=shown(strange[0]),
-            )
-        if fault := _why_not_frontier(set(chosen), models):
-            raise WrongAnswer("Given {case}: {fault}", case=case, fault=fault)
-        notes.good("Given {case}, the choice is right.", case=case)
-
-
-Model = tuple[str, int, float]
-
-
-def _among(name: Any, names: set[str]) -> bool:
-    return isinstance(name, str) and name in names
-
-
-def _why_not_frontier(chosen: set[str], models: list[Model]) -> str:
-    def dominates(a: Model, b: Model) -> bool:
-        return a[1] <= b[1] and a[2] >= b[2] and (a[1], a[2]) != (b[1], b[2])
-
-    best = {m[0] for m in models if not any(dominates(other, m) for other in models)}
-    if chosen == best:
-        return ""
-    everything = {m[0] for m in models}
-    if not chosen:
-        return N_("nothing was chosen, but the smallest model that is as accurate always stays.")
-    if chosen == everything - best:
-        return N_("these are the models that another one dominates; the others stay.")
-    if chosen == everything:
-        return N_(
-            "every model was kept, also one that is larger than another and no more accurate."
-        )
-    if extra := sorted(chosen - best):
-        winner = next(m for m in models for x in models if x[0] == extra[0] and dominates(m, x))
-        return said(
-            "{out} stays out, since {better} is no larger and no less accurate.",
-            out=extra[0],
-            better=winner[0],
-        )
-    left = sorted(best - chosen)[0]
-    alike = [m[1:] for m in models if m[0] in chosen]
-    if next(m[1:] for m in models if m[0] == left) in alike:
-        return said("{left} is just as good as one that was chosen: both stay.", left=left)
-    return said(
-        "{left} is missing, and no model is both as small and as accurate as it is.", left=left
-    )
-
-
-_FIELDS: dict[str, list[Model]] = {
-    N_("three widths"): [
+Model = tuple[str, int, float]  # name, bytes, accuracy
+_FIELDS: dict[Text, list[Model]] = {
+    Text("three widths"): [
         ("FP32, width 8", 5_000, 0.92),
         ("INT8, width 8", 4_000, 0.91),
         ("FP32, width 16", 12_000, 0.96),
         ("INT8, width 16", 6_000, 0.96),
         ("FP32, width 32", 40_000, 0.95),
     ],
-    N_("a quantized model that lost its accuracy"): [
+    Text("a quantized model that lost its accuracy"): [
         ("FP32, width 4", 3_000, 0.85),
         ("FP32, width 32", 40_000, 0.97),
         ("INT8, width 32", 11_000, 0.60),
         ("INT8, width 16", 6_000, 0.95),
     ],
-    N_("two models of one size"): [("A", 5_000, 0.90), ("B", 5_000, 0.93), ("C", 9_000, 0.95)],
-    N_("two models of one accuracy"): [("A", 5_000, 0.90), ("B", 7_000, 0.90), ("C", 4_000, 0.80)],
-    N_("two models that are alike"): [("A", 5_000, 0.90), ("B", 5_000, 0.90), ("C", 4_000, 0.80)],
-    N_("one model"): [("alone", 5_000, 0.90)],
+    Text("two models of one size"): [("A", 5_000, 0.9), ("B", 5_000, 0.93), ("C", 9_000, 0.95)],
+    Text("two models of one accuracy"): [("A", 5_000, 0.9), ("B", 7_000, 0.9), ("C", 4_000, 0.8)],
+    Text("two models that are alike"): [("A", 5_000, 0.9), ("B", 5_000, 0.9), ("C", 4_000, 0.8)],
+    Text("one model"): [("alone", 5_000, 0.9)],
 }
+
+
+def pareto(answer: Any) -> Iterator[Finding]:
+    """E7: a function of a list of (name, bytes, accuracy) to the names that none dominates."""
+    frontier = function(answer)
+    for case, models in _FIELDS.items():
+        with tried_on(case):
+            _check_frontier(result(frontier, list(models)), models)
+        yield Text("Right for {case}.", case=case)
+
+
+def _check_frontier(given: Any, models: list[Model]) -> None:
+    numbers = {name: rest for name, *rest in models}
+    better = {
+        name: [n for n, s, a in models if s <= size and a >= accuracy and [s, a] != numbers[name]]
+        for name, size, accuracy in models
+    }
+    if not isinstance(given, list | tuple | set | frozenset):
+        raise unfit(Text("a list of names"), ANSWER, given)
+    for name in given:
+        if not isinstance(name, str) or name not in numbers:
+            raise unfit(Text("a list of names"), ANSWER, name)
+    chosen, best = set(given), {name for name in better if not better[name]}
+    out, left = sorted(chosen - best), sorted(best - chosen)
+    alike = bool(left) and any(numbers[left[0]] == numbers[name] for name in chosen)
+    mistakes = {
+        N_("Nothing was chosen, but the smallest model always stays."): not chosen,
+        N_("These are the models that others dominate; the others stay."): chosen
+        == better.keys() - best,
+        N_("Every model was kept, also one that another one dominates."): chosen == better.keys(),
+        N_("{out} stays out: {better} is no larger and no less accurate."): bool(out),
+        N_("{left} is just as good as one that was chosen: both stay."): alike,
+        N_("{left} is missing: no model is both as small and as accurate."): True,
+    }
+    winner = better[out[0]][0] if out else ""
+    values = {"out": "".join(out[:1]), "better": winner, "left": "".join(left[:1])}
+    refuse(mistakes, chosen == best, **values)

@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from ..common.errors import RecipeError
 from ..common.language import N_, Text, _
 from ..common.tables import Shown, Table
+from ..common.wording import as_text
 
 RIGHT, NOT_YET, UNANSWERED = N_("right"), N_("not yet right"), N_("not yet answered")
 
 
-def said(message: str, /, **values: Any) -> Text:
-    """A sentence with its values filled in; words of ours among them are said in its language."""
-    if isinstance(message, Text):
-        return message
-    return Text(message, **{k: Text(v) if type(v) is str else v for k, v in values.items()})
+class WrongAnswerError(RecipeError):
+    """What is wrong with an answer, in whole sentences; caught by the check, never by a reader."""
 
 
-class WrongAnswer(Exception):  # noqa: N818  (no error of the program: it is caught by the check)
-    """What is wrong with an answer, in one sentence; nothing more can be checked."""
-
-    def __init__(self, message: str, /, **values: Any) -> None:
-        super().__init__(said(message, **values))
-
-
-class NoAnswer(Exception):  # noqa: N818
+class NoAnswerError(RecipeError):
     """There is no answer yet: it is, holds, or returns `...`."""
 
 
-class Notes:
-    """What a check has found so far, in whole sentences."""
+# What a judge finds, one after the other: a sentence on what is right, or what is wrong with a part
+# of the answer. It raises what is wrong with all of it.
+Finding = Text | WrongAnswerError
+Mistakes = Mapping[str, bool]  # what is wrong, in a sentence, and whether it is the case here
 
-    def __init__(self) -> None:
-        self.right: list[str] = []
-        self.wrong: list[str] = []
 
-    def good(self, message: str, /, **values: Any) -> None:
-        """Write down something that is right."""
-        self.right.append(said(message, **values))
+def fault(mistakes: Mistakes, right: bool = False, /, **values: object) -> WrongAnswerError | None:
+    """The first of these mistakes that was made; none where the answer is right."""
+    made = [] if right else [sentence for sentence, is_made in mistakes.items() if is_made]
+    return WrongAnswerError(made[0], **values) if made else None
 
-    def bad(self, message: str, /, **values: Any) -> None:
-        """Write down something that is not, and go on with the rest of the answer."""
-        self.wrong.append(said(message, **values))
+
+def refuse(mistakes: Mistakes, right: bool = False, /, **values: object) -> None:
+    """Raise the first of these mistakes that was made, if any; see `fault`."""
+    if found := fault(mistakes, right, **values):
+        raise found
+
+
+def near(value: float, truth: float, relative: float = 0.005) -> bool:
+    """Whether two numbers are as near as that."""
+    return abs(value - truth) <= relative * abs(truth)
+
+
+@contextmanager
+def tried_on(case: str) -> Iterator[None]:
+    """Say of whatever is wrong inside a `with` block with which case it came up."""
+    try:
+        yield
+    except WrongAnswerError as found:
+        message = N_("{fault} This came up with {case}.")
+        raise WrongAnswerError(message, fault=as_text(found), case=case) from None
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,8 @@ class Verdict(Shown):
     title: str
     claim: str  # of the ledger, "C1" ... "C19"
     where: str  # notebook and section
-    correct: tuple[str, ...] = ()  # sentences
-    faults: tuple[str, ...] = ()  # sentences
+    correct: tuple[Text, ...] = ()
+    faults: tuple[Text, ...] = ()
     answered: bool = True
 
     @property
@@ -71,11 +81,11 @@ class Verdict(Shown):
 
     def table(self) -> Table:
         """A line for each sentence; while it is not right, a last one that says where to look."""
-        rows = [(_("right"), sentence) for sentence in self.correct]
-        rows += [(_("not yet"), sentence) for sentence in self.faults]
+        rows = [(_("right"), str(sentence)) for sentence in self.correct]
+        rows += [(_("not yet"), str(sentence)) for sentence in self.faults]
         if not self.right:
             rows.append((_("look at"), self.where))
-        about = _(self.title)
+        title = _(self.title)
         if self.claim:
-            about = _("{title} (claim {claim})", title=about, claim=self.claim)
-        return Table((f"{self.exercise}: {_(self.verdict)}", about), rows)
+            title = _("{title} (claim {claim})", title=title, claim=self.claim)
+        return Table((f"{self.exercise}: {_(self.verdict)}", title), rows)

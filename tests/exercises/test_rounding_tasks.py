@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 import recipe_helpers as rh
 
-from .judged import accepted, refused
+from .made_up import accepted, refused_all
 
 # --- E4 -------------------------------------------------------------------------------------------
 
@@ -42,11 +42,9 @@ def with_tensors(numbers):
     return integers, scale, error
 
 
-@pytest.mark.parametrize(
-    "solution", [symmetric, as_torch_ao, with_the_helper, in_numpy, with_tensors]
-)
-def test_e4_accepts(solution):
-    accepted("E4", solution)
+def test_e4_accepts():
+    for solution in (symmetric, as_torch_ao, with_the_helper, in_numpy, with_tensors):
+        accepted("E4", solution)
 
 
 @settings(max_examples=25, deadline=None)
@@ -60,36 +58,35 @@ def outlier_cut(numbers):
     return (numbers / scale).round().clamp(-127, 127).to(torch.int8), scale, scale / 2
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        (lambda x: (*symmetric(x)[:2], symmetric(x)[1]), "larger than it need be"),
-        (lambda x: symmetric(x, bound=0.25), "more than the bound"),
-        (lambda x: symmetric(x, bound=0), "more than the bound"),
-        (lambda x: ((x / (s := symmetric(x)[1])).to(torch.int8), s, s / 2), "cut off"),
-        (lambda x: ((x / (s := symmetric(x)[1])).floor().to(torch.int8), s, s / 2), "rounded down"),
-        (lambda x: ((x / (s := max(float(x.max()) / 127, 1e-9))).round().clamp(-128, 127).to(
-            torch.int8), s, s / 2), "Which number decides"),
-        (lambda x: ((x / (s := float(x.abs().max()) / 127.5 or 1)).round().to(torch.int8), s, s),
-         "wraps around"),
-        (lambda x: symmetric(x, 64), "of the steps on one side"),
-        (lambda x: symmetric(x, 255), "more than int8 holds"),
-        (outlier_cut, "int8"),
-        (lambda x: (symmetric(x)[0].float(), *symmetric(x)[1:]), "stored as torch.float32"),
-        (lambda x: (symmetric(x)[0].tolist(), *symmetric(x)[1:]), "return a tensor"),
-        (lambda x: symmetric(x)[:2], "has 2 parts"),
-        (lambda x: ((x / (s := x.abs().max() / 127)).round().to(torch.int8), s, s / 2),
-         "Given a tensor of zeros"),
-        (lambda x: (symmetric(x)[0], x.abs() / 127, 1.0), "the scale is a float32 tensor"),
-        (lambda x: (symmetric(x)[0], float("nan"), 1.0), "finite number"),
-        (lambda x: (symmetric(x)[0][:3], *symmetric(x)[1:]), "have the shape"),
-        (lambda x: 1 / 0, "raised ZeroDivisionError"),
-        (lambda x, scale: x, "other arguments"),
-        (symmetric(torch.ones(3)), "the function itself"),
-    ],
-)  # fmt: skip
-def test_e4_refuses(answer, fragment):
-    refused("E4", answer, fragment)
+WRONG_E4 = [
+    (lambda x: (*symmetric(x)[:2], symmetric(x)[1]), "larger than it need be"),
+    (lambda x: symmetric(x, bound=0.25), "more than the bound"),
+    (lambda x: symmetric(x, bound=0), "more than the bound"),
+    (lambda x: ((x / (s := symmetric(x)[1])).to(torch.int8), s, s / 2), "cut off"),
+    (lambda x: ((x / (s := symmetric(x)[1])).floor().to(torch.int8), s, s / 2), "rounded down"),
+    (lambda x: ((x / (s := max(float(x.max()) / 127, 1e-9))).round().clamp(-128, 127).to(
+        torch.int8), s, s / 2), "which number decides"),
+    (lambda x: ((x / (s := float(x.abs().max()) / 127.5 or 1)).round().to(torch.int8), s, s),
+     "wraps around"),
+    (lambda x: symmetric(x, 64), "steps on one side"),
+    (lambda x: symmetric(x, 255), "more than int8 holds"),
+    (outlier_cut, "int8"),
+    (lambda x: (symmetric(x)[0].float(), *symmetric(x)[1:]), "as the integers, not a float32"),
+    (lambda x: (symmetric(x)[0].tolist(), *symmetric(x)[1:]), "not something of type list"),
+    (lambda x: symmetric(x)[:2], "not 2 parts"),
+    (lambda x: ((x / (s := x.abs().max() / 127)).round().to(torch.int8), s, s / 2),
+     "came up with a tensor of zeros"),
+    (lambda x: (symmetric(x)[0], x.abs() / 127, 1.0), "as the scale, not a float32 tensor"),
+    (lambda x: (symmetric(x)[0], float("nan"), 1.0), "finite number"),
+    (lambda x: (symmetric(x)[0][:3], *symmetric(x)[1:]), "Give a tensor of shape ("),
+    (lambda x: 1 / 0, "raised ZeroDivisionError"),
+    (lambda x, scale: x, "raised TypeError"),
+    (symmetric(torch.ones(3)), "the function itself"),
+]  # fmt: skip
+
+
+def test_e4_refuses():
+    refused_all("E4", WRONG_E4)
 
 
 # --- E9 -------------------------------------------------------------------------------------------
@@ -128,12 +125,9 @@ def by_int8_lstm(weight):
 
 
 @pytest.mark.filterwarnings("ignore:.*quantize_per_channel.*deprecated:UserWarning")
-@pytest.mark.parametrize(
-    "solution",
-    [by_rows, one_row_after_the_other, with_columns_kept, by_pytorch, by_int8_lstm],
-)
-def test_e9_accepts(solution):
-    accepted("E9", solution)
+def test_e9_accepts():
+    for solution in (by_rows, one_row_after_the_other, with_columns_kept, by_pytorch, by_int8_lstm):
+        accepted("E9", solution)
 
 
 @settings(max_examples=25, deadline=None)
@@ -147,34 +141,33 @@ def per_tensor(weight):
     return (weight / scale).round().to(torch.int8), scale
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        (per_tensor, "one scale for the whole matrix"),
-        (lambda w: (per_tensor(w)[0], per_tensor(w)[1].repeat(len(w))), "the scale of the largest"),
-        (lambda w: (by_rows(w.T)[0].T, by_rows(w.T)[1]), "a scale for each column"),
-        (lambda w: ((w / (s := w.abs().amax(1) / 127)[:, None]).round().to(torch.int8), s),
-         "a row of zeros"),
-        (lambda w: ((w / (s := by_rows(w)[1])[:, None]).to(torch.int8), s), "cut off"),
-        (lambda w: ((w / (s := by_rows(w, 127.5)[1])[:, None]).round().to(torch.int8), s),
-         "wraps around"),
-        (lambda w: ((w / (s := w.amax(1).clamp(min=1e-9) / 127)[:, None]).round().clamp(-128, 127)
-                    .to(torch.int8), s), "Which number decides"),
-        (lambda w: by_rows(w, 7), "of the steps on one side"),
-        (lambda w: by_rows(w, 255), "more than int8 holds"),
-        (lambda w: (by_rows(w)[0].int(), by_rows(w)[1]), "stored as torch.int32"),
-        (lambda w: (by_rows(w)[0], -by_rows(w)[1]), "not above zero"),
-        (lambda w: (by_rows(w)[0].T, by_rows(w)[1]), "have the shape"),
-        (lambda w: by_rows(w)[0], "is a int8 tensor"),
-        (lambda w: (by_rows(w)[1], by_rows(w)[0]), "stored as torch.float32"),
-        (lambda w: (by_rows(w)[0], by_rows(w)[1][1:]), "scales for"),
-        (lambda w: (by_rows(w)[0], 1 / by_rows(w)[1]), "steps"),
-        (lambda w: (by_rows(w)[0], by_rows(w)[1] * torch.nan), "NaN"),
-        (lambda w: w.quantise(), "raised AttributeError"),
-    ],
-)  # fmt: skip
-def test_e9_refuses(answer, fragment):
-    refused("E9", answer, fragment)
+WRONG_E9 = [
+    (per_tensor, "one scale for the whole matrix"),
+    (lambda w: (per_tensor(w)[0], per_tensor(w)[1].repeat(len(w))), "the scale of the largest"),
+    (lambda w: (by_rows(w.T)[0].T, by_rows(w.T)[1]), "a scale for each column"),
+    (lambda w: ((w / (s := w.abs().amax(1) / 127)[:, None]).round().to(torch.int8), s),
+     "a row of zeros"),
+    (lambda w: ((w / (s := by_rows(w)[1])[:, None]).to(torch.int8), s), "cut off"),
+    (lambda w: ((w / (s := by_rows(w, 127.5)[1])[:, None]).round().to(torch.int8), s),
+     "wraps around"),
+    (lambda w: ((w / (s := w.amax(1).clamp(min=1e-9) / 127)[:, None]).round().clamp(-128, 127)
+                .to(torch.int8), s), "which number decides"),
+    (lambda w: by_rows(w, 7), "steps on one side"),
+    (lambda w: by_rows(w, 255), "more than int8 holds"),
+    (lambda w: (by_rows(w)[0].int(), by_rows(w)[1]), "not a int32 tensor"),
+    (lambda w: (by_rows(w)[0], -by_rows(w)[1]), "not above zero"),
+    (lambda w: (by_rows(w)[0].T, by_rows(w)[1]), "Give a tensor of shape ("),
+    (lambda w: by_rows(w)[0], "not a int8 tensor"),
+    (lambda w: (by_rows(w)[1], by_rows(w)[0]), "as the integers, not a float32"),
+    (lambda w: (by_rows(w)[0], by_rows(w)[1][1:]), "scales for"),
+    (lambda w: (by_rows(w)[0], 1 / by_rows(w)[1]), "steps"),
+    (lambda w: (by_rows(w)[0], by_rows(w)[1] * torch.nan), "NaN"),
+    (lambda w: w.quantise(), "raised AttributeError"),
+]  # fmt: skip
+
+
+def test_e9_refuses():
+    refused_all("E9", WRONG_E9)
 
 
 def test_a_function_that_changes_what_it_is_given_changes_nothing_else():

@@ -5,14 +5,13 @@ import statistics
 import time
 import timeit
 
-import pytest
 from hypothesis import given, settings, strategies as st
 
 from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
 from recipe_helpers.recipe.pair import Point
 from recipe_helpers.recipe.timing import Timing, judge, ratio_of_rounds
 
-from .judged import accepted, refused
+from .made_up import accepted, refused_all
 
 # --- E2 -------------------------------------------------------------------------------------------
 
@@ -46,12 +45,11 @@ NEVER = {8: 0.4, 128: 0.5, 512: 0.7}
 ALWAYS = {8: 1.5, 128: 2.0, 512: 4.0}
 
 
-@pytest.mark.parametrize(
-    ("width", "speedups"), [(256, USUAL), (None, NEVER), (8, ALWAYS), (512, {**USUAL, 256: 1.05})]
-)
-def test_e2_accepts(width, speedups):
-    accepted("E2", (width, measured(speedups)))
-    accepted("E2", (width, as_sweep(speedups)))
+def test_e2_accepts():
+    right = [(256, USUAL), (None, NEVER), (8, ALWAYS), (512, {**USUAL, 256: 1.05})]
+    for width, speedups in right:
+        accepted("E2", (width, measured(speedups)))
+        accepted("E2", (width, as_sweep(speedups)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -64,32 +62,31 @@ def test_e2_accepts_what_any_sweep_says_of_itself(speedups, rising):
         accepted("E2", (sweep.crossover, sweep))
 
 
-@pytest.mark.parametrize(
-    ("width", "sweep", "fragment"),
-    [
-        (128, measured(USUAL), "INT8 is the slower one"),
-        (512, measured(USUAL), "INT8 is clearly faster at width 256"),
-        (8, measured(USUAL), "INT8 is the slower one"),
-        (200, measured(USUAL), "not among the widths"),
-        (3.0, measured(USUAL), "not among the widths"),
-        (None, measured(USUAL), "You found no crossover"),
-        (None, measured({8: 0.4, 32: 0.5, 80: 0.6}), "measure up to 512"),
-        (256, measured({256: 3, 512: 2, 1024: 2}), "INT8 may win earlier"),
-        (256, measured({8: 0.5, 256: 2}), "2 widths were measured"),
-        (256, measured(USUAL, count=3), "7 rounds at least"),
-        (256, {**measured(USUAL), 512: ([1.0] * 9, [1.0] * 8)}, "9 FP32 and 8 INT8 times"),
-        (256, {**measured(USUAL), 512: ([-1.0] * 9, [1.0] * 9)}, "not above zero"),
-        (256, {w: (b, a) for w, (a, b) in measured(USUAL).items()}, "INT8 is the slower one"),
-        (256, dict.fromkeys(USUAL, 1.0), "The answer is 1.0"),
-        (256, [1, 2, 3], "type list; give what rh.latency_sweep returns"),
-        ("256", measured(USUAL), "'256'; give a number"),
-        (float("nan"), measured(USUAL), "finite number"),
-        (256.5, measured(USUAL), "a whole number"),
-        (256, {**measured(USUAL), 512: ([float("nan")] * 9, [1.0] * 9)}, "NaN"),
-    ],
-)  # fmt: skip
-def test_e2_refuses(width, sweep, fragment):
-    refused("E2", (width, sweep), fragment)
+WRONG_E2 = [
+    ((128, measured(USUAL)), "INT8 is the slower one"),
+    ((512, measured(USUAL)), "INT8 is clearly faster at width 256"),
+    ((8, measured(USUAL)), "INT8 is the slower one"),
+    ((200, measured(USUAL)), "not among the widths"),
+    ((3.0, measured(USUAL)), "not among the widths"),
+    ((None, measured(USUAL)), "the widest that you measured"),
+    ((None, measured({8: 0.4, 32: 0.5, 80: 0.6})), "measure up to 512"),
+    ((256, measured({256: 3, 512: 2, 1024: 2})), "INT8 may win below 256"),
+    ((256, measured({8: 0.5, 256: 2})), "2 widths were measured"),
+    ((256, measured(USUAL, count=3)), "7 rounds are the least, not 3"),
+    ((256, {**measured(USUAL), 512: ([1.0] * 9, [1.0] * 8)}), "9 of the one and 8 of the other"),
+    ((256, {**measured(USUAL), 512: ([-1.0] * 9, [1.0] * 9)}), "not above zero"),
+    ((256, {w: (b, a) for w, (a, b) in measured(USUAL).items()}), "INT8 is the slower one"),
+    ((256, dict.fromkeys(USUAL, 1.0)), "not 1.0"),
+    ((256, [1, 2, 3]), "Give what rh.latency_sweep returns"),
+    (("256", measured(USUAL)), "as the width, not '256'"),
+    ((float("nan"), measured(USUAL)), "finite number"),
+    ((256.5, measured(USUAL)), "a whole number"),
+    ((256, {**measured(USUAL), 512: ([float("nan")] * 9, [1.0] * 9)}), "NaN"),
+]  # fmt: skip
+
+
+def test_e2_refuses():
+    refused_all("E2", WRONG_E2)
 
 
 # --- E5 -------------------------------------------------------------------------------------------
@@ -146,18 +143,15 @@ def one_clock_reading_each(reference, candidate, clock, count=25):
     return times[:, 0] / times[:, 1], times[:, 0] / times[:, 2]
 
 
-@pytest.mark.parametrize(
-    "solution",
-    [
+def test_e5_accepts():
+    for solution in (
         in_turns,
         in_random_order,
         warmed_up_by_timeit,
         with_the_candidate_as_control,
         one_clock_reading_each,
-    ],
-)
-def test_e5_accepts(solution):
-    accepted("E5", solution)
+    ):
+        accepted("E5", solution)
 
 
 @settings(max_examples=20, deadline=None)
@@ -201,28 +195,27 @@ def endless(reference, candidate, clock):
         reference()
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        (broken, "the list of speedups and the list of controls"),
-        (in_blocks, "30 times in a row"),
-        (control_of_its_own, "times in a row"),
-        (lambda r, c, clock: in_turns(c, r, clock), "upside down"),
-        (divided_by_itself, "divided by itself"),
-        (lambda r, c, clock: (lambda s, k: (k, s))(*in_turns(r, c, clock)), "compare the two"),
-        (lambda r, c, clock: [x[:1] for x in in_turns(r, c, clock)], "7 rounds at least"),
-        (lambda r, c, clock: [x[:i] for i, x in zip((20, 9), in_turns(r, c, clock), strict=True)],
-         "20 speedups and 9 controls"),
-        (real_time, "never read"),
-        (means, "give a list of numbers"),
-        (lambda r, c, clock: in_turns(r, r, clock), "the candidate was never called"),
-        (lambda r, c, clock: [[y - 1 for y in x] for x in in_turns(r, c, clock)], "should be 1"),
-        (lambda r, c, clock: [[y * float("nan") for y in x] for x in in_turns(r, c, clock)], "NaN"),
-        (lambda r, c: ([1.0], [1.0]), "other arguments"),
-        (endless, "without an end"),
-        (lambda r, c, clock: [1.0] * 20, "has 20 parts"),
-        (2.0, "the function itself"),
-    ],
-)  # fmt: skip
-def test_e5_refuses(answer, fragment):
-    refused("E5", answer, fragment)
+WRONG_E5 = [
+    (broken, "the list of speedups and the list of controls"),
+    (in_blocks, "30 times in a row"),
+    (control_of_its_own, "times in a row"),
+    (lambda r, c, clock: in_turns(c, r, clock), "upside down"),
+    (divided_by_itself, "divided by itself"),
+    (lambda r, c, clock: (lambda s, k: (k, s))(*in_turns(r, c, clock)), "compare the two"),
+    (lambda r, c, clock: [x[:6] for x in in_turns(r, c, clock)], "7 rounds are the least, not 6"),
+    (lambda r, c, clock: [x[:i] for i, x in zip((20, 9), in_turns(r, c, clock), strict=True)],
+     "20 of the one and 9 of the other"),
+    (real_time, "never read"),
+    (means, "Give a list of finite numbers"),
+    (lambda r, c, clock: in_turns(r, r, clock), "Only one of the two models"),
+    (lambda r, c, clock: [[y - 1 for y in x] for x in in_turns(r, c, clock)], "should be 1"),
+    (lambda r, c, clock: [[y * float("nan") for y in x] for x in in_turns(r, c, clock)], "NaN"),
+    (lambda r, c: ([1.0], [1.0]), "raised TypeError"),
+    (endless, "without an end"),
+    (lambda r, c, clock: [1.0] * 20, "not 20 parts"),
+    (2.0, "the function itself"),
+]  # fmt: skip
+
+
+def test_e5_refuses():
+    refused_all("E5", WRONG_E5)

@@ -5,16 +5,15 @@ import math
 import statistics
 
 import numpy as np
-import pytest
 import torch
 from scipy import stats
 
 import recipe_helpers as rh
 from recipe_helpers.common.intervals import mean_interval
-from recipe_helpers.exercises.materials import outlier_model
-from recipe_helpers.exercises.oracles import rounded_alone
+from recipe_helpers.exercises.outlier_model import outlier_model
+from recipe_helpers.exercises.trained_tasks import rounded_alone
 
-from .judged import accepted, refused
+from .made_up import accepted, refused, refused_all
 
 # --- E6 -------------------------------------------------------------------------------------------
 
@@ -46,9 +45,9 @@ def by_a_paired_test(fp32, int8):
     return torch.tensor(found.low), found.high, concluded(*found)
 
 
-@pytest.mark.parametrize("solution", [by_scipy, by_hand, by_the_helper, by_a_paired_test])
-def test_e6_accepts(solution):
-    accepted("E6", solution)
+def test_e6_accepts():
+    for solution in (by_scipy, by_hand, by_the_helper, by_a_paired_test):
+        accepted("E6", solution)
 
 
 def ends(make, conclude=concluded):
@@ -78,34 +77,33 @@ def unpaired(fp32, int8):
     return found.low, found.high, concluded(*found)
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        (unpaired, "the difference of each pair"),
-        (lambda a, b: by_hand(b, a), "the sign is the other way round"),
-        (around(lambda n: 1.96 / math.sqrt(n)), "1.96 standard errors"),
-        (around(student, ddof=0), "n - 1"),
-        (around(lambda n: student(n) * math.sqrt(n)), "the root of n"),
-        (around(lambda n: student(n, 0.9)), "the level is another one"),
-        (around(lambda n: student(n, 0.99)), "the level is another one"),
-        (around(lambda n: 1 / math.sqrt(n)), "one standard error away"),
-        (ends(lambda d: (d.min(), d.max())), "the range of the differences"),
-        (lambda a, b: (*(100 * x for x in by_hand(a, b)[:2]), "keeps"), "in percent"),
-        (lambda a, b: (by_hand(a, b)[1], by_hand(a, b)[0], "keeps"), "above the upper one"),
-        (lambda a, b: (*by_hand(a, b)[:2], "keeps"), "the whole interval lies below"),
-        (lambda a, b: (*by_hand(a, b)[:2], "inconclusive"), "Whether it holds zero"),
-        (lambda a, b: (*by_hand(a, b)[:2], "loses" if by_hand(a, b)[1] < 0 else "keeps"),
-         "to both sides"),
-        (lambda a, b: (*by_hand(a, b)[:2], by_hand(a, b)[0] > -0.01), '"keeps", "loses"'),
-        (lambda a, b: by_hand(a, b)[2], "The answer is 'keeps'"),
-        (lambda a, b: (0.0, 0.0, "keeps"), "not Student's 95 % interval"),
-        (lambda a, b: (float("nan"), 0.0, "keeps"), "finite number"),
-        (lambda a, b: (a - b).mean(), "raised TypeError"),
-        (lambda differences: (0, 0, "keeps"), "other arguments"),
-    ],
-)  # fmt: skip
-def test_e6_refuses(answer, fragment):
-    refused("E6", answer, fragment)
+WRONG_E6 = [
+    (unpaired, "the difference of each pair"),
+    (lambda a, b: by_hand(b, a), "The sign is the other way round"),
+    (around(lambda n: 1.96 / math.sqrt(n)), "1.96 standard errors"),
+    (around(student, ddof=0), "n - 1"),
+    (around(lambda n: student(n) * math.sqrt(n)), "the root of n"),
+    (around(lambda n: student(n, 0.9)), "The level is another one"),
+    (around(lambda n: student(n, 0.99)), "The level is another one"),
+    (around(lambda n: 1 / math.sqrt(n)), "one standard error away"),
+    (ends(lambda d: (d.min(), d.max())), "the range of the differences"),
+    (lambda a, b: (*(100 * x for x in by_hand(a, b)[:2]), "keeps"), "in percent"),
+    (lambda a, b: (by_hand(a, b)[1], by_hand(a, b)[0], "keeps"), "above the upper one"),
+    (lambda a, b: (*by_hand(a, b)[:2], "keeps"), "The whole interval lies below"),
+    (lambda a, b: (*by_hand(a, b)[:2], "inconclusive"), "Whether it holds zero"),
+    (lambda a, b: (*by_hand(a, b)[:2], "loses" if by_hand(a, b)[1] < 0 else "keeps"),
+     "to both sides"),
+    (lambda a, b: (*by_hand(a, b)[:2], by_hand(a, b)[0] > -0.01), '"keeps", "loses"'),
+    (lambda a, b: by_hand(a, b)[2], "not 'keeps'"),
+    (lambda a, b: (0.0, 0.0, "keeps"), "not Student's 95 % interval"),
+    (lambda a, b: (float("nan"), 0.0, "keeps"), "finite number"),
+    (lambda a, b: (a - b).mean(), "raised TypeError"),
+    (lambda differences: (0, 0, "keeps"), "raised TypeError"),
+]  # fmt: skip
+
+
+def test_e6_refuses():
+    refused_all("E6", WRONG_E6)
 
 
 # --- E8 -------------------------------------------------------------------------------------------
@@ -148,22 +146,20 @@ def by_repairing_one_at_a_time(drawn):
     return min(errors, key=errors.get)
 
 
-@pytest.mark.parametrize(
-    "solution", [by_rounding_one_at_a_time, by_looking_for_a_row, by_repairing_one_at_a_time]
-)
-def test_e8_accepts(solution):
-    with torch.no_grad():
-        accepted("E8", solution(outlier_model()))
+def test_e8_accepts():
+    for solution in (by_rounding_one_at_a_time, by_looking_for_a_row, by_repairing_one_at_a_time):
+        with torch.no_grad():
+            accepted("E8", solution(outlier_model()))
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_culprit_is_one_matrix_whatever_the_seed(seed):
-    drawn = outlier_model(seed)
-    errors = sorted(rounded_alone(drawn.model.lstm, drawn.inputs).values())
-    assert errors[-1] > 10 * errors[-2]
-    with torch.no_grad():
-        name, row = by_looking_for_a_row(drawn)
-        assert by_rounding_one_at_a_time(drawn) == (name.removeprefix("lstm."), row)
+def test_the_culprit_is_one_matrix_whatever_the_seed():
+    for seed in range(6):
+        drawn = outlier_model(seed)
+        errors = sorted(rounded_alone(drawn.model.lstm, drawn.inputs).values())
+        assert errors[-1] > 10 * errors[-2]
+        with torch.no_grad():
+            name, row = by_looking_for_a_row(drawn)
+            assert by_rounding_one_at_a_time(drawn) == (name.removeprefix("lstm."), row)
 
 
 def test_the_outlier_model_is_ruined_by_torch_ao_and_not_by_int8lstm():
@@ -181,27 +177,26 @@ def test_the_outlier_model_is_ruined_by_torch_ao_and_not_by_int8lstm():
 NAME, ROW = "weight_hh_l0", 74
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        (("weight_ih_l0", ROW), "largest weights"),
-        (("weight_hh_l2", ROW), "another one does far more"),
-        (("lstm.weight_ih_l1", ROW), "another one does far more"),
-        (("bias_hh_l0", ROW), "biases are not quantized"),
-        (("weight_hh_l3", ROW), "none of the weight matrices"),
-        (("weight_hh", ROW), "none of the weight matrices"),
-        ((NAME, 3), "is like most others"),
-        ((NAME, 1000), "has no row 1000"),
-        ((NAME, -1), "has no row -1"),
-        ((NAME, 3.5), "a whole number"),
-        ((NAME, None), "None; give a number"),
-        ((0, ROW), "as text"),
-        (NAME, "The answer is 'weight_hh_l0'"),
-        ((torch.ones(3, 3), ROW), "as text"),
-    ],
-)
-def test_e8_refuses(answer, fragment):
-    refused("E8", answer, fragment)
+WRONG_E8 = [
+    (("weight_ih_l0", ROW), "largest weights"),
+    (("weight_hh_l2", ROW), "another matrix does far more"),
+    (("lstm.weight_ih_l1", ROW), "another matrix does far more"),
+    (("bias_hh_l0", ROW), "biases are not quantized"),
+    (("weight_hh_l3", ROW), "none of the weight matrices"),
+    (("weight_hh", ROW), "none of the weight matrices"),
+    ((NAME, 3), "is like most others"),
+    ((NAME, 1000), "has no row 1000"),
+    ((NAME, -1), "has no row -1"),
+    ((NAME, 3.5), "a whole number"),
+    ((NAME, None), "a finite number as the number of the row, not None"),
+    ((0, ROW), "Give a text like"),
+    (NAME, "not 'weight_hh_l0'"),
+    ((torch.ones(3, 3), ROW), "Give a text like"),
+]
+
+
+def test_e8_refuses():
+    refused_all("E8", WRONG_E8)
 
 
 def test_e8_sees_a_row_that_was_counted_from_one():

@@ -154,11 +154,28 @@ def bare(z): return z
             "# Say what it is.\ndef asked(\n    x, y=2\n):\n"
             '    """What comes, and what goes."""\n    ...',
         ),
-        ({"nothing", "SECRETS"}, ""),
+        ({"nothing", "SECRETS"}, "# Say what it is.\n..."),
     ],
 )
 def test_what_is_left_of_a_solution(wanted, left):
     assert exercises.stub(SOURCE.strip(), wanted) == left
+
+
+def test_without_a_comment_nothing_is_left_of_what_nobody_uses():
+    assert exercises.stub(SOURCE.partition("\n# Say what it is.\n")[2], {"nothing"}) == ""
+
+
+def test_no_question_is_lost_and_the_study_and_the_imports_are_of_use():
+    """A question stands above three dots; what a plain cell makes or imports is named again."""
+    for path in SOLUTIONS:
+        cells = student(path).cells
+        asked = [c.source for c in nbformat.read(path, 4).cells if c.source.rstrip().endswith("?")]
+        assert all(any(q.split("](")[0] in c.source for c in cells) for q in asked)
+    trained = [cell.source for cell in student(Path("trained_models.ipynb")).cells]
+    assert any(s.startswith("And what does") and "study.of(8)" in s for s in trained)
+    assert sum(s.endswith("\n...") for s in trained) == 2, "a question each of E6 and E7"
+    recipe = [cell.source for cell in student(Path("recipe.ipynb")).cells]
+    assert any("time.perf_counter" in s and s.startswith("Try your benchmark") for s in recipe)
 
 
 def test_only_what_later_plain_cells_use_is_left():

@@ -3,14 +3,13 @@
 import itertools
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
 import recipe_helpers as rh
 from recipe_helpers.under_the_hood.saturation import pair_sums
 
-from .judged import accepted, refused
+from .made_up import accepted, refused, refused_all
 
 INPUTS = rh.demonstration().inputs  # (20, 1, 8)
 
@@ -38,31 +37,30 @@ def test_e10_accepts_other_ideas():
     accepted("E10", torch.cat([INPUTS.repeat(1, 3, 1), loud().repeat(1, 3, 1)]).requires_grad_())
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        (INPUTS, "of about one size"),
-        (INPUTS * 1e6, "of about one size"),
-        (INPUTS * 1e-6, "of about one size"),
-        (torch.zeros_like(INPUTS), "zeros are exact"),
-        (INPUTS[:1], "one row alone"),
-        (loud(factor=20), "of about one size"),
-        (torch.cat([INPUTS[:1], INPUTS[1:] * 1e4]), "torch.ao errs by"),
-        (torch.cat([INPUTS * 1e4] * 3 + [INPUTS[:2]]), "torch.ao errs by"),
-        (loud() * float("nan"), "NaN"),
-        (loud() * float("inf"), "NaN or infinity"),
-        (loud().double(), "torch.float64"),
-        (loud().int(), "torch.int32"),
-        (loud()[:, 0], "(steps, batch, 8)"),
-        (loud()[..., :4], "(steps, batch, 8)"),
-        (loud().repeat(100, 1, 1), "longer than need be"),
-        (loud().numpy(), "type ndarray; give a tensor"),
-        (torch.empty(0, 1, 8), "(steps, batch, 8)"),
-        (lambda: loud(), "give a tensor"),
-    ],
-)
-def test_e10_refuses(answer, fragment):
-    refused("E10", answer, fragment)
+WRONG_E10 = [
+    (INPUTS, "of about one size"),
+    (INPUTS * 1e6, "of about one size"),
+    (INPUTS * 1e-6, "of about one size"),
+    (torch.zeros_like(INPUTS), "zeros are exact"),
+    (INPUTS[:1], "one row has the scale"),
+    (loud(factor=20), "of about one size"),
+    (torch.cat([INPUTS[:1], INPUTS[1:] * 1e4]), "torch.ao errs by"),
+    (torch.cat([INPUTS * 1e4] * 3 + [INPUTS[:2]]), "torch.ao errs by"),
+    (loud() * float("nan"), "NaN"),
+    (loud() * float("inf"), "NaN or infinity"),
+    (loud().double(), "not a float64 tensor"),
+    (loud().int(), "not a int32 tensor"),
+    (loud()[:, 0], "(steps, batch, 8)"),
+    (loud()[..., :4], "(steps, batch, 8)"),
+    (loud().repeat(100, 1, 1), "1000 steps and 1000 sequences are enough"),
+    (loud().numpy(), "not something of type ndarray"),
+    (torch.empty(0, 1, 8), "(steps, batch, 8)"),
+    (lambda: loud(), "not something of type function"),
+]
+
+
+def test_e10_refuses():
+    refused_all("E10", WRONG_E10)
 
 
 def test_e10_sees_an_input_that_ruins_both():
@@ -75,8 +73,8 @@ def test_e10_sees_an_input_that_ruins_both():
 # --- E11 ------------------------------------------------------------------------------------------
 
 
-def analytic(levels):
-    return -2 * 128 * levels, 2 * 127 * levels
+def analytic(largest):
+    return -2 * 128 * largest, 2 * 127 * largest
 
 
 def every_product(levels):
@@ -96,12 +94,10 @@ def by_the_helper(levels):
     return tuple(pair_sums(pairs, weights).flatten().tolist())
 
 
-@pytest.mark.parametrize(
-    "solution", [analytic, every_product, every_pair_of_corners, by_the_helper]
-)
-def test_e11_accepts(solution):
-    accepted("E11", (solution, 128))
-    accepted("E11", [solution, torch.tensor(128)])
+def test_e11_accepts():
+    for solution in (analytic, every_product, every_pair_of_corners, by_the_helper):
+        accepted("E11", (solution, 128))
+        accepted("E11", [solution, torch.tensor(128)])
 
 
 def by_chance(levels):
@@ -118,34 +114,33 @@ def in_eight_bits(levels):
     return np.int64(-2 * 128 * levels).astype(np.int8), high
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        ((analytic, 127), "try one more"),
-        ((analytic, 129), "129 levels do not fit"),
-        ((analytic, 255), "255 levels do not fit"),
-        ((analytic, 256), "from 0 to 255"),
-        ((analytic, 7.5), "a whole number"),
-        ((lambda n: (-300 * n, 300 * n), 128), "no pair of products reaches"),
-        ((lambda n: (-128 * n, 127 * n), 128), "extremes of one product"),
-        ((lambda n: (-254 * n, 254 * n), 128), "one more than the other"),
-        ((lambda n: (-256 * n, 256 * n), 128), "No weight is 128"),
-        ((lambda n: (-254 * n, 256 * n), 128), "No weight is 128"),
-        ((lambda n: (0, 254 * n), 128), "Weights have a sign"),
-        ((lambda n: analytic(n)[::-1], 128), "changed places"),
-        ((lambda n: (max(-256 * n, -32768), min(254 * n, 32767)), 128), "cut off at 16 bits"),
-        ((in_eight_bits, 128), "wrapped to 8 bits"),
-        ((by_chance, 128), "has to look at every integer"),
-        ((lambda n: 254 * n, 128), "give the smallest and the largest sum"),
-        ((lambda n: (float("nan"), 254 * n), 128), "finite number"),
-        ((lambda: (0, 0), 128), "other arguments"),
-        ((lambda n: [][n], 128), "raised IndexError"),
-        (analytic, "give the function and the largest number"),
-        ((True, 128), "the function itself"),
-    ],
-)
-def test_e11_refuses(answer, fragment):
-    refused("E11", answer, fragment)
+WRONG_E11 = [
+    ((analytic, 127), "try one more"),
+    ((analytic, 129), "129 does not fit"),
+    ((analytic, 255), "255 does not fit"),
+    ((analytic, 256), "0 to 255"),
+    ((analytic, 7.5), "a whole number"),
+    ((lambda n: (-300 * n, 300 * n), 128), "No pair of products reaches"),
+    ((lambda n: (-128 * n, 127 * n), 128), "extremes of one product"),
+    ((lambda n: (-254 * n, 254 * n), 128), "one side has one more"),
+    ((lambda n: (-256 * n, 256 * n), 128), "No weight is 128"),
+    ((lambda n: (-254 * n, 256 * n), 128), "No weight is 128"),
+    ((lambda n: (0, 254 * n), 128), "Weights have a sign"),
+    ((lambda n: analytic(n)[::-1], 128), "changed places"),
+    ((lambda n: (max(-256 * n, -32768), min(254 * n, 32767)), 128), "cut off at 16 bits"),
+    ((in_eight_bits, 128), "wrapped to 8 bits"),
+    ((by_chance, 128), "has to look at every integer"),
+    ((lambda n: 254 * n, 128), "Give the smallest sum and the largest sum as the answer"),
+    ((lambda n: (float("nan"), 254 * n), 128), "finite number"),
+    ((lambda: (0, 0), 128), "raised TypeError"),
+    ((lambda n: [][n], 128), "raised IndexError"),
+    (analytic, "Give the function and the largest activation"),
+    ((True, 128), "the function itself"),
+]
+
+
+def test_e11_refuses():
+    refused_all("E11", WRONG_E11)
 
 
 # --- E12 ------------------------------------------------------------------------------------------
@@ -206,9 +201,14 @@ def in_numpy(lstm, x, hidden, cell):
     return [part.float() for part in found]
 
 
-@pytest.mark.parametrize("solution", [step, in_int64, in_numpy])
-def test_e12_accepts(solution):
-    accepted("E12", lambda lstm, x, hidden, cell: solution(lstm, x, hidden, cell))
+def test_e12_accepts():
+    for solution in (step, in_int64, in_numpy):
+        accepted("E12", solution)
+
+
+def test_e12_knows_every_order_of_the_gates():
+    for order in set(itertools.permutations("ifgo")) - {tuple("ifgo")}:
+        refused("E12", variant(order=order), f"in the order {', '.join(order)}")
 
 
 def exact(x, weight, **_):
@@ -224,29 +224,32 @@ def variant(**how):
     return lambda lstm, x, hidden, cell: step(lstm, x, hidden, cell, **how)
 
 
-@pytest.mark.parametrize(
-    ("answer", "fragment"),
-    [
-        (variant(first=exact, second=exact), "nothing was rounded"),
-        (lambda lstm, x, h, c: lstm(x[None], (h[None], c[None]))[1], "has the shape"),
-        (lambda lstm, x, h, c: [s[0] for s in lstm(x[None], (h[None], c[None]))[1]], "in floats"),
-        (variant(levels=255), "255 levels"),
-        (variant(zero_point=False), "correction for the zero point"),
-        (variant(second=exact), "the hidden state is still in floats"),
-        (variant(first=float_weights, second=float_weights), "weights are still floats"),
-        (variant(largest=127.0), "stands for 127.5"),
-        (variant(bias=0.0), "One of the two biases"),
-        (variant(order="iofg"), "Two gates have changed places"),
-        (variant(order="ifog"), "Two gates have changed places"),
-        (lambda *a: step(*a)[::-1], "the hidden state comes first"),
-        (lambda *a: step(*a)[0], "The answer is a float32 tensor"),
-        (lambda *a: [s.double() for s in step(*a)], "float64"),
-        (lambda *a: [s * 2 for s in step(*a)], "is off by"),
-        (lambda *a: [s * torch.nan for s in step(*a)], "NaN"),
-        (lambda lstm, x, hidden: None, "other arguments"),
-        (lambda *a: a[0].weight_xy, "raised AttributeError"),
-        (rh.demonstration().inputs, "the function itself"),
-    ],
-)
-def test_e12_refuses(answer, fragment):
-    refused("E12", answer, fragment)
+WRONG_E12 = [
+    (variant(first=exact, second=exact), "nothing was rounded"),
+    (
+        lambda lstm, x, h, c: lstm(x[None], (h[None], c[None]))[1],
+        "a tensor of shape (1, 8) as the hidden state",
+    ),
+    (lambda lstm, x, h, c: [s[0] for s in lstm(x[None], (h[None], c[None]))[1]], "in floats"),
+    (variant(levels=255), "from 0 to 255"),
+    (variant(zero_point=False), "correction for the zero point"),
+    (variant(second=exact), "the hidden state is still in floats"),
+    (variant(first=float_weights, second=float_weights), "weights are still floats"),
+    (variant(largest=127.0), "stands for 127.5"),
+    (variant(bias=0.0), "One of the two biases"),
+    (variant(order="iofg"), "in the order i, o, f, g"),
+    (variant(order="ifog"), "in the order i, f, o, g"),
+    (variant(order="gfoi"), "in the order g, f, o, i"),
+    (lambda *a: step(*a)[::-1], "the hidden state comes first"),
+    (lambda *a: step(*a)[0], "not a float32 tensor of shape (1, 8)"),
+    (lambda *a: [s.double() for s in step(*a)], "float64"),
+    (lambda *a: [s * 2 for s in step(*a)], "is off by"),
+    (lambda *a: [s * torch.nan for s in step(*a)], "NaN"),
+    (lambda lstm, x, hidden: None, "raised TypeError"),
+    (lambda *a: a[0].weight_xy, "raised AttributeError"),
+    (rh.demonstration().inputs, "the function itself"),
+]
+
+
+def test_e12_refuses():
+    refused_all("E12", WRONG_E12)

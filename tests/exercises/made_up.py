@@ -31,6 +31,12 @@ def refused(exercise, answer, *fragments):
     is_told_in_korean(verdict)
 
 
+def refused_all(exercise, table):
+    """Each answer of a table is refused with the words that stand beside it."""
+    for answer, *fragments in table:
+        refused(exercise, answer, *fragments)
+
+
 def is_told_in_korean(verdict):
     """The same verdict, shown in Korean: no message of ours is left in English."""
     with speaking("ko"):

@@ -1,4 +1,4 @@
-"""What some tasks are given: a model with a fault to find."""
+"""The model of E8, with a fault to find."""
 
 from __future__ import annotations
 
