@@ -25,7 +25,7 @@ async def response_s(explorer: Explorer, width: int) -> float:
     shown = asyncio.Event()
     explorer.numbers.observe(lambda _: shown.set(), "value")
     start = time.perf_counter()
-    explorer.controls["dimension"].value = width
+    explorer.controls["width"].value = width
     await shown.wait()
     elapsed_s = time.perf_counter() - start
     explorer.numbers.unobserve_all()
@@ -39,7 +39,7 @@ async def measure(repeats: int, seed: int = 0) -> dict[int, list[float]]:
     order = [width for width in WIDTHS for _ in range(repeats)]
     random.Random(seed).shuffle(order)
     for width in order:
-        explorer.controls["dimension"].value = 8
+        explorer.controls["width"].value = 8
         explorer.wait()
         explorer.forget()
         times_s[width].append(await response_s(explorer, width))

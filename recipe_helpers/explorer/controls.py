@@ -3,58 +3,84 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import asdict
 from typing import Any
 
 from ..common.errors import extra
 from ..common.language import _
-from .measurement import Choice, engines, recipe_choice
+from .measurement import engines, recipe_choice
 
 with extra("notebooks"):
     import ipywidgets as widgets
 
-WIDEST = 1024
-_WIDE = "minmax(270px, 1fr)"
+_COLUMNS = "repeat(auto-fit, minmax(270px, 1fr))"
 
 
-def controls() -> dict[str, Any]:
-    """One labelled control per field of `Choice`.
+class Controls(dict[str, Any]):
+    """One labelled control for each field of `Choice`, by its name.
 
     Number boxes rather than sliders, whose label is not tied to their handle: a screen reader
     would call each just "slider". And rather than drop-downs, from which JupyterLab takes the
-    arrow keys unless they are open.
+    arrow keys unless they are open. A box that clips by itself would do so in silence: `clip` says
+    what it did.
     """
-    start = recipe_values()
-    same: dict[str, Any] = {
-        "style": {"description_width": "10em"},
-        "layout": widgets.Layout(width="auto"),
-    }
 
-    def number(name: str, description: str, most: int, step: int = 1) -> widgets.BoundedIntText:
-        limits = {"min": step, "max": most, "step": step, "continuous_update": False}
-        return widgets.BoundedIntText(value=start[name], description=description, **limits, **same)
+    def __init__(self) -> None:
+        self.limits = {  # what each number box is called, its least value, which is its step, too
+            "width": (_("Width (units)"), 8, 1024),
+            "layers": (_("Layers"), 1, 4),
+            "batch_size": (_("Batch (sequences)"), 1, 64),
+            "sequence_length": (_("Sequence (steps)"), 1, 200),
+            "threads": (_("Threads"), 1, os.cpu_count() or 1),
+        }
+        same: dict[str, Any] = {
+            "style": {"description_width": "10em"},
+            "layout": widgets.Layout(width="auto"),
+        }
+        super().__init__(
+            {
+                name: widgets.IntText(
+                    description=label, step=least, continuous_update=False, **same
+                )
+                for name, (label, least, _most) in self.limits.items()
+            }
+        )
+        label = _("Quantized engine")
+        self["engine"] = widgets.Dropdown(options=engines(), description=label, **same)
+        self.reset()
 
-    def choice(name: str, description: str, options: tuple[Any, ...]) -> widgets.Dropdown:
-        return widgets.Dropdown(options=options, value=start[name], description=description, **same)
+    def __missing__(self, name: str) -> Any:
+        if name == "dimension":  # what the width was called before
+            return self["width"]
+        raise KeyError(name)
 
-    return {
-        "dimension": number("dimension", _("Width (units)"), WIDEST, step=8),
-        "layers": number("layers", _("Layers"), 4),
-        "batch_size": number("batch_size", _("Batch (sequences)"), 64),
-        "sequence_length": number("sequence_length", _("Sequence (steps)"), 200),
-        "threads": number("threads", _("Threads"), os.cpu_count() or 1),
-        "engine": choice("engine", _("Quantized engine"), engines()),
-    }
+    def reset(self) -> None:
+        """Go back to the recipe's choice."""
+        for name, value in asdict(recipe_choice()).items():
+            self[name].value = value
 
+    def clip(self) -> str:
+        """Bring every number within its limits; one sentence for each that was not, or nothing."""
+        said = []
+        for name, (label, least, most) in self.limits.items():
+            value = self[name].value
+            self[name].value = now = min(max(value, least), most)
+            if now != value:
+                said.append(
+                    _(
+                        "{label} goes from {least} to {most}: {value} became {now}.",
+                        label=label,
+                        least=least,
+                        most=most,
+                        value=value,
+                        now=now,
+                    )
+                )
+        return " ".join(said)
 
-def recipe_values() -> dict[str, Any]:
-    """The recipe's choice, with the engine spelled out."""
-    recipe = recipe_choice()
-    return {field.name: getattr(recipe, field.name) for field in fields(Choice)}
-
-
-def grid(controls: dict[str, Any]) -> widgets.GridBox:
-    """The controls side by side, in as many columns as there is room for."""
-    columns = f"repeat(auto-fit, {_WIDE})"
-    layout = widgets.Layout(grid_template_columns=columns, grid_gap="0 12px", max_width="920px")
-    return widgets.GridBox(list(controls.values()), layout=layout)
+    def grid(self) -> widgets.GridBox:
+        """The controls side by side, in as many columns as there is room for."""
+        layout = widgets.Layout(
+            grid_template_columns=_COLUMNS, grid_gap="0 12px", max_width="920px"
+        )
+        return widgets.GridBox(list(self.values()), layout=layout)

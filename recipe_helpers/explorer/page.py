@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import html
 
+from ..common.plots import RecipeFigure
 from ..common.tables import Table
-from .measurement import Exploration
 
 _STYLE = """<style>
 .rh-page { color: var(--jp-ui-font-color1, #222); font-size: var(--jp-ui-font-size1, 13px);
@@ -31,17 +31,18 @@ _STYLE = """<style>
 </style>"""
 
 
-def numbers(exploration: Exploration, picture: str) -> str:
-    """The verdict, the table of numbers and a picture (see `image`)."""
-    made = exploration.table().said()
-    return _page(f'<p class="rh-verdict">{html.escape(made.note)}</p>{_table(made)}{picture}')
+def content(*, sentence: str = "", table: Table | None = None, picture: str = "") -> str:
+    """A sentence on how to read what follows; what a table comes to, and the table; a picture.
 
-
-def table(made: Table, sentence: str) -> str:
-    """A table under a sentence that says how to read it, and over what it comes to."""
-    made = made.said()
-    verdict = f'<p class="rh-verdict">{html.escape(made.note)}</p>'
-    return _page(f"<p>{html.escape(sentence)}</p>{_table(made)}{verdict}")
+    Args:
+        sentence: above all else, or nothing.
+        table: its note, which says what it comes to, stands above it.
+        picture: see `image`.
+    """
+    parts = [f"<p>{html.escape(sentence)}</p>"] if sentence else []
+    if table is not None:
+        parts += [f'<p class="rh-verdict">{html.escape(table.note)}</p>', _table(table)]
+    return _page("".join([*parts, picture]))
 
 
 def _table(table: Table) -> str:
@@ -58,19 +59,14 @@ def _table(table: Table) -> str:
     )
 
 
-def image(png: bytes, alt: str) -> str:
+def image(figure: RecipeFigure, dpi: float) -> str:
     """An `<img>` element that holds the picture itself and its alternative text.
 
     It can be scrolled where the page is too narrow for its letters, also by keyboard.
     """
-    encoded = base64.b64encode(png).decode("ascii")
-    picture = f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt)}">'
+    encoded = base64.b64encode(figure.png(dpi)).decode("ascii")
+    picture = f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(figure.alt)}">'
     return f'<div class="rh-picture" tabindex="0">{picture}</div>'
-
-
-def figure(picture: str, sentence: str) -> str:
-    """A picture (see `image`) under a sentence that says how to read it."""
-    return _page(f"<p>{html.escape(sentence)}</p>{picture}")
 
 
 def status(sentence: str) -> str:

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from ..common.errors import RecipeError, extra
 from ..common.language import N_, _
 from ..common.plots import RecipeFigure
-from ..recipe.memory import MemoryComparison
 from . import page, plots
-from .controls import controls, grid, recipe_values
+from .controls import Controls
 from .measurement import (
     Choice,
     Exploration,
@@ -36,7 +36,7 @@ with extra("notebooks"):
     import ipywidgets as widgets
 
 PAUSE_S = 0.04  # longer than a burst of messages takes to arrive, shorter than one notices
-_REMEMBERED = 128
+_REMEMBERED = 384  # a result, its page and its memory, for so many choices together
 _DPI = 150
 _SWEEP_TAB, _MEMORY_TAB = 1, 2
 _READ_THE_SWEEP = N_(
@@ -47,8 +47,6 @@ _READ_THE_MEMORY = N_(
     "Each model in a fresh process of its own, on one thread: what became resident there once it "
     "was loaded, and at the peak of a call."
 )
-
-Value = TypeVar("Value")
 
 
 def explore() -> Explorer:
@@ -90,11 +88,9 @@ class Explorer(widgets.VBox):
     """
 
     def __init__(self) -> None:
-        self.controls = controls()
-        self.reset = widgets.Button(
-            description=_("Reset to the recipe's values"), layout=_fitting()
-        )
-        self.again = widgets.Button(description=_("Measure again"), layout=_fitting())
+        self.controls = Controls()
+        self.reset = _button(_("Reset to the recipe's values"))
+        self.again = _button(_("Measure again"))
         self.numbers, self.sweep, self.memory = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.message = widgets.HTML(layout=widgets.Layout(min_height="2.4em"))
         self.tabs = widgets.Tab(
@@ -107,10 +103,11 @@ class Explorer(widgets.VBox):
         self._loop = _running_loop()
         self._booking = 0  # the number of the latest one; all earlier ones are void
         self._held = False  # whether changes of controls are only steps of a greater change
-        self._results: _Recent[Exploration] = _Recent()
-        self._pages: _Recent[str] = _Recent()
-        self._memories: _Recent[MemoryComparison] = _Recent()
-        super().__init__([grid(self.controls), self._buttons(), self.message, self.tabs])
+        self._clipped = ""  # what is to be said of numbers beyond their limits
+        self._kept: OrderedDict[tuple[str, Choice], Any] = OrderedDict()
+        buttons = [self.reset, self.again]
+        row = widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([self.controls.grid(), row, self.message, self.tabs])
         for control in self.controls.values():
             control.observe(self._changed, "value")
         self.tabs.observe(self._changed, "selected_index")
@@ -141,42 +138,40 @@ class Explorer(widgets.VBox):
 
     def forget(self) -> None:
         """Drop every result measured before, but not what is shown."""
-        for kept in (self._results, self._pages, self._memories):
-            kept.clear()
-
-    def _buttons(self) -> widgets.HBox:
-        return widgets.HBox([self.reset, self.again], layout=widgets.Layout(flex_flow="row wrap"))
+        self._kept.clear()
 
     def _reset(self, event: Any = None) -> None:
-        self._booking += 1
         self._held = True
         try:
-            for name, value in recipe_values().items():
-                self.controls[name].value = value
+            self.controls.reset()
         finally:
             self._held = False
         self._changed()
 
     def _measure_again(self, event: Any = None) -> None:
-        for kept in (self._results, self._pages, self._memories):
-            kept.pop(self.choice, None)
+        for what in ("result", "page", "memory"):
+            self._kept.pop((what, self.choice), None)
         self._changed()
 
     def _changed(self, event: Any = None) -> None:
         """Show a choice measured before at once; book a measurement of any other."""
         if self._held:
             return
+        self._held = True
+        try:
+            self._clipped = self.controls.clip()
+        finally:
+            self._held = False
         self._booking += 1
-        choice = self.choice
-        if choice in self._pages:
-            self._show(choice)
-            if self.tabs.selected_index not in (_SWEEP_TAB, _MEMORY_TAB):
-                return
-            if self.tabs.selected_index == _MEMORY_TAB and choice not in self._memories:
-                said = _("Measuring the memory of {choice} …", choice=choice)
-                self.message.value = page.status(said)
+        choice, tab = self.choice, self.tabs.selected_index
+        if ("page", choice) not in self._kept:
+            self._say(_("Measuring {choice} …", choice=choice))
         else:
-            self.message.value = page.status(_("Measuring {choice} …", choice=choice))
+            self._show(choice)
+            if tab not in (_SWEEP_TAB, _MEMORY_TAB):
+                return
+            if tab == _MEMORY_TAB and ("memory", choice) not in self._kept:
+                self._say(_("Measuring the memory of {choice} …", choice=choice))
         self._book(PAUSE_S)
 
     def _book(self, delay_s: float) -> None:
@@ -187,58 +182,59 @@ class Explorer(widgets.VBox):
         self._loop.call_soon_threadsafe(later, delay_s, self._measure, self._booking)
 
     def _measure(self, booking: int) -> None:
-        """Measure and show the choice, unless the booking is void; then the sweep if it is open."""
+        """Measure and show the choice, unless the booking is void; then the tab that is open."""
         choice = self.choice
         if booking != self._booking:
             return
         try:
-            if choice not in self._pages:
-                self._pages[choice] = self._page(choice)
+            self._once("page", choice, self._page)
             if booking == self._booking:
                 self._show(choice)
                 if self.tabs.selected_index == _SWEEP_TAB:
                     self._advance_sweep(choice)
                 elif self.tabs.selected_index == _MEMORY_TAB:
-                    self._show_memory(choice)
+                    found = self._once("memory", choice, measure_memory)
+                    table = replace(found.table().said(), caption=str(choice))
+                    self.memory.value = page.content(sentence=_(_READ_THE_MEMORY), table=table)
         except Exception as error:  # noqa: BLE001  (whatever it is, it belongs into the panel)
             if booking == self._booking:
                 self._fail(choice, error)
 
-    def _exploration(self, choice: Choice) -> Exploration:
-        if choice not in self._results:
-            self._results[choice] = measure_choice(choice)
-        return self._results[choice]
+    def _once(self, what: str, choice: Choice, make: Callable[[Choice], Any]) -> Any:
+        """What `make` makes of a choice, kept for the next time; of many, the latest are kept."""
+        if (what, choice) not in self._kept:
+            self._kept[what, choice] = make(choice)
+            while len(self._kept) > _REMEMBERED:
+                self._kept.popitem(last=False)
+        return self._kept[what, choice]
 
-    def _page(self, choice: Choice) -> str:
-        exploration = self._exploration(choice)
-        return page.numbers(exploration, _image(plots.panel(exploration)))
+    def _page(self, choice: Choice) -> tuple[Exploration, str]:
+        found = self._once("result", choice, measure_choice)
+        picture = page.image(plots.panel(found), _DPI)
+        return found, page.content(table=found.table(), picture=picture)
 
     def _advance_sweep(self, choice: Choice) -> None:
         """Measure one more width, draw those there are, and book the next."""
         choices = sweep_choices(choice)
-        missing = [c for c in choices if c not in self._results]
+        missing = [c for c in choices if ("result", c) not in self._kept]
         for one in missing[:1]:
-            self._exploration(one)
-        done = [self._results[c] for c in choices if c in self._results]
-        figure = plots.sweep(done, self._results[choice])
-        self.sweep.value = page.figure(_image(figure), _(_READ_THE_SWEEP))
+            self._once("result", one, measure_choice)
+        done = [self._kept["result", c] for c in choices if ("result", c) in self._kept]
+        figure = plots.sweep(done, self._once("result", choice, measure_choice))
+        picture = page.image(figure, _DPI)
+        self.sweep.value = page.content(sentence=_(_READ_THE_SWEEP), picture=picture)
         if missing[1:]:
-            progress = _(
-                "Measuring across widths: {done} of {all} …", done=len(done), all=len(choices)
-            )
-            self.message.value = page.status(progress)
+            said = _("Measuring across widths: {done} of {all} …", done=len(done), all=len(choices))
+            self._say(said)
             self._book(0)
 
-    def _show_memory(self, choice: Choice) -> None:
-        if choice not in self._memories:
-            self._memories[choice] = measure_memory(choice)
-        table = replace(self._memories[choice].table(), caption=str(choice))
-        self.memory.value = page.table(table, _(_READ_THE_MEMORY))
-
     def _show(self, choice: Choice) -> None:
-        self.numbers.value = self._pages[choice]
-        self.result, self.last_error = self._results[choice], None
-        self.message.value = page.status("")
+        self.result, self.numbers.value = self._kept["page", choice]
+        self.last_error = None
+        self._say("")
+
+    def _say(self, sentence: str) -> None:
+        self.message.value = page.status(f"{self._clipped} {sentence}".strip())
 
     def _fail(self, choice: Choice, error: Exception) -> None:
         """Say what went wrong; what was shown stays."""
@@ -254,24 +250,11 @@ class Explorer(widgets.VBox):
             )
         if self.result is not None:
             sentence += " " + _("The panel still shows {choice}.", choice=self.result.choice)
-        self.message.value = page.error(sentence)
+        self.message.value = page.error(f"{self._clipped} {sentence}".strip())
 
 
-class _Recent(OrderedDict[Choice, Value], Generic[Value]):
-    """The last so many values, by choice."""
-
-    def __setitem__(self, choice: Choice, value: Value) -> None:
-        super().__setitem__(choice, value)
-        while len(self) > _REMEMBERED:
-            self.popitem(last=False)
-
-
-def _fitting() -> widgets.Layout:
-    return widgets.Layout(width="auto")
-
-
-def _image(figure: RecipeFigure) -> str:
-    return page.image(figure.png(_DPI), figure.alt)
+def _button(label: str) -> widgets.Button:
+    return widgets.Button(description=label, layout=widgets.Layout(width="auto"))
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -17,8 +17,7 @@ from ..common.plots import (
     new_figure,
     width_axis,
 )
-from ..recipe.timing import Timing
-from .measurement import SWEEP_DIMENSIONS, Exploration
+from .measurement import SWEEP_WIDTHS, Exploration
 
 _WIDTH, _HEIGHT = 9.0, 2.7  # inches
 _BYTES = ((1e6, "MB"), (1e3, "kB"), (1, "bytes"))
@@ -44,7 +43,9 @@ def panel(exploration: Exploration) -> RecipeFigure:
     axes[0].set_title(_("size: {ratio:.2f} to 1", ratio=size.ratio))
     medians = latency.reference.median_us, latency.candidate.median_us
     scale = _bars(axes[1], medians, _TIMES, _("time of one call"))
-    _quartiles(axes[1], (latency.reference, latency.candidate), scale)
+    for row, timing in enumerate((latency.reference, latency.candidate)):
+        quartiles = [quartile / scale for quartile in timing.quartiles_us]
+        axes[1].plot(quartiles, [row, row], color="black", linewidth=1.5)
     said = {"ratio": latency.speedup.median, "verdict": _(latency.verdict)}
     axes[1].set_title(_("latency: {ratio:.2f} to 1, {verdict}", **said))
     before, after = zip(*exploration.outputs, strict=True)
@@ -71,34 +72,27 @@ def sweep(explorations: Sequence[Exploration], current: Exploration) -> RecipeFi
         current: the exploration to mark.
     """
     figure, axes = _three_places(_("FP32 against INT8 across widths: size, latency, outputs"))
-    dimensions = tuple(e.choice.dimension for e in explorations)
+    widths = tuple(e.choice.width for e in explorations)
     for place, (title, label, value) in zip(axes, _SWEPT, strict=True):
-        place.plot(dimensions, [value(e) for e in explorations], "o-", color=INT8_COLOR)
-        place.plot(current.choice.dimension, value(current), "*", **_STAR)
-        width_axis(place, tuple(d for d in dimensions if d in SWEEP_DIMENSIONS) or dimensions)
+        place.plot(widths, [value(e) for e in explorations], "o-", color=INT8_COLOR)
+        place.plot(current.choice.width, value(current), "*", **_STAR)
+        width_axis(place, tuple(w for w in widths if w in SWEEP_WIDTHS) or widths)
         place.tick_params("x", labelrotation=0, labelsize=8.5)
-        place.set_xlabel(_("width (units)"))
-        place.set_ylabel(_(label))
-        place.set_title(_(title))
+        place.set(title=_(title), xlabel=_("width (units)"), ylabel=_(label))
         place.set_ylim(bottom=0)
     speedups = [e.latency.speedup for e in explorations]
     lows, highs = [s.low for s in speedups], [s.high for s in speedups]
-    axes[1].fill_between(dimensions, lows, highs, color=INT8_COLOR, alpha=0.25, linewidth=0)
+    axes[1].fill_between(widths, lows, highs, color=INT8_COLOR, alpha=0.25, linewidth=0)
     for place in axes[:2]:
         place.axhline(1, color=NEUTRAL_COLOR, linewidth=1, linestyle="--")
-    figure.alt = _sweep_alt(explorations, current)
-    return figure
-
-
-def _sweep_alt(explorations: Sequence[Exploration], current: Exploration) -> str:
     first, last = explorations[0], explorations[-1]
-    return _(
+    figure.alt = _(
         "Three line plots over widths {narrow} to {wide}: FP32 against INT8 in file size, from "
         "{size:.2f} to {last_size:.2f}; in the time of a call, from {speed:.2f} to "
         "{last_speed:.2f}; and the relative difference of the outputs, from {error:.2%} to "
         "{last_error:.2%}. A star marks {choice}.",
-        narrow=first.choice.dimension,
-        wide=last.choice.dimension,
+        narrow=widths[0],
+        wide=widths[-1],
         size=first.size.ratio,
         last_size=last.size.ratio,
         speed=first.latency.speedup.median,
@@ -107,6 +101,7 @@ def _sweep_alt(explorations: Sequence[Exploration], current: Exploration) -> str
         last_error=last.accuracy.relative,
         choice=current.choice,
     )
+    return figure
 
 
 def _three_places(title: str) -> tuple[RecipeFigure, list[Axes]]:
@@ -128,9 +123,3 @@ def _bars(
     axes.locator_params(axis="x", nbins=4)
     axes.set_xlabel(f"{label} ({unit})")
     return scale
-
-
-def _quartiles(axes: Axes, timings: Sequence[Timing], scale: float) -> None:
-    for place, timing in enumerate(timings):
-        low, high = timing.quartiles_us
-        axes.plot([low / scale, high / scale], [place, place], color="black", linewidth=1.5)

@@ -145,7 +145,9 @@ def fail(panel: Panel) -> None:
     panel.type("Batch (sequences)", 64)
     panel.shows("batch 64")
     caption, picture = panel.caption.inner_text(), panel.source()
-    panel.type("Width (units)", 1024)
+    panel.type("Width (units)", 100_000)
+    expect(panel.error).to_contain_text("goes from 8 to 1024: 100000 became 1024.")
+    expect(panel.control("Width (units)")).to_have_value("1024")
     expect(panel.error).to_contain_text("billion multiply-adds")
     expect(panel.error).to_contain_text(f"still shows {caption}.")
     assert panel.caption.inner_text() == caption

@@ -1,8 +1,6 @@
 """The explorer without a browser: controls are set, and what the panel says is read."""
 
 import asyncio
-import functools
-import html
 import re
 import threading
 from dataclasses import fields, replace
@@ -11,39 +9,46 @@ import ipywidgets as widgets
 import pytest
 
 import recipe_helpers as rh
+from recipe_helpers.common.language import speaking
 from recipe_helpers.explorer import panel as module
-from recipe_helpers.explorer.measurement import Choice, engines, measure_choice
+from recipe_helpers.explorer.measurement import Choice, engines
+from recipe_helpers.recipe.memory import MemoryComparison, MemoryUse
 
-# The measurements themselves have tests of their own; here each choice is measured once.
-_measured_once = functools.cache(functools.partial(measure_choice, budget_s=0.01))
-RECIPE = Choice(engine=engines()[0])
+from .made_up import RECIPE, measured_once, picture, said
+
+MB = 1_000_000
+SWEEP, MEMORY = 1, 2  # tabs
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def measured(monkeypatch):
     """The choices that the explorer measured, in order."""
     log = []
 
     def measure(choice):
         log.append(choice)
-        return _measured_once(choice)
+        return measured_once(choice)
 
     monkeypatch.setattr(module, "measure_choice", measure)
+    monkeypatch.setattr("recipe_helpers.explorer.measurement.SWEEP_WIDTHS", (8, 16, 24))
     return log
 
 
-def said(widget):
-    """The text of an HTML widget, without its style sheet and tags."""
-    content = widget.value.partition("</style>")[2]
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", content)).split())
+@pytest.fixture(autouse=True)
+def weighed(monkeypatch):
+    """The choices whose memory was measured; what is found depends on their width."""
+    log = []
+
+    def measure(choice):
+        log.append(choice)
+        use = MemoryUse(0, choice.width * MB, 2 * MB, 0)
+        return MemoryComparison(use, MemoryUse(0, MB, MB, 0))
+
+    monkeypatch.setattr(module, "measure_memory", measure)
+    return log
 
 
-def picture(widget):
-    found = re.search(r'<img src="([^"]*)" alt="([^"]*)"', widget.value)
-    return found[1], html.unescape(found[2])
-
-
-async def settle(explorer, seconds=0.3):
+async def settle(explorer, seconds=0.1):
     """Let the event loop run until nothing is booked any more."""
     await asyncio.sleep(module.PAUSE_S)
     for _ in range(100):
@@ -54,308 +59,327 @@ async def settle(explorer, seconds=0.3):
     pytest.fail("the explorer never comes to rest")
 
 
-class TestPanel:
-    def test_opens_with_the_recipe_measured(self, measured):
-        explorer = rh.explore()
-        assert measured == [RECIPE]
-        assert explorer.choice == RECIPE
-        assert explorer.last_error is None
-        assert explorer.result == _measured_once(RECIPE)
-        assert _measured_once(RECIPE).verdict in said(explorer.numbers)
-        assert picture(explorer.numbers)[1].startswith("Two bar charts")
-
-    def test_has_one_control_per_field_in_order(self):
-        assert list(rh.explore().controls) == [field.name for field in fields(Choice)]
-
-    def test_every_control_is_labelled_and_takes_arrow_keys(self):
-        for control in rh.explore().controls.values():
-            assert control.description
-            assert control.style.description_width == "10em"
-            assert isinstance(control, widgets.BoundedIntText | widgets.Dropdown)
-
-    def test_offers_the_engines_there_are(self):
-        assert rh.explore().controls["engine"].options == engines()
-
-    def test_is_built_without_output_widgets(self):
-        """Output widgets swallow exceptions, and need a front end."""
-        explorer = rh.explore()
-        parts, kinds = [explorer], set()
-        while parts:
-            part = parts.pop()
-            kinds.add(type(part))
-            parts.extend(getattr(part, "children", ()))
-        assert widgets.HTML in kinds
-        assert not any(issubclass(kind, widgets.Output) for kind in kinds)
-
-    def test_shows_itself_as_the_same_words_everywhere(self):
-        bundle = rh.explore()._repr_mimebundle_()
-        words = "<Explorer: size, latency and accuracy of FP32 and INT8>"
-        assert bundle["text/plain"] == words
-        assert "application/vnd.jupyter.widget-view+json" in bundle
+def test_opens_with_the_recipe_measured(measured):
+    explorer = rh.explore()
+    assert measured == [RECIPE] == [explorer.choice]
+    assert (explorer.last_error, explorer.result) == (None, measured_once(RECIPE))
+    assert explorer.result.verdict in said(explorer.numbers)
+    assert picture(explorer.numbers)[1].startswith("Two bar charts")
+    assert explorer._repr_mimebundle_()["text/plain"] == repr(explorer)
 
 
-class TestControls:
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("dimension", 32),
-            ("layers", 2),
-            ("batch_size", 4),
-            ("sequence_length", 7),
-            ("threads", 2),
-            ("engine", engines()[-1]),
-        ],
+def test_has_one_labelled_control_for_each_field_that_takes_arrow_keys():
+    explorer = rh.explore()
+    assert list(explorer.controls) == [field.name for field in fields(Choice)]
+    assert explorer.controls["dimension"] is explorer.controls["width"], "as it was called before"
+    with pytest.raises(KeyError):
+        explorer.controls["depth"]
+    for control in explorer.controls.values():
+        assert control.description
+        assert isinstance(control, widgets.IntText | widgets.Dropdown)
+    assert explorer.controls["engine"].options == engines()
+    assert explorer.controls["width"].step == 8
+
+
+def test_is_built_without_output_widgets():
+    """Output widgets swallow exceptions, and need a front end."""
+    parts, kinds = [rh.explore()], set()
+    while parts:
+        kinds.add(type(part := parts.pop()))
+        parts.extend(getattr(part, "children", ()))
+    assert widgets.HTML in kinds
+    assert not any(issubclass(kind, widgets.Output) for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("width", 32),
+        ("layers", 2),
+        ("batch_size", 4),
+        ("sequence_length", 7),
+        ("threads", 2),
+        ("engine", engines()[-1]),
+    ],
+)
+def test_each_control_changes_its_field_and_nothing_else(measured, name, value):
+    explorer = rh.explore()
+    explorer.controls.limits["threads"] = ("Threads", 1, 2)
+    before = picture(explorer.numbers)
+    explorer.controls[name].value = value
+    expected = replace(RECIPE, **{name: value})
+    assert measured == list(dict.fromkeys([RECIPE, expected]))
+    assert explorer.result == measured_once(expected)
+    for words in (str(expected), explorer.result.verdict):
+        assert words in said(explorer.numbers)
+    assert (picture(explorer.numbers) == before) == (expected == RECIPE)
+    assert said(explorer.message) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "limits"),
+    [
+        ("width", -3, (8, 1024)),
+        ("width", 7, (8, 1024)),
+        ("layers", 5, (1, 4)),
+        ("batch_size", 0, (1, 64)),
+        ("sequence_length", 100_000, (1, 200)),
+    ],
+)
+def test_a_number_beyond_its_limits_is_clipped_and_the_limits_are_said(name, typed, limits):
+    explorer = rh.explore()
+    explorer.controls["width"].value = 16
+    explorer.controls[name].value = typed
+    least, most = limits
+    clipped = least if typed < least else most
+    assert getattr(explorer.choice, name) == getattr(explorer.result.choice, name) == clipped
+    label = explorer.controls[name].description
+    assert (
+        said(explorer.message) == f"{label} goes from {least} to {most}: {typed} became {clipped}."
     )
-    def test_each_control_changes_its_field_and_nothing_else(self, measured, name, value):
-        explorer = rh.explore()
-        explorer.controls["threads"].max = 2
-        before = picture(explorer.numbers)
+    explorer.controls[name].value = within = (least + 1) if name != "width" else most
+    assert f"became {clipped}" not in said(explorer.message), within
+
+
+def test_numbers_at_their_limits_are_left_alone():
+    explorer = rh.explore()
+    for name, value in (("width", 8), ("layers", 4), ("layers", 1), ("batch_size", 1)):
         explorer.controls[name].value = value
-        expected = replace(RECIPE, **{name: value})
-        assert measured == list(dict.fromkeys([RECIPE, expected]))
-        assert explorer.result == _measured_once(expected)
-        assert str(expected) in said(explorer.numbers)
-        assert _measured_once(expected).verdict in said(explorer.numbers)
-        if expected != RECIPE:
-            assert picture(explorer.numbers) != before
-
-    def test_panel_says_what_the_helpers_say(self):
-        """Nothing replaced: the numbers of size and accuracy are the same at every measurement."""
-        explorer = rh.explore()
-        explorer.controls["dimension"].value = 16
-        demo = rh.demonstration(dimension=16)
-        quantized = rh.quantize_dynamic(demo.model, engine=engine_of(explorer))
-        size = rh.compare_size(demo.model, quantized)
-        accuracy = rh.compare_outputs(demo.model, quantized, *demo.arguments)
-        words = said(explorer.numbers)
-        assert f"{size.reference_bytes:,} bytes {size.candidate_bytes:,} bytes" in words
-        assert f"differ by {accuracy.relative:.2%}" in words
-        assert f"{accuracy.sqnr_db:.1f} dB" in words
-
-    def test_reset_goes_back_and_measures_nothing(self, measured):
-        explorer = rh.explore()
-        shown = explorer.numbers.value
-        explorer.controls["dimension"].value = 16
-        explorer.controls["layers"].value = 2
-        del measured[:]
-        explorer.reset.click()
-        assert explorer.choice == RECIPE
-        assert explorer.numbers.value == shown
-        assert measured == []
-
-    def test_a_choice_measured_before_comes_back_at_once(self, measured):
-        explorer = rh.explore()
-        explorer.controls["dimension"].value = 16
-        shown = explorer.numbers.value
-        explorer.controls["dimension"].value = 8
-        explorer.controls["dimension"].value = 16
-        assert explorer.numbers.value == shown
-        assert [choice.dimension for choice in measured] == [8, 16]
-
-    def test_measure_again_does(self, measured):
-        explorer = rh.explore()
-        explorer.again.click()
-        assert measured == [RECIPE, RECIPE]
-
-    def test_forget_drops_the_results_but_not_what_is_shown(self, measured):
-        explorer = rh.explore()
-        shown = explorer.numbers.value
-        explorer.forget()
-        assert explorer.numbers.value == shown
-        explorer.wait()
-        assert measured == [RECIPE, RECIPE]
-
-    def test_remembers_a_bounded_number_of_choices(self, measured, monkeypatch):
-        monkeypatch.setattr(module, "_REMEMBERED", 2)
-        explorer = rh.explore()
-        for dimension in (16, 24, 16, 8):
-            explorer.controls["dimension"].value = dimension
-        assert [choice.dimension for choice in measured] == [8, 16, 24, 8]
+        assert (explorer.controls[name].value, said(explorer.message)) == (value, "")
 
 
-class TestErrors:
-    def test_an_impossible_choice_is_one_sentence_and_the_picture_stays(self, measured):
-        explorer = rh.explore()
-        shown, result = explorer.numbers.value, explorer.result
-        explorer.controls["sequence_length"].value = 200
-        good = explorer.numbers.value, explorer.result
-        assert good != (shown, result)
-        explorer.controls["dimension"].value = 1024
+def test_reset_goes_back_and_measures_nothing(measured):
+    explorer = rh.explore()
+    shown = explorer.numbers.value
+    explorer.controls["width"].value = 16
+    explorer.controls["layers"].value = 2
+    del measured[:]
+    explorer.reset.click()
+    assert (explorer.choice, explorer.numbers.value, measured) == (RECIPE, shown, [])
+
+
+def test_a_choice_measured_before_comes_back_at_once(measured):
+    explorer = rh.explore()
+    explorer.controls["width"].value = 16
+    shown = explorer.numbers.value
+    explorer.controls["width"].value = 8
+    explorer.controls["width"].value = 16
+    assert explorer.numbers.value == shown
+    assert [choice.width for choice in measured] == [8, 16]
+    explorer.again.click()
+    assert [choice.width for choice in measured] == [8, 16, 16]
+
+
+def test_forget_drops_the_results_but_not_what_is_shown(measured):
+    explorer = rh.explore()
+    shown = explorer.numbers.value
+    explorer.forget()
+    assert explorer.numbers.value == shown
+    explorer.wait()
+    assert measured == [RECIPE, RECIPE]
+
+
+def test_remembers_a_bounded_number_of_choices(measured, monkeypatch):
+    monkeypatch.setattr(module, "_REMEMBERED", 4)  # a result and a page of two choices
+    explorer = rh.explore()
+    for width in (16, 24, 16, 8):
+        explorer.controls["width"].value = width
+    assert [choice.width for choice in measured] == [8, 16, 24, 8]
+
+
+def test_an_impossible_choice_is_one_sentence_and_the_picture_stays(monkeypatch):
+    explorer = rh.explore()
+    explorer.controls["sequence_length"].value = 200
+    good = explorer.numbers.value, explorer.result
+    for typed, clipped in ((1024, ""), (2000, " goes from 8 to 1024: 2000 became 1024. ")):
+        explorer.controls["width"].value = typed
         assert isinstance(explorer.last_error, rh.ArgumentError)
-        assert said(explorer.message).startswith(str(explorer.last_error))
-        assert said(explorer.message).endswith(f"The panel still shows {good[1].choice}.")
-        assert 'role="alert"' in explorer.message.value
-        assert (explorer.numbers.value, explorer.result) == good
-
-    def test_an_unforeseen_exception_is_kept_and_told(self, measured, monkeypatch):
-        explorer = rh.explore()
-        broken = RuntimeError("the <engine> stalled\nat line 7")
-
-        def measure(choice):
-            raise broken
-
-        monkeypatch.setattr(module, "measure_choice", measure)
-        explorer.controls["layers"].value = 3
-        assert explorer.last_error is broken
-        words = said(explorer.message)
-        assert "2 layers" not in words
-        assert "could not be measured: RuntimeError: the <engine> stalled" in words
-        assert "line 7" not in words
-        assert explorer.result == _measured_once(RECIPE)
-
-    def test_the_next_good_measurement_clears_the_error(self, measured):
-        explorer = rh.explore()
-        explorer.controls["batch_size"].value = 64
-        explorer.controls["dimension"].value = 1024
-        assert explorer.last_error is not None
-        explorer.controls["dimension"].value = 16
-        assert explorer.last_error is None
-        assert said(explorer.message) == ""
-        assert explorer.result.choice.dimension == 16
-
-    def test_an_error_at_the_start_still_gives_a_panel(self, monkeypatch):
-        def measure(choice):
-            raise rh.EngineError("no engine works here.")
-
-        monkeypatch.setattr(module, "measure_choice", measure)
-        explorer = rh.explore()
-        assert isinstance(explorer.last_error, rh.EngineError)
-        assert said(explorer.message) == "no engine works here."
-        assert explorer.result is None
+        words = f"{explorer.last_error} The panel still shows {good[1].choice}."
+        label = explorer.controls["width"].description if clipped else ""
+        assert said(explorer.message) == label + clipped + words
+    assert 'role="alert"' in explorer.message.value
+    assert (explorer.numbers.value, explorer.result) == good
+    explorer.controls["width"].value = 16
+    assert (explorer.last_error, said(explorer.message)) == (None, "")
+    assert explorer.result.choice.width == 16
 
 
-class TestSweep:
-    def test_is_measured_when_its_tab_is_opened(self, measured, monkeypatch):
-        monkeypatch.setattr("recipe_helpers.explorer.measurement.SWEEP_DIMENSIONS", (8, 16, 32))
-        explorer = rh.explore()
-        assert measured == [RECIPE]
-        assert explorer.sweep.value == ""
-        explorer.tabs.selected_index = 1
-        assert [choice.dimension for choice in measured] == [8, 16, 32]
-        assert picture(explorer.sweep)[1].startswith("Three line plots over widths 8 to 32")
-        assert said(explorer.message) == ""
+def test_an_unforeseen_exception_is_kept_and_told(monkeypatch):
+    explorer = rh.explore()
+    broken = RuntimeError("the <engine> stalled\nat line 7")
 
-    def test_follows_the_choice_and_measures_only_what_is_new(self, measured, monkeypatch):
-        monkeypatch.setattr("recipe_helpers.explorer.measurement.SWEEP_DIMENSIONS", (8, 16))
-        explorer = rh.explore()
-        explorer.tabs.selected_index = 1
+    def measure(choice):
+        raise broken
+
+    monkeypatch.setattr(module, "measure_choice", measure)
+    explorer.controls["layers"].value = 3
+    assert explorer.last_error is broken
+    words = said(explorer.message)
+    assert "could not be measured: RuntimeError: the <engine> stalled" in words
+    assert "line 7" not in words
+    assert explorer.result == measured_once(RECIPE)
+    assert rh.explore().result is None, "a panel that cannot measure opens as well"
+
+
+def test_the_sweep_is_measured_when_its_tab_is_opened_and_follows_the_choice(measured):
+    explorer = rh.explore()
+    assert (measured, explorer.sweep.value) == ([RECIPE], "")
+    explorer.tabs.selected_index = SWEEP
+    assert [choice.width for choice in measured] == [8, 16, 24]
+    assert picture(explorer.sweep)[1].startswith("Three line plots over widths 8 to 24")
+    assert said(explorer.message) == ""
+    for width, new in ((32, [32]), (16, [])):
         del measured[:]
-        explorer.controls["dimension"].value = 24
-        assert measured == [replace(RECIPE, dimension=24)]
-        assert f"A star marks {replace(RECIPE, dimension=24)}" in picture(explorer.sweep)[1]
-        explorer.controls["dimension"].value = 16
-        assert len(measured) == 1
-        assert f"A star marks {replace(RECIPE, dimension=16)}" in picture(explorer.sweep)[1]
+        explorer.controls["width"].value = width
+        assert [choice.width for choice in measured] == new
+        assert f"A star marks {replace(RECIPE, width=width)}" in picture(explorer.sweep)[1]
 
 
-class TestUnderAnEventLoop:
-    """As in a kernel: a change is booked, and measured a moment later."""
+def test_memory_is_measured_when_its_tab_is_opened_and_once_for_each_choice(weighed):
+    explorer = rh.explore()
+    explorer.tabs.selected_index = SWEEP
+    assert (weighed, explorer.memory.value) == ([], "")
+    explorer.tabs.selected_index = MEMORY
+    for width, count in ((8, 1), (24, 2), (8, 2)):
+        explorer.controls["width"].value = width
+        assert len(weighed) == count
+        assert f"{width}.0 MB" in explorer.memory.value
+        assert f"<caption>{replace(RECIPE, width=width)}</caption>" in explorer.memory.value
+    explorer.again.click()
+    explorer.forget()
+    explorer.tabs.selected_index = 0
+    explorer.tabs.selected_index = MEMORY
+    assert len(weighed) == 4
+    assert said(explorer.message) == ""
 
-    def test_of_a_burst_only_the_last_is_measured(self, measured):
-        async def burst():
-            explorer = rh.explore()
-            for dimension in (16, 24, 32, 40, 48):
-                explorer.controls["dimension"].value = dimension
-                assert f"Measuring width {dimension}" in said(explorer.message)
-                assert explorer.result.choice == RECIPE
-            await settle(explorer)
-            return explorer
 
-        explorer = asyncio.run(burst())
-        assert [choice.dimension for choice in measured] == [8, 48]
-        assert explorer.result.choice.dimension == 48
-        assert said(explorer.message) == ""
+def test_a_failure_of_memory_is_told_and_the_rest_stays(monkeypatch):
+    def fail(choice):
+        raise rh.InputError("reference failed in a process of its own (no room).")
 
-    def test_going_back_within_a_burst_measures_nothing(self, measured):
-        async def there_and_back():
-            explorer = rh.explore()
-            explorer.controls["dimension"].value = 16
-            explorer.controls["dimension"].value = 8
-            assert said(explorer.message) == ""
-            await settle(explorer)
+    monkeypatch.setattr(module, "measure_memory", fail)
+    explorer = rh.explore()
+    explorer.tabs.selected_index = MEMORY
+    assert "reference failed in a process of its own" in said(explorer.message)
+    assert isinstance(explorer.last_error, rh.InputError)
+    assert explorer.result.choice == RECIPE
 
-        asyncio.run(there_and_back())
-        assert measured == [RECIPE]
 
-    def test_a_result_that_came_too_late_is_not_shown(self, measured, monkeypatch):
-        async def change_while_measuring():
-            explorer = rh.explore()
-            once = module.measure_choice
+# --- under an event loop, as in a kernel: a change is booked, and measured a moment later ---------
 
-            def slow(choice):
-                if choice.dimension == 16:  # the next message arrives meanwhile
-                    explorer.controls["dimension"].value = 24
-                return once(choice)
 
-            monkeypatch.setattr(module, "measure_choice", slow)
-            shown = []
-            explorer.numbers.observe(lambda change: shown.append(change.new), "value")
-            explorer.controls["dimension"].value = 16
-            await settle(explorer)
-            return explorer, shown
+def test_of_a_burst_only_the_last_is_measured(measured):
+    async def burst():
+        explorer = rh.explore()
+        for width in (16, 24, 8, 32):
+            explorer.controls["width"].value = width
+            wanted = "" if width == 8 else f"Measuring width {width}"
+            assert said(explorer.message).startswith(wanted)
+            assert explorer.result.choice == RECIPE
+        await settle(explorer)
+        return explorer
 
-        explorer, shown = asyncio.run(change_while_measuring())
-        assert [choice.dimension for choice in measured] == [8, 16, 24]
-        assert explorer.result.choice.dimension == 24
-        assert len(shown) == 1
+    explorer = asyncio.run(burst())
+    assert [choice.width for choice in measured] == [8, 32]
+    assert (explorer.result.choice.width, said(explorer.message)) == (32, "")
 
-    def test_measures_where_cells_run_though_messages_come_elsewhere(self, measured, monkeypatch):
-        """JupyterLab has messages of widgets handled in a thread of their own."""
-        threads = []
+
+def changing_while_measuring(monkeypatch, when, name, value, tab=0):
+    """A panel in which another control is set while one choice is measured, come to rest."""
+
+    async def change():
+        explorer = rh.explore()
         once = module.measure_choice
 
-        def noting(choice):
-            threads.append(threading.current_thread())
+        def slow(choice):
+            if choice == when:  # the next message arrives meanwhile
+                explorer.controls[name].value = value
             return once(choice)
 
-        monkeypatch.setattr(module, "measure_choice", noting)
+        monkeypatch.setattr(module, "measure_choice", slow)
+        shown = []
+        explorer.numbers.observe(lambda event: shown.append(event.new), "value")
+        if tab:
+            explorer.tabs.selected_index = tab
+        else:
+            explorer.controls["width"].value = 16
+        await settle(explorer)
+        return explorer, shown
 
-        async def change_from_another_thread():
-            explorer = rh.explore()
-            await asyncio.to_thread(setattr, explorer.controls["dimension"], "value", 16)
-            await settle(explorer)
-            return explorer
-
-        explorer = asyncio.run(change_from_another_thread())
-        assert explorer.result.choice.dimension == 16
-        assert threads == [threading.main_thread()] * 2
-
-    def test_wait_measures_now(self, measured):
-        async def set_and_read():
-            explorer = rh.explore()
-            explorer.controls["dimension"].value = 16
-            result = explorer.wait()
-            await settle(explorer)
-            return result
-
-        assert asyncio.run(set_and_read()) == _measured_once(replace(RECIPE, dimension=16))
-        assert len(measured) == 2
-
-    def test_sweep_lets_go_when_the_choice_changes(self, measured, monkeypatch):
-        monkeypatch.setattr("recipe_helpers.explorer.measurement.SWEEP_DIMENSIONS", (8, 16, 24, 32))
-
-        async def change_during_the_sweep():
-            explorer = rh.explore()
-            once = module.measure_choice
-
-            def watched(choice):
-                if choice == replace(RECIPE, dimension=16):
-                    explorer.controls["layers"].value = 2
-                return once(choice)
-
-            monkeypatch.setattr(module, "measure_choice", watched)
-            explorer.tabs.selected_index = 1
-            await settle(explorer)
-            return explorer
-
-        explorer = asyncio.run(change_during_the_sweep())
-        assert [(c.dimension, c.layers) for c in measured] == [
-            *[(8, 1), (16, 1)],
-            *[(8, 2), (16, 2), (24, 2), (32, 2)],
-        ]
-        assert "2 layers" in picture(explorer.sweep)[1]
+    return asyncio.run(change())
 
 
-def engine_of(explorer):
-    engine = explorer.controls["engine"].value
-    return None if engine == "plain" else engine
+def test_a_result_that_came_too_late_is_not_shown(measured, monkeypatch):
+    late = replace(RECIPE, width=16)
+    explorer, shown = changing_while_measuring(monkeypatch, late, "width", 24)
+    assert [choice.width for choice in measured] == [8, 16, 24]
+    assert (explorer.result.choice.width, len(shown)) == (24, 1)
+
+
+def test_the_sweep_lets_go_when_the_choice_changes(measured, monkeypatch):
+    late = replace(RECIPE, width=16)
+    explorer, _ = changing_while_measuring(monkeypatch, late, "layers", 2, SWEEP)
+    found = [(c.width, c.layers) for c in measured]
+    assert found == [(8, 1), (16, 1), (8, 2), (16, 2), (24, 2)]
+    assert "2 layers" in picture(explorer.sweep)[1]
+
+
+def test_measures_where_cells_run_though_messages_come_elsewhere(monkeypatch):
+    """JupyterLab has messages of widgets handled in a thread of their own."""
+    threads = []
+
+    def noting(choice):
+        threads.append(threading.current_thread())
+        return measured_once(choice)
+
+    monkeypatch.setattr(module, "measure_choice", noting)
+
+    async def change_from_another_thread():
+        explorer = rh.explore()
+        await asyncio.to_thread(setattr, explorer.controls["width"], "value", 16)
+        await settle(explorer)
+        return explorer
+
+    assert asyncio.run(change_from_another_thread()).result.choice.width == 16
+    assert threads == [threading.main_thread()] * 2
+
+
+def test_wait_measures_now(measured):
+    async def set_and_read():
+        explorer = rh.explore()
+        explorer.controls["width"].value = 16
+        result = explorer.wait()
+        await settle(explorer)
+        return result
+
+    assert asyncio.run(set_and_read()) == measured_once(replace(RECIPE, width=16))
+    assert len(measured) == 2
+
+
+# --- what is drawn and said -----------------------------------------------------------------------
+
+
+def test_the_static_figure_is_the_panels_own():
+    figure = rh.explore_static(Choice(width=16))
+    assert "width 16, 1 layer, batch 1" in figure.alt
+    assert repr(figure) == repr(rh.explore_static())
+
+
+def test_everything_is_korean_and_an_error_is_in_both_languages():
+    hangul = re.compile("[가-힣]")
+    with speaking("ko"):
+        explorer = rh.explore()
+        labels = [control.description for control in explorer.controls.values()]
+        labels += [*explorer.tabs.titles, repr(explorer)]
+        labels += [button.description for button in (explorer.reset, explorer.again)]
+        for tab, shown in enumerate((explorer.numbers, explorer.sweep, explorer.memory)):
+            explorer.tabs.selected_index = tab
+            labels.append(said(shown))
+        assert [label for label in labels if not hangul.search(label)] == []
+        explorer.controls["layers"].value = 9
+        assert hangul.search(said(explorer.message))
+        explorer.controls["batch_size"].value = 64
+        explorer.controls["width"].value = 1024
+        korean, english = explorer.message.value.split("<br>")
+        assert hangul.search(korean)
+        assert "billion multiply-adds" in english
