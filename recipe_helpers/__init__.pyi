@@ -60,7 +60,7 @@ from .recipe.inspection import (
     stored_weights as stored_weights,
 )
 from .recipe.latency import compare_latency as compare_latency, latency_sweep as latency_sweep
-from .recipe.ledger import Ledger as Ledger, judge as judge
+from .recipe.ledger import Ledger as Ledger, judge as judge, measure_ledger as measure_ledger
 from .recipe.memory import compare_memory as compare_memory, memory_sweep as memory_sweep
 from .recipe.model import (
     SEED as SEED,
@@ -88,7 +88,6 @@ from .recipe.size import (
     size_sweep as size_sweep,
     state_dict_bytes as state_dict_bytes,
 )
-from .recipe.whole import measure_ledger as measure_ledger
 from .trained_models.classification import (
     classification_accuracy as classification_accuracy,
     digit_study as digit_study,

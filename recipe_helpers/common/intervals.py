@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import ArgumentError
-from .language import Text
+from .language import _
 
 CONFIDENCE = 0.95
 
@@ -21,13 +22,19 @@ class Interval:
     low: float
     high: float
 
-    def percent(self, digits: int = 2) -> Text:
+    def percent(self, digits: int = 2) -> str:
         """As percentages with a sign: `-0.03 (-0.20 to +0.13)`."""
         mean, low, high = (
             f"{round(100 * x, digits) + 0.0:+.{digits}f}"  # + 0.0: no negative zero
             for x in (self.mean, self.low, self.high)
         )
-        return Text("{mean} ({low} to {high})", mean=mean, low=low, high=high)
+        return _("{mean} ({low} to {high})", mean=mean, low=low, high=high)
+
+    def __format__(self, spec: str) -> str:
+        """`{interval:.1%}` is `interval.percent(1)`; anything else is not known."""
+        if not re.fullmatch(r"\.\d%", spec):
+            raise ValueError(f"unknown format of an interval: {spec!r}")
+        return self.percent(int(spec[1]))
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -41,7 +48,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     array = np.asarray(values, dtype=float)
     if array.size < 2:
         raise ArgumentError(
-            Text("values has {count} elements; an interval needs at least two.", count=array.size)
+            "values has {count} elements; an interval needs at least two.", count=array.size
         )
     mean, error = float(array.mean()), float(stats.sem(array))
     if error == 0:  # all values are equal: t.interval would give NaN

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from tabulate import tabulate
 
-from .language import ENGLISH, KOREAN, language, plural
+from .language import ENGLISH, KOREAN, Text, language, plural
 
 _NUMBER = re.compile(r"[-+]?[\d.,]+( ?%| bytes| to 1| : 1| [µm]?s| dB)?$")
 # In characters; longer cells are wrapped in a terminal, where Hangul is twice as wide.
@@ -75,6 +76,23 @@ class Ready(Shown):
     def table(self) -> Table:
         """That table."""
         return self.made
+
+
+def plain_data(value: Any) -> Any:
+    """The same as dicts, lists, numbers, strings and None, as JSON can hold it.
+
+    Dataclasses become dicts, tuples lists; a `Text` is its English; None stands for a number that
+    is infinite or undefined.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain_data(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain_data(part) for part in value]
+    if isinstance(value, Text):
+        return value.english
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _side(cells: Sequence[str]) -> str:

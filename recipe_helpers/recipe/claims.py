@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
 
 HOLDS, IN_PART, FAILS = N_("holds"), N_("in part"), N_("fails")
@@ -36,17 +39,37 @@ CLAIMS = {
 
 @dataclass(frozen=True)
 class Finding(Shown):
-    """One claim, what was measured, and whether it holds here."""
+    """One claim, what was measured, and whether it holds here.
+
+    It keeps the numbers and the sentences about them apart, and says them when it is shown.
+    """
 
     claim: str  # "C1" ... "C19"
-    measured: str
     verdict: str  # HOLDS, IN_PART, FAILS, INCONCLUSIVE, ELSEWHERE or OPEN
-    reason: str = ""  # said where the claim does not simply hold
+    message: str = ""  # what was measured, with the names of values in braces
+    numbers: Mapping[str, Any] = field(default_factory=dict)  # for a program, units in the names
+    why: str = ""  # said where the claim does not simply hold
+    values: Mapping[str, Any] = field(default_factory=dict)  # what the sentences name beside them
+
+    @property
+    def measured(self) -> str:
+        """What was measured, in words."""
+        return self._said(self.message)
+
+    @property
+    def reason(self) -> str:
+        """Why the claim does not simply hold, or nothing."""
+        return self._said(self.why)
+
+    def _said(self, message: str) -> str:
+        known = {**self.numbers, **self.values}
+        words = {name: _(one) for name, one in known.items() if isinstance(one, str)}
+        return _(message, **{**known, **words})
 
     def row(self) -> tuple[str, ...]:
         """This finding as a row of the ledger."""
-        measured = str(self.measured)
-        if self.reason:
+        measured = self.measured
+        if self.why:
             measured = _("{measured}: {reason}", measured=measured, reason=self.reason)
         return self.claim, _(CLAIMS[self.claim]), measured, _(self.verdict)
 
@@ -60,20 +83,42 @@ def headers() -> tuple[str, ...]:
     return _("claim"), _("claimed"), _("measured here"), _("verdict")
 
 
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Found(NamedTuple):
+    """What a judge says: a verdict (True for HOLDS, False for FAILS), and what it rests on."""
+
+    verdict: bool | str
+    numbers: Mapping[str, Any]
+    values: Mapping[str, Any] = EMPTY
+    why: str = ""  # a reason of its own, instead of the claim's
+
+
 Judge = Callable[..., Finding]
 JUDGES: dict[str, Judge] = {}
 
 
-def judges(claim: str) -> Callable[[Judge], Judge]:
-    """Register a function as the judge of a claim: measured results in, a Finding out."""
+def judges(claim: str, message: str, otherwise: str) -> Callable[[Callable[..., Found]], Judge]:
+    """Register a function as the judge of a claim: measured results in, a `Finding` out.
 
-    def register(function: Judge) -> Judge:
-        JUDGES[claim] = function
-        return function
+    Args:
+        claim: which one.
+        message: what was measured, with the names of numbers and values in braces.
+        otherwise: the reason where the claim does not hold.
+    """
+
+    def register(function: Callable[..., Found]) -> Judge:
+        @functools.wraps(function)
+        def judge(*results: Any) -> Finding:
+            found = function(*results)
+            verdict = found.verdict
+            if isinstance(verdict, bool):
+                verdict = HOLDS if verdict else FAILS
+            why = "" if verdict == HOLDS else found.why or otherwise
+            return Finding(claim, verdict, message, found.numbers, why, found.values)
+
+        JUDGES[claim] = judge
+        return judge
 
     return register
-
-
-def holds_if(claim: str, holds: bool, measured: Text, otherwise: Text) -> Finding:
-    """HOLDS, or FAILS with the reason why otherwise."""
-    return Finding(claim, measured, HOLDS if holds else FAILS, "" if holds else otherwise)

@@ -45,6 +45,10 @@ class StepCosts(Shown):
         """The width, by its name in versions 1.0 and 2.0."""
         return self.width
 
+    def macs_per_s(self, cost: Cost) -> float:
+        """Multiply-adds per second within the time steps of one of the two models."""
+        return 8 * self.width**2 * self.batch_size / (cost.step_us * 1e-6)
+
     def table(self) -> Table:
         """A row for the overhead, a row for the price per step."""
         rows = [

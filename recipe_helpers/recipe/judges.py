@@ -1,173 +1,297 @@
-"""The judges of the claims ledger: measured results in, a finding out, with the reason for it."""
+"""The judges of the claims ledger: measured results in, a verdict and its numbers out."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from ..common.intervals import Interval
-from ..common.language import Text
-from ..common.tables import in_bytes
-from ..common.wording import joined
-from .accuracy import OutputComparison
-from .claims import ELSEWHERE, FAILS, HOLDS, IN_PART, JUDGES as JUDGES, Finding, holds_if, judges
+from ..common.language import N_
+from .accuracy import TensorComparison
+from .claims import EMPTY, FAILS, HOLDS, IN_PART, INCONCLUSIVE, JUDGES as JUDGES, Found, judges
+from .costs import StepCosts
 from .inspection import Conversion, StoredWeight
-from .latency_judges import peak_macs as peak_macs
-from .memory import LESS, MemorySweep, in_megabytes
+from .latency import LatencyComparison, LatencySweep
+from .memory import LESS, UNKNOWN, MemorySweep, in_megabytes
+from .operators import OperatorCounts
 from .rounding import ActivationStep, Rounding, ScaleChoices
 from .size import SizeComparison, SizeSweep
+from .timing import FASTER, Ratio
 
 BALLPARK = 0.05  # mean |difference| / mean |output| that still counts as "the same ballpark"
 NOTICEABLE_LOSS = 0.01  # one point of accuracy, or one percent of perplexity
 KEPT = 0.05  # relative error of a batch whose signal counts as kept
+CLOSE_TO_FOUR = 3.5
+DEPENDS = 1.5  # largest over smallest ratio from which on it depends
+# No core multiplies faster than this with scalar instructions: 6 GHz, two multipliers.
+SCALAR_LIMIT_MACS = 12e9
 
 
-@judges("C1")
-def scaling_and_rounding(rounding: Rounding) -> Finding:
+@judges(
+    "C1",
+    N_("largest error {largest_error:.4f}, half a step {half_step:.4f}"),
+    N_("a number lies beyond the grid"),
+)
+def scaling_and_rounding(rounding: Rounding) -> Found:
     """No number moves by more than half a step."""
-    largest, half = float(rounding.errors.abs().max()), rounding.scale / 2
-    return holds_if(
-        "C1",
-        largest <= half * (1 + 1e-5),
-        Text("largest error {largest:.4f}, half a step {half:.4f}", largest=largest, half=half),
-        Text("a number lies beyond the grid"),
-    )
+    largest, half = float(rounding.errors.abs().max()), float(rounding.scale) / 2
+    return Found(largest <= half * (1 + 1e-5), {"largest_error": largest, "half_step": half})
 
 
-@judges("C2")
-def smaller(size: SizeComparison) -> Finding:
+@judges(
+    "C2",
+    N_("{fp32_bytes:,} bytes -> {int8_bytes:,} bytes"),
+    N_("the container outweighs the weights"),
+)
+def smaller(size: SizeComparison) -> Found:
     """The state dict of the recipe's model."""
-    measured = Text(
-        "{before} -> {after}",
-        before=in_bytes(size.reference_bytes),
-        after=in_bytes(size.candidate_bytes),
-    )
-    return holds_if("C2", size.ratio > 1, measured, Text("the container outweighs the weights"))
+    return Found(size.ratio > 1, _bytes(size))
 
 
-@judges("C4")
-def scales_differ(choices: ScaleChoices) -> Finding:
+@judges(
+    "C3",
+    N_(
+        "{fp32:.1f} G multiply-adds per second in FP32, {int8:.1f} in INT8, in the steps of width "
+        "{width}, batch of {batch_size}; it holds if FP32 / INT8 {step_speedup} lies above 1"
+    ),
+    N_("INT8 does not get more done per second here"),
+)
+def throughput(single: StepCosts, batch: StepCosts) -> Found:
+    """Multiply-adds per second of the time steps, at the batch size where INT8 does most.
+
+    The price per step leaves out what a call costs beside its arithmetic, such as packing weights.
+    """
+    costs = max(single, batch, key=lambda one: one.macs_per_s(one.candidate))
+    fp32, int8 = costs.macs_per_s(costs.reference), costs.macs_per_s(costs.candidate)
+    numbers = {
+        "fp32_macs_per_s": fp32,
+        "int8_macs_per_s": int8,
+        "threads": costs.threads,
+        "width": costs.width,
+        "batch_size": costs.batch_size,
+        "step_speedup": costs.step_speedup,
+    }
+    return _above_one(costs.step_speedup, numbers, {"fp32": fp32 / 1e9, "int8": int8 / 1e9})
+
+
+@judges(
+    "C4",
+    N_("{batch}: fixed {fixed_scale:.3g}, at run time {own_scale:.3g}"),
+    N_("both methods found the same scale"),
+)
+def scales_differ(scales: ScaleChoices) -> Found:
     """The same batch gets another scale from another method."""
-    batch = max(choices.batches, key=lambda b: b.fixed.scale / b.dynamic.scale)
-    measured = Text(
-        "{batch}: fixed {fixed:.3g}, at run time {dynamic:.3g}",
-        batch=Text(batch.name),
-        fixed=batch.fixed.scale,
-        dynamic=batch.dynamic.scale,
-    )
-    differ = batch.fixed.scale != batch.dynamic.scale
-    return holds_if("C4", differ, measured, Text("both methods found the same scale"))
+    batches = _batches(scales)
+    most = max(batches, key=lambda batch: batch["fixed_scale"] / batch["own_scale"])
+    return Found(most["fixed_scale"] != most["own_scale"], {"batches": batches}, most)
 
 
-@judges("C5")
-def scale_at_run_time(*steps: ActivationStep) -> Finding:
+@judges(
+    "C5",
+    N_(
+        "range {first[range]:.3g}: step {first[step]:.3g}, range {last[range]:.3g}: step "
+        "{last[step]:.3g}"
+    ),
+    N_("the step did not follow the range"),
+)
+def scale_at_run_time(*steps: ActivationStep) -> Found:
     """The step follows the range of the batch, with a whole number of levels in between."""
-    grids = (Text("range {range:.3g}: step {step:.3g}", range=s.range, step=s.step) for s in steps)
-    measured = joined(grids, ", ")
     levels = {round(step.levels) for step in steps}
     whole = all(abs(step.levels - round(step.levels)) < 0.01 * step.levels for step in steps)
-    holds = len(levels) == 1 and whole and len({step.range for step in steps}) > 1
-    return holds_if("C5", holds, measured, Text("the step did not follow the range"))
+    follows = len(levels) == 1 and whole and len({step.range for step in steps}) > 1
+    found = [{"range": float(step.range), "step": float(step.step)} for step in steps]
+    return Found(follows, {"steps": found}, {"first": found[0], "last": found[-1]})
 
 
-@judges("C6")
-def signal_kept(choices: ScaleChoices) -> Finding:
+@judges(
+    "C6",
+    N_("worst error {own:.1%} with a scale of its own, {fixed:.0%} with the fixed one"),
+    N_("a scale at run time made no difference here"),
+)
+def signal_kept(scales: ScaleChoices) -> Found:
     """Every batch keeps its signal with its own scale."""
-    worst = max(choices.batches, key=lambda batch: batch.dynamic.relative)
-    lost = max(choices.batches, key=lambda batch: batch.fixed.relative)
-    measured = Text(
-        "worst error {own:.1%} with a scale of its own, {fixed:.0%} with the fixed one",
-        own=worst.dynamic.relative,
-        fixed=lost.fixed.relative,
-    )
-    kept = worst.dynamic.relative <= KEPT < lost.fixed.relative
-    return holds_if("C6", kept, measured, Text("a scale at run time made no difference here"))
+    batches = _batches(scales)
+    own = max(batch["own_relative_error"] for batch in batches)
+    fixed = max(batch["fixed_relative_error"] for batch in batches)
+    return Found(own <= KEPT < fixed, {"batches": batches}, {"own": own, "fixed": fixed})
 
 
-@judges("C7")
-def weights_stored_as_int8(conversion: Conversion, weights: Sequence[StoredWeight]) -> Finding:
+@judges(
+    "C7",
+    N_("{int8_weights} weights as int8, converted modules: {converted_modules}"),
+    N_("nothing was converted"),
+)
+def weights_stored_as_int8(conversion: Conversion, weights: Sequence[StoredWeight]) -> Found:
     """Integers are there before any input came."""
-    count = sum(weight.integers.numel() for weight in weights)
-    measured = Text.plural(
-        "{weights} weights of {count} module as int8",
-        "{weights} weights of {count} modules as int8",
-        len(conversion.converted),
-        weights=count,
-    )
-    int8 = bool(weights) and all(weight.dtype == torch.int8 for weight in weights)
-    stored = int8 and bool(conversion.converted)
-    return holds_if("C7", stored, measured, Text("nothing was converted"))
+    count, converted = sum(w.integers.numel() for w in weights), len(conversion.converted)
+    stored = count > 0 < converted and all(weight.dtype == torch.int8 for weight in weights)
+    return Found(stored, {"int8_weights": count, "converted_modules": converted})
 
 
-@judges("C9")
-def wide_sums(in_int16: int, in_int32: int, exact: int) -> Finding:
+@judges(
+    "C8",
+    N_("{rate:.1f} G multiply-adds per second, scalar code at most {limit:.0f}"),
+    N_("not more than scalar code could do"),
+)
+def vectorized(latency_sweep: LatencySweep) -> Found:
+    """More multiply-adds per second than scalar instructions can do: that much a rate can show."""
+    limit = SCALAR_LIMIT_MACS * latency_sweep.threads
+    fp32, int8 = (peak_macs(latency_sweep, side) for side in ("reference", "candidate"))
+    numbers = {
+        "fp32_macs_per_s": fp32,
+        "int8_macs_per_s": int8,
+        "threads": latency_sweep.threads,
+    }
+    values = {"rate": int8 / 1e9, "limit": limit / 1e9}
+    if int8 <= limit:
+        return Found(False, numbers, values)
+    why = N_("a rate shows that vectors are multiplied, not that they hold INT8")
+    return Found(IN_PART, numbers, values, why)
+
+
+@judges(
+    "C9",
+    N_("true sum {exact}: int16 gives {in_int16}, int32 {in_int32}"),
+    N_("no overflow was seen"),
+)
+def wide_sums(in_int16: int, in_int32: int, exact: int) -> Found:
     """A sum of products of int8 in 16 and in 32 bits."""
-    measured = Text(
-        "true sum {exact}: int16 gives {in_int16}, int32 {in_int32}",
-        exact=exact,
-        in_int16=in_int16,
-        in_int32=in_int32,
-    )
-    seen = in_int32 == exact != in_int16
-    return holds_if("C9", seen, measured, Text("no overflow was seen"))
+    numbers = {"in_int16": in_int16, "in_int32": in_int32, "exact": exact}
+    return Found(in_int32 == exact != in_int16, numbers)
 
 
-@judges("C10")
-def rescaled(output_dtype: torch.dtype, between_dtype: torch.dtype) -> Finding:
+@judges(
+    "C10",
+    N_("output {output}, between two quantized layers {between}"),
+    N_("the output is not FP32"),
+)
+def rescaled(output_dtype: torch.dtype, between_dtype: torch.dtype) -> Found:
     """What a dynamically quantized layer hands on, at the end and to a quantized layer."""
-    measured = Text(
-        "output {output}, between two quantized layers {between}",
-        output=_short(output_dtype),
-        between=_short(between_dtype),
-    )
-    if output_dtype != torch.float32:
-        return Finding("C10", measured, FAILS, Text("the output is not FP32"))
-    if between_dtype == torch.float32:
-        reason = Text("each layer quantizes its own input anew")
-        return Finding("C10", measured, IN_PART, reason)
-    return Finding("C10", measured, HOLDS)
+    numbers = {"output": str(output_dtype), "between": str(between_dtype)}
+    if output_dtype == between_dtype == torch.float32:
+        return Found(IN_PART, numbers, why=N_("each layer quantizes its own input anew"))
+    return Found(output_dtype == torch.float32, numbers)
 
 
-@judges("C11")
-def few_parameters(call: Callable[..., object]) -> Finding:
+@judges(
+    "C11",
+    N_("{arguments} arguments besides the model, all optional, and no data"),
+    N_("some of them must be chosen"),
+)
+def few_parameters(call: Callable[..., object]) -> Found:
     """The arguments of the call; none of them is data."""
-    names = list(inspect.signature(call).parameters)
-    measured = Text(
-        "{count} arguments besides the model, all optional, and no data", count=len(names) - 1
-    )
-    optional = list(inspect.signature(call).parameters.values())[1:]
-    few = all(parameter.default is not parameter.empty for parameter in optional)
-    return holds_if("C11", few, measured, Text("some of them must be chosen"))
+    others = list(inspect.signature(call).parameters.values())[1:]
+    optional = all(parameter.default is not parameter.empty for parameter in others)
+    return Found(optional, {"arguments": len(others)})
 
 
-@judges("C12")
-def same_ballpark(comparison: OutputComparison) -> Finding:
+@judges(
+    "C12",
+    N_("mean difference {relative_difference:.2%} of the mean output"),
+    N_("the outputs are ruined"),
+)
+def same_ballpark(outputs: TensorComparison) -> Found:
     """The mean difference of the outputs, relative to their mean magnitude."""
-    relative = comparison.relative
-    measured = Text("mean difference {relative:.2%} of the mean output", relative=relative)
-    return holds_if("C12", relative <= BALLPARK, measured, Text("the outputs are ruined"))
+    relative = float(outputs.relative)
+    return Found(relative <= BALLPARK, {"relative_difference": relative})
 
 
-@judges("C13")
-def towards_four(sweep: SizeSweep) -> Finding:
+@judges(
+    "C13",
+    N_("{tiny:.0%} less at width 8, {close:.0%} ({ratio:.1f}x) at 80, {most:.0%} at {widest}"),
+    N_("the ratio does not approach 4"),
+)
+def towards_four(size_sweep: SizeSweep) -> Found:
     """The ratio at width 8, at 80, and at the widest."""
-    tiny, close, widest = sweep.at(8), sweep.at(80), sweep.points[-1]
-    saved = [1 - 1 / point.comparison.ratio for point in (tiny, close, widest)]
-    measured = Text(
-        "{tiny:.0%} less at width 8, {close:.0%} ({ratio:.1f}x) at 80, {most:.0%} at {widest}",
-        tiny=saved[0],
-        close=saved[1],
-        ratio=close.comparison.ratio,
-        most=saved[2],
-        widest=widest.width,
-    )
-    holds = saved[0] < saved[1] < saved[2] and close.comparison.ratio > 3.5
-    return holds_if("C13", holds, measured, Text("the ratio does not approach 4"))
+    points = [
+        {"width": point.width, "parameters": point.parameters, **_bytes(point.comparison)}
+        for point in size_sweep.points
+    ]
+    ratios = [size_sweep.at(8), size_sweep.at(80), size_sweep.points[-1]]
+    tiny, close, most = (1 - 1 / point.comparison.ratio for point in ratios)
+    values = {"tiny": tiny, "close": close, "most": most, "widest": size_sweep.widths[-1]}
+    values["ratio"] = ratio = ratios[1].comparison.ratio
+    return Found(tiny < close < most and ratio > CLOSE_TO_FOUR, {"points": points}, values)
 
 
+@judges(
+    "C14",
+    N_(
+        "per step FP32 / INT8 {single[step_speedup]} at batch {single[batch_size]}, "
+        "{batch[step_speedup]} at {batch[batch_size]}; it holds if the first lies above the second "
+        "and above 1"
+    ),
+    N_("no more is gained where fewer bytes should matter"),
+)
+def fewer_bytes(single: StepCosts, batch: StepCosts) -> Found:
+    """INT8 gains, and most where each weight is read for one sequence alone."""
+    alone, together = single.step_speedup, batch.step_speedup
+    if alone.low > max(1.0, together.high):
+        return Found(True, _both_costs(single, batch))
+    if alone.high < max(1.0, together.low):
+        return Found(False, _both_costs(single, batch))
+    return Found(INCONCLUSIVE, _both_costs(single, batch), why=N_("the intervals overlap"))
+
+
+@judges(
+    "C15",
+    N_(
+        "per step FP32 / INT8 {batch[step_speedup]} at batch {batch[batch_size]}, where a weight "
+        "once read serves them all; it holds if that lies above 1"
+    ),
+    N_("no gain is left once weights are reused"),
+)
+def faster_arithmetic(single: StepCosts, batch: StepCosts) -> Found:
+    """A gain that is left where weights are reused and arithmetic is what takes the time."""
+    return _above_one(batch.step_speedup, _both_costs(single, batch))
+
+
+@judges(
+    "C16",
+    N_("FP32 / INT8 {speedup.median:.2f}, {verdict}"),
+    N_(
+        "one INT8 call runs {int8_operators} operators, FP32 {fp32_operators}, and at this width "
+        "operators are the cost"
+    ),
+)
+def simple_network_faster(latency: LatencyComparison, operators: OperatorCounts) -> Found:
+    """The recipe's own model."""
+    numbers = {
+        **_times(latency),
+        "fp32_operators": operators.reference_total,
+        "int8_operators": operators.candidate_total,
+        "threads": latency.threads,
+    }
+    if latency.verdict == INCONCLUSIVE:
+        return Found(INCONCLUSIVE, numbers, why=N_("no difference beyond the noise"))
+    return Found(latency.verdict == FASTER, numbers)
+
+
+@judges(
+    "C17",
+    N_("FP32 / INT8 from {least:.2f} to {most:.2f} over the widths"),
+    N_("it hardly depends on width"),
+)
+def it_depends(latency_sweep: LatencySweep) -> Found:
+    """The spread of the ratio over widths, which is one of the things it may depend on."""
+    numbers = {
+        "threads": latency_sweep.threads,
+        "batch_size": latency_sweep.batch_size,
+        "crossover_width": latency_sweep.crossover,
+        "points": [{"width": p.width, **_times(p.comparison)} for p in latency_sweep.points],
+    }
+    ratios = [point.comparison.speedup.median for point in latency_sweep.points]
+    values = {"least": min(ratios), "most": max(ratios)}
+    if max(ratios) <= DEPENDS * min(ratios):
+        return Found(False, numbers, values)
+    why = N_("the width alone was varied, on one machine")
+    return Found(IN_PART, numbers, values, why)
+
+
+@runtime_checkable
 class AccuracyStudy(Protocol):
     """Classifiers in FP32 and INT8, as `digit_study` compares them."""
 
@@ -175,6 +299,7 @@ class AccuracyStudy(Protocol):
         """INT8 less FP32 accuracy."""
 
 
+@runtime_checkable
 class TextStudy(Protocol):
     """A language model in FP32 and INT8, as `compare_perplexity` compares them."""
 
@@ -183,52 +308,106 @@ class TextStudy(Protocol):
         """INT8 over FP32 perplexity, less 1."""
 
 
-@judges("C18")
-def trained_model(study: AccuracyStudy | None = None, language: TextStudy | None = None) -> Finding:
-    """Both intervals exclude a noticeable loss; without results it is measured elsewhere."""
-    if study is None or language is None:
-        return Finding("C18", Text("see trained_models.ipynb"), ELSEWHERE)
-    points, perplexity = study.difference(), language.relative
-    measured = Text(
-        "digits: accuracy {accuracy} points; text: perplexity {perplexity} %",
-        accuracy=points.percent(),
-        perplexity=perplexity.percent(),
-    )
-    kept = [points.low > -NOTICEABLE_LOSS, perplexity.high < NOTICEABLE_LOSS]
-    if all(kept):
-        return Finding("C18", measured, HOLDS)
-    lost = Text("the digits") if kept[1] else Text("the text") if kept[0] else Text("either")
-    reason = Text(
-        "a loss of {loss:.0%} or more is not excluded for {lost}", loss=NOTICEABLE_LOSS, lost=lost
-    )
-    return Finding("C18", measured, IN_PART if any(kept) else FAILS, reason)
+@judges(
+    "C18",
+    N_("digits: accuracy {accuracy:.2%} points; text: perplexity {perplexity:.2%} %"),
+    N_("a loss of {loss:.0%} or more is not excluded for {lost}"),
+)
+def trained_model(study: AccuracyStudy, perplexity: TextStudy) -> Found:
+    """Both intervals exclude a noticeable loss."""
+    numbers = {"accuracy": study.difference(), "perplexity": perplexity.relative}
+    digits = numbers["accuracy"].low > -NOTICEABLE_LOSS
+    text = numbers["perplexity"].high < NOTICEABLE_LOSS
+    lost = N_("the digits") if text else N_("the text") if digits else N_("either")
+    verdict = HOLDS if digits and text else IN_PART if digits or text else FAILS
+    return Found(verdict, numbers, {"loss": NOTICEABLE_LOSS, "lost": lost})
 
 
-@judges("C19")
-def less_memory(sweep: MemorySweep) -> Finding:
+@judges(
+    "C19",
+    N_("at width {width} {held} -> {holds} loaded, {most} -> {takes} during a call"),
+    N_("no less in either"),
+)
+def less_memory(memory: MemorySweep) -> Found:
     """The widest model, in a process of its own: once loaded, and at the peak of a call."""
-    widest = sweep.points[-1]
-    before, after = widest.comparison.reference, widest.comparison.candidate
-    sizes = (before.loaded_bytes, after.loaded_bytes, before.peak_bytes, after.peak_bytes)
-    held, holds, most, takes = map(in_megabytes, sizes)
-    values = {"width": widest.width, "held": held, "holds": holds}
-    if widest.comparison.peak is None:
-        measured = Text("at width {width} {held} -> {holds} loaded", **values)
-        reason = Text("this system does not tell the peak of a call")
-        verdict = IN_PART if widest.comparison.loaded == LESS else FAILS
-        return Finding("C19", measured, verdict, reason)
-    measured = Text(
-        "at width {width} {held} -> {holds} loaded, {most} -> {takes} during a call",
-        **values,
-        most=most,
-        takes=takes,
+    points = [
+        {
+            "width": point.width,
+            "parameters": point.parameters,
+            "fp32_loaded_bytes": point.comparison.reference.loaded_bytes,
+            "int8_loaded_bytes": point.comparison.candidate.loaded_bytes,
+            "fp32_peak_bytes": point.comparison.reference.peak_bytes,
+            "int8_peak_bytes": point.comparison.candidate.peak_bytes,
+        }
+        for point in memory.points
+    ]
+    width, _parameters, *sizes = points[-1].values()
+    said = (UNKNOWN if size is None else in_megabytes(size) for size in sizes)
+    values = {"width": width, **dict(zip(("held", "holds", "most", "takes"), said, strict=True))}
+    widest = memory.points[-1].comparison
+    less = [told == LESS for told in (widest.loaded, widest.peak)]
+    why = N_("not less in both") if any(less) else ""
+    if widest.peak is None:
+        why = N_("this system does not tell the peak of a call")
+    verdict = HOLDS if all(less) else IN_PART if any(less) else FAILS
+    return Found(verdict, {"points": points}, values, why)
+
+
+def peak_macs(sweep: LatencySweep, side: str) -> float:
+    """The most multiply-adds per second that one side of a sweep reached, over all its widths."""
+    return max(
+        point.macs / (getattr(point.comparison, side).median_us * 1e-6) for point in sweep.points
     )
-    less = [told == LESS for told in (widest.comparison.loaded, widest.comparison.peak)]
-    if all(less):
-        return Finding("C19", measured, HOLDS)
-    reason = Text("not less in both") if any(less) else Text("no less in either")
-    return Finding("C19", measured, IN_PART if any(less) else FAILS, reason)
 
 
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _above_one(
+    ratio: Ratio, numbers: Mapping[str, Any], values: Mapping[str, Any] = EMPTY
+) -> Found:
+    """Whether a ratio lies above 1 with its whole interval."""
+    if ratio.low <= 1 <= ratio.high:
+        why = N_("the interval holds 1, no gain at all")
+        return Found(INCONCLUSIVE, numbers, values, why)
+    return Found(ratio.low > 1, numbers, values)
+
+
+def _bytes(size: SizeComparison) -> dict[str, Any]:
+    return {"fp32_bytes": size.reference_bytes, "int8_bytes": size.candidate_bytes}
+
+
+def _batches(scales: ScaleChoices) -> list[dict[str, Any]]:
+    return [
+        {
+            "batch": batch.name,
+            "fixed_scale": float(batch.fixed.scale),
+            "own_scale": float(batch.dynamic.scale),
+            "fixed_relative_error": float(batch.fixed.relative),
+            "own_relative_error": float(batch.dynamic.relative),
+        }
+        for batch in scales.batches
+    ]
+
+
+def _times(latency: LatencyComparison) -> dict[str, Any]:
+    return {
+        "fp32_us": latency.reference.median_us,
+        "int8_us": latency.candidate.median_us,
+        "speedup": latency.speedup,
+        "control": latency.control,
+        "verdict": latency.verdict,
+    }
+
+
+def _both_costs(single: StepCosts, batch: StepCosts) -> dict[str, Any]:
+    return {
+        name: {
+            "width": costs.width,
+            "batch_size": costs.batch_size,
+            "threads": costs.threads,
+            "fp32_overhead_us": costs.reference.overhead_us,
+            "fp32_step_us": costs.reference.step_us,
+            "int8_overhead_us": costs.candidate.overhead_us,
+            "int8_step_us": costs.candidate.step_us,
+            "step_speedup": costs.step_speedup,
+        }
+        for name, costs in (("single", single), ("batch", batch))
+    }

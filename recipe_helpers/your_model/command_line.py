@@ -16,9 +16,8 @@ from ..common.errors import RecipeError
 from ..common.files import write_atomically
 from ..common.language import Text, _
 from ..common.wording import as_text
-from ..recipe.ledger import Ledger
+from ..recipe.ledger import Ledger, measure_ledger
 from ..recipe.model import demonstration
-from ..recipe.whole import measure_ledger
 from .arguments import WRONG_USE, Parser, add_ledger, add_recipe, add_report
 from .candidates import WAYS
 from .report import Report, report

@@ -9,19 +9,14 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.common.plots import FP32_COLOR, INT8_COLOR
-from recipe_helpers.recipe import memory, plots
+from recipe_helpers.recipe import memory
 from recipe_helpers.recipe.memory import (
     LESS,
     MORE,
     SAME,
     MemoryComparison,
-    MemorySweep,
     MemoryUse,
 )
-from recipe_helpers.recipe.numbers import numbers
-
-from .test_plots import MEMORY, check_line
 
 MB = 1_000_000
 RESOLUTION = memory.RESOLUTION_BYTES
@@ -174,35 +169,3 @@ def test_what_cannot_be_measured_is_refused(demo, refuses):
         rh.compare_memory(demo.model, demo.model, *demo.arguments, threads=0)
     with refuses(rh.ArgumentError, "widths is empty"):
         rh.memory_sweep([])
-
-
-def test_memory_is_drawn_against_parameters_on_one_scale():
-    figure = plots.memory_sweep(MEMORY)
-    held, most = figure.axes
-    check_line(held, "FP32", [1, 3], [4, 12], FP32_COLOR)
-    check_line(held, "INT8", [1, 3], [1, 3], INT8_COLOR)
-    check_line(most, "FP32", [1, 3], [7, 21], FP32_COLOR)
-    check_line(most, "INT8", [1, 3], [1.5, 3.5], INT8_COLOR)
-    assert held.get_ylim() == most.get_ylim()
-    assert "12.0 MB in FP32 and 3.0 MB in INT8" in figure.alt
-    untold = replace(MEMORY.points[0].comparison, reference=MemoryUse(0, 4_000_000, None, 0))
-    points = (replace(MEMORY.points[0], comparison=untold), MEMORY.points[1])
-    assert [axes.get_title("left") for axes in plots.memory_sweep(MemorySweep(points)).axes] == [
-        "held once loaded"
-    ]
-
-
-def test_the_numbers_are_those_of_the_sweep():
-    (first, second) = numbers("C19", MEMORY)["points"]
-    assert first == {
-        "width": 8,
-        "parameters": 10**6,
-        "fp32_loaded_bytes": 4_000_000,
-        "int8_loaded_bytes": 10**6,
-        "fp32_peak_bytes": 7_000_000,
-        "int8_peak_bytes": 1_500_000,
-    }
-    assert second["width"] == 512
-    assert rh.judge("C19", MEMORY).measured.startswith(
-        "at width 512 12.0 MB -> 3.0 MB loaded, 21.0"
-    )

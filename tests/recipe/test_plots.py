@@ -2,102 +2,33 @@
 
 import re
 import struct
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-import torch
 from matplotlib.colors import same_color
 
 import recipe_helpers as rh
 from recipe_helpers.common import plots as common
 from recipe_helpers.common.plots import FP32_COLOR, INT8_COLOR, NEUTRAL_COLOR, PLAIN_COLOR
 from recipe_helpers.recipe import plots
-from recipe_helpers.recipe.accuracy import PairedOutputs, SeedErrors, StepErrors
-from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
-from recipe_helpers.recipe.memory import MemoryComparison, MemorySweep, MemoryUse
-from recipe_helpers.recipe.pair import Point
-from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizeSweep
-from recipe_helpers.recipe.timing import FASTER, SLOWER, Ratio, Timing
+from recipe_helpers.recipe.memory import MemoryUse
 
-TIME = torch.arange(30) / 5
-SCALES = rh.compare_scales(
-    torch.sin(TIME), {"loud": torch.sin(TIME), "quiet": 0.01 * torch.cos(TIME)}
+from .made_up import (
+    FIGURES,
+    LATENCY,
+    MEMORY,
+    NO_CROSSOVER,
+    PAIR,
+    SCALES,
+    SEEDS,
+    SIZES,
+    STEPS,
+    SWEEP,
+    TIME,
+    weight,
 )
-SIZES = SizeSweep(
-    tuple(
-        Point(d, p, 1, SizeComparison(SizeBreakdown(0, b, 0, 0), SizeBreakdown(a, 0, 0, 0)))
-        for d, p, b, a in ((8, 576, 4573, 3549), (80, 51840, 209629, 56541), (512, 10**6, 400, 101))
-    )
-)
-LATENCY = LatencyComparison(
-    Timing((100.0, 120.0, 110.0, 400.0)),
-    Timing((50.0, 40.0, 55.0, 60.0)),
-    Ratio(2.5, 2.0, 5.5),
-    Ratio(1.0, 0.9, 1.1),
-    FASTER,
-    1,
-)
-
-
-def point(dimension, before, after, low, high, verdict):
-    comparison = LatencyComparison(
-        Timing((before,) * 3),
-        Timing((after,) * 3),
-        Ratio(before / after, low, high),
-        Ratio(1, 1, 1),
-        verdict,
-        1,
-    )
-    return Point(dimension, 1, 1, comparison)
-
-
-SWEEP = LatencySweep(
-    (
-        point(8, 100.0, 400.0, 0.2, 0.3, SLOWER),
-        point(64, 900.0, 600.0, 1.4, 1.7, FASTER),
-        point(256, 8000.0, 2000.0, 3.5, 4.1, FASTER),
-    ),
-    1,
-    1,
-)
-NO_CROSSOVER = LatencySweep(SWEEP.points[:1] * 1, 1, 1)
-PAIR = PairedOutputs(
-    torch.tensor([[0.1, -0.4], [0.3, 0.9]], dtype=torch.float64),
-    torch.tensor([[0.2, -0.5], [0.35, 0.8]], dtype=torch.float64),
-)
-STEPS = StepErrors((0.01, 0.02, 0.05, 0.03))
-MEMORY = MemorySweep(
-    tuple(
-        Point(
-            8**i,
-            i * 10**6,
-            1,
-            MemoryComparison(
-                MemoryUse(0, 4_000_000 * i, 3_000_000 * i, 0), MemoryUse(0, 10**6 * i, 500_000, 0)
-            ),
-        )
-        for i in (1, 3)
-    )
-)
-SEEDS = SeedErrors(tuple(range(6)), (0.01, 0.012, 0.013, 0.02, 0.011, 0.014))
-
-
-def weight():
-    model = rh.demonstration(dimension=6).model
-    return model.lstm.weight_ih_l0, rh.stored_weights(rh.quantize_dynamic(model))[0]
-
-
-FIGURES = {
-    "scale_choices": lambda: plots.scale_choices(SCALES),
-    "weight_grid": lambda: plots.weight_grid(*weight()),
-    "size_sweep": lambda: plots.size_sweep(SIZES),
-    "memory_sweep": lambda: plots.memory_sweep(MEMORY),
-    "latency": lambda: plots.latency(LATENCY),
-    "latency_sweep": lambda: plots.latency_sweep(SWEEP),
-    "accuracy": lambda: plots.accuracy(PAIR, STEPS),
-    "seed_errors": lambda: plots.seed_errors(SEEDS, 0.0125, "the recipe's seed"),
-}
 
 
 def lines(axes):
@@ -245,6 +176,22 @@ def test_size_sweep():
     assert ratio.get_xscale() == "log"
     assert [label.get_text() for label in ratio.get_xticklabels()] == ["8", "80", "512"]
     assert "from 1.29 at width 8 to 3.96 at 512" in figure.alt
+
+
+def test_memory_is_drawn_against_parameters_on_one_scale():
+    figure = plots.memory_sweep(MEMORY)
+    held, most = figure.axes
+    check_line(held, "FP32", [1, 3], [4, 12], FP32_COLOR)
+    check_line(held, "INT8", [1, 3], [1, 3], INT8_COLOR)
+    check_line(most, "FP32", [1, 3], [7, 21], FP32_COLOR)
+    check_line(most, "INT8", [1, 3], [1.5, 3.5], INT8_COLOR)
+    assert held.get_ylim() == most.get_ylim()
+    assert "12.0 MB in FP32 and 3.0 MB in INT8" in figure.alt
+    untold = replace(MEMORY.points[0].comparison, reference=MemoryUse(0, 4_000_000, None, 0))
+    points = (replace(MEMORY.points[0], comparison=untold), MEMORY.points[1])
+    assert [
+        axes.get_title("left") for axes in plots.memory_sweep(replace(MEMORY, points=points)).axes
+    ] == ["held once loaded"]
 
 
 def test_latency():

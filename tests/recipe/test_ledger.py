@@ -1,0 +1,214 @@
+"""The ledger: kept claim by claim, by one call or measured at once, and what it writes."""
+
+import getpass
+import inspect
+import json
+import math
+import platform
+import re
+
+import pytest
+import torch
+
+import recipe_helpers as rh
+from recipe_helpers.recipe import ledger as module
+from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART, JUDGES, OPEN, Finding
+from recipe_helpers.recipe.ledger import Ledger
+from recipe_helpers.recipe.timing import INCONCLUSIVE, SLOWER
+from recipe_helpers.your_model import command_line
+
+from .made_up import LATENCY, OPERATORS, costs, latency, memory, size, sweep
+
+NAMES = list(rh.CLAIMS)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return rh.measure_ledger([8, 16], quickly=True)
+
+
+def test_results_are_handed_over_by_name_in_one_call():
+    single, batch = costs(3, 2.5, 3.5), costs(2, 1.5, 2.1, 16)
+    ledger = rh.judge(
+        size=size(2, 1), latency=latency(1, 2, SLOWER), operators=OPERATORS, single=single,
+        batch=batch, in_int16=1, in_int32=2, exact=2,
+    )  # fmt: skip
+    expected = {
+        "C2": rh.judge("C2", size(2, 1)),
+        "C3": rh.judge("C3", single, batch),
+        "C9": rh.judge("C9", 1, 2, 2),
+        "C14": rh.judge("C14", single, batch),
+        "C15": rh.judge("C15", single, batch),
+        "C16": rh.judge("C16", latency(1, 2, SLOWER), OPERATORS),
+    }
+    assert {c: f for c, f in ledger.findings.items() if f.verdict != ELSEWHERE} == expected
+    rows = {row[0]: row[2:] for row in ledger.table().rows}
+    assert list(rows) == NAMES
+    assert rows["C1"] == ("rh.measure_ledger() measures it", ELSEWHERE)
+    assert rows["C18"] == ("see trained_models.ipynb", ELSEWHERE)
+    assert ledger.table().note == "Of 19 claims: 5 hold, 1 fails, 13 elsewhere."
+
+
+def test_a_claim_waits_for_all_of_its_results():
+    for part in (
+        {"latency": LATENCY},
+        {"operators": OPERATORS},
+        {"latency": LATENCY, "size": None},
+    ):
+        assert rh.judge(**part).count(ELSEWHERE) == 19
+    assert rh.judge(latency=LATENCY, operators=OPERATORS).findings["C16"].verdict == HOLDS
+
+
+def test_every_result_that_a_judge_takes_is_described():
+    documented = inspect.getdoc(rh.judge)
+    names = {name for judge in JUDGES.values() for name in inspect.signature(judge).parameters}
+    for name in names:
+        assert re.search(rf"\b{name}\b[^:]*\((C\d+(, )?)+\)", documented), name
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: rh.judge(sizes=size(2, 1)), "result is 'sizes'; pass one of"),
+        (lambda: rh.judge(size=3), "size is of type int; pass one of type SizeComparison."),
+        (lambda: rh.judge("C2", 3), "size is of type int; pass one of type SizeComparison."),
+        (lambda: rh.judge("C5", 0.1), "steps is of type float; pass one of type ActivationStep."),
+        (lambda: rh.judge("C16", LATENCY), "C16 is judged from latency, operators; pass these."),
+        (lambda: rh.judge("C2", size(1, 2), 3), "C2 is judged from size; pass these."),
+        (lambda: rh.judge("C9", 1, 2, 2.0), "exact is of type float; pass one of type int."),
+        *((lambda c=c: rh.judge(c), f"claim is {c!r}; pass one of 'C1'") for c in ("C0", "C20")),
+        *((lambda c=c: rh.judge(c), f"claim is {c!r}; pass one of") for c in ("", 1, None, ["C1"])),
+        (lambda: Ledger().judge("c1"), "claim is 'c1'"),
+    ],
+)
+def test_what_cannot_be_judged(refuses, call, says):
+    with refuses(rh.ArgumentError, says):
+        call()
+
+
+def test_a_ledger_can_be_kept_claim_by_claim():
+    ledger = Ledger()
+    found = ledger.judge("C9", 6464, 72000, 72000)
+    ledger.judge("C2", size(2, 1))
+    ledger.judge("C2", size(1, 2))
+    ledger.judge("C10", torch.float32, torch.float32)
+    ledger.judge("C18")
+    assert ledger.judge("C3", sweep((1, 2, 3))).verdict == ELSEWHERE
+    ledger.judge("C15", costs(1, 0.9, 1.1), costs(1, 0.9, 1.1, 16))
+    assert ledger.findings["C9"] is found
+    table = ledger.table()
+    assert table.headers == ("claim", "claimed", "measured here", "verdict")
+    assert [row[:2] for row in table.rows] == list(rh.CLAIMS.items())
+    verdicts = dict.fromkeys(NAMES, OPEN)
+    verdicts |= {"C9": HOLDS, "C2": FAILS, "C10": IN_PART, "C18": ELSEWHERE, "C3": ELSEWHERE}
+    verdicts["C15"] = INCONCLUSIVE
+    assert [row[3] for row in table.rows] == list(verdicts.values())
+    assert table.rows[0][2] == ""
+    assert table.note == ("Of 19 claims: 1 holds, 1 in part, 1 fails, 1 inconclusive, 2 elsewhere.")
+    assert ledger.count(HOLDS) == 1
+
+
+def test_every_claim_is_measured_at_once(measured):
+    assert list(measured.findings) == NAMES
+    assert [c for c, found in measured.findings.items() if found.verdict == ELSEWHERE] == ["C18"]
+
+
+def test_what_is_no_matter_of_time_is_what_the_notebook_shows(measured, demo, quantized):
+    data = measured.as_dict()["findings"]
+    sizes = rh.compare_size(demo.model, quantized)
+    assert data["C2"]["numbers"]["fp32_bytes"] == sizes.reference_bytes
+    assert data["C2"]["numbers"]["int8_bytes"] == sizes.candidate_bytes
+    relative = rh.compare_outputs(demo.model, quantized, *demo.arguments).relative
+    assert data["C12"]["numbers"]["relative_difference"] == pytest.approx(relative)
+    assert data["C9"]["numbers"] == {"in_int16": 72000 - 2**16, "in_int32": 72000, "exact": 72000}
+    assert [point["width"] for point in data["C13"]["numbers"]["points"]][:2] == [8, 16]
+
+
+def test_every_sentence_and_number_is_there(measured):
+    data = measured.as_dict()["findings"]
+    assert list(data) == [claim for claim in NAMES if claim != "C18"]
+    assert all(found["numbers"] for found in data.values())
+    assert all(found["measured"] and "{" not in found["measured"] for found in data.values())
+    found, costs_found = data["C17"]["numbers"], data["C14"]["numbers"]
+    assert [point["width"] for point in found["points"]] == [8, 16]
+    assert found["threads"] == 1
+    for point in found["points"]:
+        ratio = point["speedup"]
+        assert ratio["low"] <= ratio["median"] <= ratio["high"]
+    assert (costs_found["single"]["batch_size"], costs_found["batch"]["batch_size"]) == (1, 16)
+    assert costs_found["single"]["width"] == costs_found["batch"]["width"] == 512
+
+
+def test_a_quick_look_takes_a_tenth_of_each_budget(monkeypatch):
+    asked = []
+
+    def keep(name, result=None):
+        def call(*_args, **options):
+            asked.append((name, options.get("budget_s"), torch.get_num_threads()))
+            return result
+
+        monkeypatch.setattr(module, name, call)
+
+    keep("memory_sweep", memory((34, 9), (68, 10)))
+    keep("step_costs", costs(1, 1, 1))
+    keep("latency_sweep", sweep((1, 2, 3)))
+    keep("compare_latency", LATENCY)
+    for quickly, share in ((True, 0.1), (False, 1.0)):
+        asked.clear()
+        torch.set_num_threads(2)
+        rh.measure_ledger(quickly=quickly)
+        assert sorted(asked, key=str) == [
+            ("compare_latency", share * 0.5, 1),
+            ("latency_sweep", share * 0.3, 1),
+            ("memory_sweep", None, 1),
+            ("step_costs", share * 1.0, 1),
+            ("step_costs", share * 1.0, 1),
+        ]
+        assert torch.get_num_threads() == 2
+        torch.set_num_threads(1)
+
+
+def test_the_file_is_json_that_the_reader_takes(measured, tmp_path):
+    (tmp_path / "mine.json").write_text(measured.to_json(), encoding="utf-8")
+    (tmp_path / "part.json").write_text(rh.judge(size=size(2, 1)).to_json(), encoding="utf-8")
+    compared = rh.compare_ledgers(tmp_path)
+    assert compared.refused == ()
+    mine = compared.ledger("mine")
+    assert mine.verdicts == {c: measured.findings[c].verdict for c in NAMES if c != "C18"}
+    assert compared.ledger("part").verdicts == {"C2": HOLDS}
+    assert mine.vector_instructions == rh.machine().vector_instructions
+
+
+def test_a_file_names_the_machine_but_not_its_owner(measured):
+    data, text = measured.as_dict(), measured.to_json()
+    assert (data["format"], data["version"]) == ("recipe_helpers ledger", 1)
+    assert data["versions"]["torch"] == torch.__version__
+    assert data["versions"]["python"] == platform.python_version()
+    assert data["machine"]["engine"] == rh.machine().engine
+    assert json.loads(text) == data
+    assert not re.search(rf"\b{re.escape(platform.node())}\b", text)
+    assert getpass.getuser() not in re.findall(r"\w+", text)
+    assert not re.search(r"(/(home|root|tmp|work|Users)/|[A-Z]:\\\\)", text)
+
+
+def test_what_is_infinite_becomes_null():
+    numbers = {"a": [math.inf, 1.0], "b": math.nan, "c": {"d": -math.inf}}
+    data = json.loads(Ledger({"C9": Finding("C9", HOLDS, "said", numbers)}).to_json())
+    assert data["findings"]["C9"]["numbers"] == {"a": [None, 1.0], "b": None, "c": {"d": None}}
+
+
+def test_the_command_writes_the_file_and_prints_the_ledger(measured, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def measure(*, quickly):
+        asked.append(quickly)
+        return measured
+
+    monkeypatch.setattr(command_line, "measure_ledger", measure)
+    file = tmp_path / "mine.json"
+    assert command_line.main(["ledger", "--quickly", "--json", str(file)]) == 0
+    assert json.loads(file.read_text(encoding="utf-8")) == measured.as_dict()
+    assert "The claims ledger" in capsys.readouterr().out
+    assert command_line.main(["ledger", "--json", str(tmp_path / "no" / "where.json")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert asked == [True]
