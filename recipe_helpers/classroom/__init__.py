@@ -2,5 +2,5 @@
 
 `reading` takes the files in, as from strangers; `comparison` says where the machines agree; `plots`
 draws it. A ledger is written by `rh.Ledger.to_json` or `python -m recipe_helpers ledger --json`.
-`survey` makes many measurements at once, each on a core that it has to itself (`own_core`).
+`survey` makes many measurements at once, on a Dask cluster if there is one.
 """

@@ -109,11 +109,12 @@ class ClassComparison(Shown):
         Raises:
             ArgumentError: no such file was taken in.
         """
-        for ledger in self.ledgers:
-            if ledger.name == name:
-                return ledger
-        known = ", ".join(ledger.name for ledger in self.ledgers)
-        raise ArgumentError(Text("name is {name!r}; pass one of {known}.", name=name, known=known))
+        known = {ledger.name: ledger for ledger in self.ledgers}
+        if name not in known:
+            raise ArgumentError(
+                "name is {name!r}; pass one of {known}.", name=name, known=", ".join(known)
+            )
+        return known[name]
 
 
 def _instructions(written: str) -> str:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from ..common.language import _
-from ..common.plots import COLORS, RecipeFigure, drawn, new_figure, plain_ticks, width_axis
+from ..common.plots import (
+    COLORS,
+    RecipeFigure,
+    draw_equal,
+    drawn,
+    new_figure,
+    plain_ticks,
+    width_axis,
+)
 from .comparison import ClassComparison
 
 _MARKS = "osD^vP"
@@ -18,7 +26,7 @@ def speedups(compared: ClassComparison) -> RecipeFigure:
     for number, ledger in enumerate(measured):
         mark, color = _MARKS[number % len(_MARKS)], COLORS[number % len(COLORS)]
         axes.plot(ledger.widths, ledger.speedups, f"{mark}-", color=color, label=ledger.name)
-    axes.axhline(1, color="black", linewidth=1, linestyle="--", label=_("equal"))
+    draw_equal(axes)
     axes.set(title=_("above 1 INT8 is faster"), ylabel=_("FP32 time / INT8 time"), yscale="log")
     plain_ticks(axes, _TICKS)
     width_axis(axes, tuple(sorted({width for ledger in measured for width in ledger.widths})))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -9,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..common.errors import ArgumentError
+from ..common.errors import ArgumentError, RecipeError
 from ..common.language import Text
 from ..common.wording import as_text, sentences
 from .comparison import ClassComparison, MachineLedger
@@ -19,8 +20,8 @@ MOST_FILES = 1000
 SCHEMA = Path(__file__).with_name("ledger.schema.json")
 
 
-class _NotALedgerError(ValueError):
-    """What is wrong with one file."""
+class NotALedgerError(RecipeError, ValueError):
+    """What is wrong with one file, to stand within a sentence."""
 
 
 def compare_ledgers(folder: str | os.PathLike[str]) -> ClassComparison:
@@ -36,22 +37,20 @@ def compare_ledgers(folder: str | os.PathLike[str]) -> ClassComparison:
     place = Path(folder)
     if not place.is_dir():
         raise ArgumentError(
-            Text("folder is {folder!r}; pass a folder that holds ledger files.", folder=str(folder))
+            "folder is {folder!r}; pass a folder that holds ledger files.", folder=str(folder)
         )
     files = sorted(place.glob("*.json"))
     if len(files) > MOST_FILES:
         raise ArgumentError(
-            Text(
-                "folder holds {count} JSON files; pass one with at most {most}.",
-                count=len(files),
-                most=MOST_FILES,
-            )
+            "folder holds {count} JSON files; pass one with at most {most}.",
+            count=len(files),
+            most=MOST_FILES,
         )
     ledgers, refused = [], []
     for file in files:
         try:
             ledgers.append(MachineLedger.from_data(file.stem, _read(file)))
-        except _NotALedgerError as error:
+        except NotALedgerError as error:
             name, problem = _shown(file.name), as_text(error)
             refused.append(Text("{name} was left out: {problem}.", name=name, problem=problem))
     if not ledgers:
@@ -65,32 +64,28 @@ def _read(file: Path) -> dict[str, Any]:
     from jsonschema.exceptions import best_match  # only where files are read
 
     data = _parsed(_content(file))
-    worst = best_match(_validator().iter_errors(data))
-    if worst is not None:
+    if worst := best_match(_validator().iter_errors(data)):
         place = _shown("/".join(map(str, worst.absolute_path))) or Text("the file")
-        raise _NotALedgerError(
-            Text("{place} is not as a ledger has it ({rule})", place=place, rule=_rule(worst))
-        )
-    sweep = data["findings"].get("C17", {"numbers": {"points": []}})["numbers"]
-    widths = [point["width"] for point in sweep["points"]]
-    if widths != sorted(set(widths)):
+        # What the file says is not repeated: it is a stranger's.
+        rule = f"{worst.validator}: {json.dumps(worst.validator_value)[:60]}"
+        raise NotALedgerError("{place} is not as a ledger has it ({rule})", place=place, rule=rule)
+    points = data["findings"].get("C17", {}).get("numbers", {}).get("points", [])
+    if any(left["width"] >= right["width"] for left, right in itertools.pairwise(points)):
         place = "findings/C17/numbers/points"
-        raise _NotALedgerError(Text("{place} is not in rising order of width", place=place))
+        raise NotALedgerError("{place} is not in rising order of width", place=place)
     return data
 
 
 def _content(file: Path) -> bytes:
     if not file.is_file():
-        raise _NotALedgerError(Text("it is not a file"))
+        raise NotALedgerError("it is not a file")
     try:
         with file.open("rb") as opened:
             content = opened.read(MOST_BYTES + 1)
     except OSError as error:
-        raise _NotALedgerError(
-            Text("it cannot be read ({reason})", reason=error.strerror)
-        ) from error
+        raise NotALedgerError("it cannot be read ({reason})", reason=error.strerror) from error
     if len(content) > MOST_BYTES:
-        raise _NotALedgerError(Text("it is longer than {most:,} bytes", most=MOST_BYTES))
+        raise NotALedgerError("it is longer than {most:,} bytes", most=MOST_BYTES)
     return content
 
 
@@ -98,23 +93,20 @@ def _parsed(content: bytes) -> Any:
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse, parse_float=_number)
     except RecursionError as error:
-        raise _NotALedgerError(Text("it is nested too deeply")) from error
-    except _NotALedgerError:
+        raise NotALedgerError("it is nested too deeply") from error
+    except NotALedgerError:
         raise
     except ValueError as error:  # of the decoder, or a number of thousands of digits
-        raise _NotALedgerError(Text("it is not JSON in UTF-8")) from error
+        raise NotALedgerError("it is not JSON in UTF-8") from error
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise _NotALedgerError(
-        Text("it holds {constant}, which is no number of JSON", constant=constant)
-    )
+    raise NotALedgerError("it holds {constant}, which is no number of JSON", constant=constant)
 
 
 def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _NotALedgerError(Text("it holds a number too large for a float"))
+    if not math.isfinite(value := float(text)):
+        raise NotALedgerError("it holds a number too large for a float")
     return value
 
 
@@ -123,20 +115,6 @@ def _validator() -> Any:
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
-
-
-def _rule(error: Any) -> str:
-    """The rule that was broken, without repeating what the file says."""
-    if error.validator == "required":
-        return Text("it needs {names}", names=", ".join(error.validator_value))
-    if error.validator == "additionalProperties":
-        return Text("it holds more than a ledger does")
-    if isinstance(error.validator_value, str | int | float):
-        return f"{error.validator}: {error.validator_value}"
-    if error.validator in ("enum", "type"):
-        choices = ", ".join(map(str, error.validator_value))
-        return Text("{rule}: one of {choices}", rule=error.validator, choices=choices)
-    return str(error.validator)
 
 
 def _shown(name: str) -> str:

@@ -1,12 +1,13 @@
 """Many measurements at once: several widths, several seeds, here or on a Dask cluster.
 
 Sizes and errors are computed, and come out the same wherever and in whatever order that is done.
-Times are measured: each measurement has a core to itself (`own_core`), so that on one machine no
-two of them ever disturb each other, whoever started them.
+Times are measured: each worker makes one measurement at a time, and a machine has no more workers
+than cores, so that no two of them share one.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,20 +17,17 @@ import numpy as np
 import torch
 
 from ..common import checks, settings
-from ..common.errors import ArgumentError, SurveyError
-from ..common.language import Text, _, plural
+from ..common.errors import ArgumentError, SurveyError, extra
+from ..common.language import _, plural
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
-from ..common.wording import joined
-from ..recipe.accuracy import compare_outputs
-from ..recipe.latency import compare_latency
-from ..recipe.model import demonstration, machine
-from ..recipe.quantize import quantize_dynamic
-from ..recipe.size import compare_size
+from ..recipe.compare import compare
+from ..recipe.model import machine
+from ..recipe.pair import make_pair
 from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, check_budget
-from .own_core import cores_can_be_held, own_core
 
 BUDGET_S = 0.3
+ONE_AT_A_TIME = "recipe_helpers.survey"  # what a worker has one of, and a measurement takes
 
 
 @dataclass(frozen=True)
@@ -73,12 +71,9 @@ class Survey(Shown):
         """
         found = tuple(point for point in self.points if point.width == width)
         if not found:
+            known = list(self.widths)
             raise ArgumentError(
-                Text(
-                    "width is {width!r}; the survey has {known}.",
-                    width=width,
-                    known=list(self.widths),
-                )
+                "width is {width!r}; the survey has {known}.", width=width, known=known
             )
         return found
 
@@ -106,7 +101,7 @@ class Survey(Shown):
         caption = plural(
             "one seed, one thread", "median (range) over {count} seeds, one thread", seeds
         )
-        note = _("Measured on: {machines}.", machines=joined(kinds, "; "))
+        note = _("Measured on: {machines}.", machines="; ".join(kinds))
         return Table((*headers, "FP32 / INT8", _("INT8 is")), rows, caption, note)
 
 
@@ -121,13 +116,11 @@ def survey(
     """Measure size, error and latency for every width and seed.
 
     With a client of `dask.distributed` the measurements are spread over its workers. Each worker
-    makes one at a time, whatever number of threads it has, and on one machine each has a core to
-    itself: with more workers than cores some wait for their turn. A worker that is lost costs the
+    makes one at a time, whatever number of threads it has. A worker that is lost costs the
     measurement that it was at, which another one makes; what was finished is kept.
 
-    Every worker must have the client's versions of PyTorch and of this package. Where a core
-    cannot be reserved (that takes Linux), each machine may have one worker. Containers on one
-    machine do not see each other's reservations: give each CPUs of its own.
+    Every worker must have the client's versions of PyTorch and of this package, and a machine may
+    not have more workers than cores. Containers do not see each other: give each cores of its own.
 
     Args:
         widths: rising widths of the recipe's LSTM.
@@ -152,105 +145,106 @@ def survey(
 
 
 def measure_point(width: int, seed: int, budget_s: float) -> SurveyPoint:
-    """One measurement of a survey, on one thread and on a core that no other one is using."""
-    with own_core(), settings.threads_set(1):
-        demo = demonstration(width=width, seed=seed)
-        quantized = quantize_dynamic(demo.model)
-        sizes = compare_size(demo.model, quantized)
-        outputs = compare_outputs(demo.model, quantized, *demo.arguments)
-        latency = compare_latency(demo.model, quantized, *demo.arguments, budget_s=budget_s)
+    """One measurement of a survey, on one thread."""
+    with settings.threads_set(1):
+        found = compare(*make_pair(width=width, seed=seed).both, budget_s=budget_s)
         here = machine()
     return SurveyPoint(
         width=width,
         seed=seed,
-        reference_bytes=sizes.reference_bytes,
-        candidate_bytes=sizes.candidate_bytes,
-        relative_error=outputs.relative,
-        reference_us=latency.reference.median_us,
-        candidate_us=latency.candidate.median_us,
-        speedup=latency.speedup,
-        verdict=latency.verdict,
-        machine=joined([here.cpu, here.vector_instructions], ", "),
+        reference_bytes=found.size.reference_bytes,
+        candidate_bytes=found.size.candidate_bytes,
+        relative_error=found.outputs.relative,
+        reference_us=found.latency.reference.median_us,
+        candidate_us=found.latency.candidate.median_us,
+        speedup=found.latency.speedup,
+        verdict=found.latency.verdict,
+        machine=f"{here.cpu}, {here.vector_instructions}",
     )
 
 
-def describe_worker() -> tuple[str, bool, tuple[str, str]]:
-    """The machine of this process, whether cores can be held, and the versions that matter."""
+@dataclass(frozen=True)
+class Worker:
+    """What has to be known of one worker: its machine, and the versions that it measures with."""
+
+    host: str
+    cores: int  # of the machine, as far as this process may use them
+    versions: tuple[str, str]  # PyTorch, recipe_helpers
+
+
+def describe_worker() -> Worker:
+    """The process that this runs in."""
     import platform
+
+    import psutil
 
     from recipe_helpers import __version__
 
-    return platform.node(), cores_can_be_held(), (torch.__version__, __version__)
+    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    cores = min(psutil.cpu_count(logical=False) or len(allowed), len(allowed))
+    return Worker(platform.node(), cores, (torch.__version__, __version__))
 
 
 def check_client(client: Any) -> None:
     """ArgumentError unless this is a client whose workers measure as `survey` promises."""
-    # By name: without `distributed` nothing can be one of its clients.
-    kinds = {
-        f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type.mro(type(client))
-    }
-    if "distributed.Client" not in kinds:
+    run = None if isinstance(client, type) else getattr(client, "run", None)
+    if not callable(run) or not callable(getattr(client, "submit", None)):
         raise ArgumentError(
-            Text(
-                "client is of type {kind}; pass a dask.distributed.Client (the extra `dask` brings "
-                "it), or None to measure in this process.",
-                kind=type(client).__name__,
-            )
+            "client is of type {kind}; pass a dask.distributed.Client (the extra `dask` brings "
+            "it), or None to measure in this process.",
+            kind=type(client).__name__,
         )
-    if client.asynchronous:
-        raise ArgumentError(
-            Text("client is an asynchronous one; make it without asynchronous=True.")
-        )
+    if getattr(client, "asynchronous", False):
+        raise ArgumentError("client is an asynchronous one; make it without asynchronous=True.")
     try:
-        described = client.run(describe_worker)
+        workers = run(describe_worker)
     except (ImportError, AttributeError) as error:
         raise ArgumentError(
-            Text(
-                "client has a worker without this package ({what}); install the same "
-                "recipe_helpers for all of them.",
-                what=checks.first_line(error),
-            )
+            "client has a worker without this package ({what}); install the same recipe_helpers "
+            "for all of them.",
+            what=checks.first_line(error),
         ) from error
-    if not described:
-        raise ArgumentError(Text("client has no workers; start at least one."))
-    _check_workers(described, describe_worker()[2])
+    if not workers:
+        raise ArgumentError("client has no workers; start at least one.")
+    _check_workers(workers, describe_worker().versions)
 
 
-def _check_workers(
-    described: dict[str, tuple[str, bool, tuple[str, str]]], here: tuple[str, str]
-) -> None:
-    for address, (_host, _held, versions) in described.items():
-        if versions != here:
+def _check_workers(workers: dict[str, Worker], here: tuple[str, str]) -> None:
+    for address, worker in workers.items():
+        if worker.versions != here:
             raise ArgumentError(
-                Text(
-                    "client has a worker at {address} with PyTorch {torch} and recipe_helpers "
-                    "{package}; here they are {torch_here} and {package_here}: install the same.",
-                    address=address,
-                    torch=versions[0],
-                    package=versions[1],
-                    torch_here=here[0],
-                    package_here=here[1],
-                )
+                "client has a worker at {address} with {there}; here is {here}: install the same.",
+                address=address,
+                there="PyTorch {}, recipe_helpers {}".format(*worker.versions),
+                here="PyTorch {}, recipe_helpers {}".format(*here),
             )
-    count = Counter(host for host, *_rest in described.values())
-    for host, held, _versions in described.values():
-        if count[host] > 1 and not held:
+    count = Counter(worker.host for worker in workers.values())
+    for worker in workers.values():
+        if count[worker.host] > worker.cores:
             raise ArgumentError(
-                Text(
-                    "client has {workers} workers on one machine, where this system cannot reserve "
-                    "a core for each, so that two might measure on one; start one worker there.",
-                    workers=count[host],
-                )
+                "client has {workers} workers on a machine of {cores} cores, so that two might "
+                "measure on one; start at most one for each core.",
+                workers=count[worker.host],
+                cores=worker.cores,
             )
 
 
 def _on_workers(
     client: Any, wanted: list[tuple[int, int]], budget_s: float, progress: Progress
 ) -> Iterable[SurveyPoint]:
-    from distributed import as_completed
+    with extra("dask"):
+        from distributed import WorkerPlugin, as_completed
 
+    class OneAtATime(WorkerPlugin):  # type: ignore[misc]
+        """Every worker, those that join later as well, has one of what a measurement takes."""
+
+        async def setup(self, worker: Any) -> None:
+            await worker.set_resources(**{ONE_AT_A_TIME: 1})
+
+    client.register_plugin(OneAtATime(), name=ONE_AT_A_TIME)
     # Not pure: the same measurement asked for twice is made twice.
-    futures = {client.submit(measure_point, *at, budget_s, pure=False): at for at in wanted}
+    takes = {"pure": False, "resources": {ONE_AT_A_TIME: 1}}
+    futures = {client.submit(measure_point, *at, budget_s, **takes): at for at in wanted}
     finished = as_completed(futures)
     try:
         for _number in progress(wanted, _("survey")):
@@ -260,14 +254,12 @@ def _on_workers(
             except Exception as error:
                 width, seed = futures[future]
                 raise SurveyError(
-                    Text(
-                        "The measurement of width {width}, seed {seed} did not come back from the "
-                        "workers: {kind}, {what}.",
-                        width=width,
-                        seed=seed,
-                        kind=type(error).__name__,
-                        what=checks.first_line(error),
-                    )
+                    "The measurement of width {width}, seed {seed} did not come back from the "
+                    "workers: {kind}, {what}.",
+                    width=width,
+                    seed=seed,
+                    kind=type(error).__name__,
+                    what=checks.first_line(error),
                 ) from error
             # Given back at once: what a lost worker still held is not computed again.
             future.release()
@@ -276,17 +268,9 @@ def _on_workers(
 
 
 def _distinct(seeds: Iterable[int]) -> tuple[int, ...]:
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
-        raise ArgumentError(
-            Text(
-                "{name} is {value}; pass a list of whole numbers.", name="seeds", value=repr(seeds)
-            )
-        )
-    chosen = tuple(checks.seed("seeds", seed) for seed in seeds)
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ArgumentError(
-            Text("seeds is {seeds}; pass at least one number, and none twice.", seeds=list(chosen))
-        )
+    chosen = checks.seeds("seeds", seeds)
+    if len(set(chosen)) < len(chosen):
+        raise ArgumentError("seeds is {seeds}; pass none twice.", seeds=list(chosen))
     return chosen
 
 

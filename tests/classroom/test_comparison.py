@@ -1,11 +1,15 @@
-"""Machines side by side: where they disagree, and the width from which INT8 is faster."""
+"""Machines side by side: where they disagree, and from which width on INT8 is faster."""
+
+import re
 
 import pytest
 
 import recipe_helpers as rh
 from recipe_helpers.classroom import plots
 from recipe_helpers.classroom.comparison import ClassComparison, MachineLedger
+from recipe_helpers.common.language import speaking
 
+from ..korean import in_both, untold_in
 from .made_up import compared, ledger_data
 
 
@@ -51,18 +55,15 @@ def test_one_ledger_by_its_name(refuses):
         compared().ledger("fourth")
 
 
-def test_the_crossovers_are_drawn_at_their_width_and_kind():
-    figure = plots.crossovers(compared())
-    (axes,) = figure.axes
-    found, never = axes.lines
-    kinds = [tick.get_text() for tick in axes.get_yticklabels()]
-    drawn = {(x, kinds[int(y)]) for x, y in found.get_xydata()}
-    assert drawn == {(16, "AVX2, without VNNI"), (8, "AVX512, with VNNI")}
-    assert [(x, kinds[int(y)]) for x, y in never.get_xydata()] == [(16, "NEON")]
-
-
-def test_the_speeds_are_drawn_for_each_machine():
-    (axes,) = plots.speedups(compared()).axes
-    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
-    assert lines["second"] == [[8, 1.5], [16, 3]]
-    assert lines["third"] == [[8, 0.3], [16, 0.8]]
+def test_the_tables_in_korean():
+    with speaking("ko"):
+        assert untold_in(compared().table()) == {}
+        assert untold_in(compared().disagreement_table().table()) == {}
+    _, korean = in_both(lambda: str(compared()))
+    assert korean.startswith("컴퓨터 3대")
+    assert "AVX2, VNNI 없음" in korean
+    assert re.search(r"third .* 없음", korean), "a machine without a crossover"
+    _, korean = in_both(lambda: str(compared().disagreement_table()))
+    assert "성립하지 않음: first, third; 성립: second" in korean
+    alone = type(compared())(compared().ledgers[:1])
+    assert "판정이 같습니다" in in_both(lambda: str(alone.disagreement_table()))[1]

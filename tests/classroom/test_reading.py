@@ -8,6 +8,7 @@ import pytest
 import recipe_helpers as rh
 from recipe_helpers.classroom import reading
 
+from ..korean import english_in, error_in_both, in_both
 from .made_up import ledger_data
 
 
@@ -29,7 +30,7 @@ BAD = {
     "empty": ("", "it is not JSON in UTF-8"),
     "pickled": (pickle.dumps(ledger_data()), "it is not JSON in UTF-8"),
     "other_encoding": (changed(("machine", "cpu"), "é").encode("utf-16"), "not JSON in UTF-8"),
-    "list": ("[]", "the file is not as a ledger has it (type: object)"),
+    "list": ("[]", 'the file is not as a ledger has it (type: "object")'),
     "long": (" " * 300_000, "longer than 262,144 bytes"),
     "deep": ("[" * 100_000, "it is nested too deeply"),
     "digits": (changed((*POINT, "width"), 0).replace('": 0', '": ' + "9" * 5000), "not JSON"),
@@ -38,19 +39,22 @@ BAD = {
     "negative": (changed((*POINT, "speedup", "median"), -1.0), "speedup/median"),
     "other": (changed(("format",), "recipe_helpers report"), "format is not as a ledger has it"),
     "newer": (changed(("version",), 2), "version is not as a ledger has it"),
-    "no_machine": (changed(("machine",), ...), "it needs format, version, machine"),
-    "host_name": (changed(("machine", "host"), "mine"), "it holds more than a ledger does"),
-    "owner": (changed(("owner",), "me"), "the file is not as a ledger has it (it holds more than"),
+    "no_machine": (changed(("machine",), ...), 'required: ["format"'),
+    "host_name": (changed(("machine", "host"), "mine"), "additionalProperties: false"),
+    "owner": (
+        changed(("owner",), "me"),
+        "the file is not as a ledger has it (additionalProperties: false)",
+    ),
     "remark": (changed(("findings", "C2", "by"), "me"), "findings/C2 is not as"),
     "user": (changed(("versions", "user"), "me"), "versions is not as a ledger has it"),
-    "in_sweep": (changed((*POINT, "user"), "me"), "it holds more than a ledger does"),
-    "in_ratio": (changed((*POINT, "speedup", "user"), "me"), "it holds more than a ledger"),
+    "in_sweep": (changed((*POINT, "user"), "me"), "additionalProperties: false"),
+    "in_ratio": (changed((*POINT, "speedup", "user"), "me"), "additionalProperties: false"),
     "long_name": (changed(("machine", "cpu"), "x" * 121), "machine/cpu"),
     "markup": (changed(("machine", "cpu"), "<script>"), "machine/cpu"),
     "verdict": (changed(("findings", "C2", "verdict"), "great"), "findings/C2/verdict"),
     "claim": (changed(("findings", "D1"), {}), "findings is not as a ledger has it"),
     "falling": (changed((*POINT, "width"), 99), "rising order of width"),
-    "no_sweep": (changed(("findings", "C17", "numbers"), {}), "it needs threads"),
+    "no_sweep": (changed(("findings", "C17", "numbers"), {}), 'required: ["threads"'),
 }
 
 
@@ -60,19 +64,30 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_gets_one_sentence_and_the_others_count(folder, name):
-    content, says = BAD[name]
-    content = content if isinstance(content, bytes) else content.encode()
-    (folder / f"{name}.json").write_bytes(content)
+def test_each_bad_file_gets_one_sentence_in_both_languages_and_the_others_count(folder):
+    for name, (content, _) in BAD.items():
+        content = content if isinstance(content, bytes) else content.encode()
+        (folder / f"{name}.json").write_bytes(content)
     found = rh.compare_ledgers(folder)
     assert [ledger.name for ledger in found.ledgers] == ["good"]
-    (sentence,) = found.refused
-    assert sentence.startswith(f"{name}.json was left out: ")
-    assert says in sentence
-    assert len(sentence) < 300
-    assert "\n" not in sentence
-    assert sentence in str(found)
+    assert len(found.refused) == len(BAD)
+    for name, sentence in zip(sorted(BAD), found.refused, strict=True):
+        english, korean = in_both(lambda sentence=sentence: str(sentence))
+        assert english.startswith(f"{name}.json was left out: ")
+        assert BAD[name][1] in english
+        assert len(english) < 300
+        assert "\n" not in english
+        assert english in str(found)
+        assert korean.startswith(f"{name}.json 파일은 제외했습니다: ")
+        assert english_in(korean.partition(": ")[2].partition("(")[0]) == []
+
+
+def test_an_error_of_a_folder_says_korean_first(tmp_path):
+    (tmp_path / "broken.json").write_text("{")
+    korean, english = error_in_both(rh.ArgumentError, lambda: rh.compare_ledgers(tmp_path))
+    assert korean.startswith("folder에 주장 장부가 없습니다.")
+    assert korean.endswith("broken.json 파일은 제외했습니다: UTF-8로 쓴 JSON이 아닙니다.")
+    assert english.endswith("broken.json was left out: it is not JSON in UTF-8.")
 
 
 def test_a_folder_of_that_name_is_left_out(folder):

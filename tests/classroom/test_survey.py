@@ -3,10 +3,8 @@
 import io
 import itertools
 import os
-import signal
-import threading
 import time
-from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,8 +12,10 @@ from distributed import Client, LocalCluster
 
 import recipe_helpers as rh
 from recipe_helpers.classroom import survey as module
-from recipe_helpers.classroom.own_core import cores_can_be_held, own_core
 from recipe_helpers.common.language import speaking
+from recipe_helpers.recipe.timing import Ratio
+
+from ..korean import in_both, untold_in
 
 # Whatever the cluster's own threads warn of is not ours.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -30,11 +30,9 @@ def here():
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Two processes of two threads each."""
-    if not cores_can_be_held():
-        pytest.skip("two workers on one machine take Linux, where each can have a core to itself")
+    """Two processes of two threads each, or one where there is one core."""
     with LocalCluster(
-        n_workers=2,
+        n_workers=min(2, module.describe_worker().cores),
         threads_per_worker=2,
         processes=True,
         dashboard_address=None,
@@ -46,7 +44,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def client(cluster):
     with Client(cluster) as made:
-        made.wait_for_workers(2, timeout=60)
+        made.wait_for_workers(len(cluster.workers), timeout=60)
         yield made
 
 
@@ -87,49 +85,59 @@ def test_the_table_has_a_row_for_each_width(here):
         here.of(9)
 
 
-def test_here_and_on_two_processes_the_numbers_are_the_same(here, client):
-    there = rh.survey(WIDTHS, SEEDS, client, **QUICK)
-    assert [p.computed for p in there.points] == [p.computed for p in here.points]
+class Noted:
+    """`measure_point`, with a note of when it ran; the first one may take its worker along."""
 
+    def __init__(self, folder, deadly=False, seconds=0.05):
+        self.folder, self.deadly, self.seconds = folder, deadly, seconds
 
-def hold(number):
-    with own_core() as core:
+    def __call__(self, width, seed, budget_s):
         began = time.monotonic()
-        time.sleep(0.05)
-        return os.getpid(), core, began, time.monotonic()
+        if self.deadly and (width, seed) == (WIDTHS[0], SEEDS[0]):
+            try:
+                (self.folder / "died").touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                os._exit(1)
+        found = MEASURE_POINT(width, seed, budget_s)
+        time.sleep(self.seconds)
+        with (self.folder / f"{width}_{seed}_{os.getpid()}").open("a") as note:
+            note.write(f"{began} {time.monotonic()}\n")
+        return found
+
+    def notes(self):
+        """Of each measurement that ended: width and seed, the process, its beginning and end."""
+        for file in self.folder.glob("*_*"):
+            width, seed, pid = map(int, file.name.split("_"))
+            for line in file.read_text().splitlines():
+                yield (width, seed), pid, *map(float, line.split())
 
 
-def test_a_worker_measures_one_at_a_time_and_a_core_serves_one(client):
-    found = client.gather(client.map(hold, range(12), pure=False))
-    assert len({pid for pid, *_ in found}) == 2
-    for place in (0, 1):  # in one process, on one core
-        for name in {entry[place] for entry in found}:
-            times = sorted(entry[2:] for entry in found if entry[place] == name)
-            for (_, ended), (began, _) in itertools.pairwise(times):
-                assert ended <= began
+MEASURE_POINT = module.measure_point
 
 
-def finished(dask_scheduler):
-    """How often each measurement came to an end, of those that the scheduler remembers."""
-    log = (entry[:3] for entry in dask_scheduler.transition_log)
-    return Counter(key for key, _, state in log if "measure_point" in key and state == "memory")
+def test_a_worker_of_two_threads_measures_one_at_a_time(client, tmp_path, monkeypatch):
+    noted = Noted(tmp_path)
+    monkeypatch.setattr(module, "measure_point", noted)
+    rh.survey(WIDTHS, SEEDS, client, **QUICK)
+    found = sorted(noted.notes(), key=lambda note: note[2])
+    assert len(found) == len(WIDTHS) * len(SEEDS)
+    for worker in {pid for _, pid, *_ in found}:
+        times = [note[2:] for note in found if note[1] == worker]
+        assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(times))
 
 
-def test_a_lost_worker_costs_its_measurement_a_retry_and_nothing_else(here, client):
-    before = set(client.run_on_scheduler(finished))
-    found = []
-    task = threading.Thread(
-        target=lambda: found.append(rh.survey(WIDTHS, SEEDS, client, budget_s=0.4))
-    )
-    task.start()
-    while len(set(client.run_on_scheduler(finished)) - before) < 2:  # in the middle of it
-        time.sleep(0.05)
-    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGTERM)
-    task.join(120)
-    (there,) = found
+def test_a_lost_worker_costs_its_measurement_a_retry_and_nothing_else(
+    here, client, tmp_path, monkeypatch
+):
+    """It is lost in the middle of the first measurement, whatever the machine is busy with."""
+    noted = Noted(tmp_path, deadly=True)
+    monkeypatch.setattr(module, "measure_point", noted)
+    there = rh.survey(WIDTHS, SEEDS, client, **QUICK)
+    assert (tmp_path / "died").exists()
     assert [p.computed for p in there.points] == [p.computed for p in here.points]
-    ends = client.run_on_scheduler(finished)
-    assert [ends[key] for key in set(ends) - before] == [1] * len(here.points)
+    assert sorted(at for at, *_ in noted.notes()) == sorted(itertools.product(WIDTHS, SEEDS))
 
 
 def fail(*_):
@@ -142,6 +150,59 @@ def test_a_measurement_that_fails_on_a_worker_is_told(client, monkeypatch, refus
         rh.survey((8, 16), (5,), client, **QUICK)
 
 
+class Future:
+    def __init__(self, at):
+        self.at, self.released = at, False
+
+    def result(self):
+        if self.at == (16, 5):
+            raise rh.EngineError("no engine here.")
+        return f"the point of {self.at}"
+
+    def release(self):
+        self.released = True
+
+    def done(self):
+        return self.at in ((8, 5), (16, 5))
+
+
+class FakeClient:
+    """A client of one worker, as far as a survey asks anything of it."""
+
+    asynchronous = False
+
+    def __init__(self, workers=None, **attributes):
+        self.workers = {"tcp://w": module.describe_worker()} if workers is None else workers
+        self.cancelled, self.asked, self.made = [], [], []
+        self.__dict__ |= attributes
+
+    def run(self, function):
+        if isinstance(self.workers, Exception):
+            raise self.workers
+        return self.workers
+
+    def register_plugin(self, plugin, name):
+        self.plugin = plugin
+
+    def submit(self, function, width, seed, budget_s, **options):
+        self.asked.append(options)
+        self.made.append(Future((width, seed)))
+        return self.made[-1]
+
+    def cancel(self, futures):
+        self.cancelled += [future.at for future in futures]
+
+
+def test_after_an_error_what_has_not_begun_is_cancelled(monkeypatch):
+    monkeypatch.setattr("distributed.as_completed", iter)
+    client = FakeClient()
+    with pytest.raises(rh.SurveyError, match="width 16, seed 5"):
+        rh.survey((8, 16, 24, 32), (5,), client)
+    assert client.cancelled == [(24, 5), (32, 5)]
+    assert [future.released for future in client.made] == [True, False, False, False]
+    assert client.asked[0] == {"pure": False, "resources": {module.ONE_AT_A_TIME: 1}}
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
@@ -151,7 +212,7 @@ def test_a_measurement_that_fails_on_a_worker_is_told(client, monkeypatch, refus
         ([], [1], "widths is empty"),
         ([8, 8], [1], "rising"),
         ([0], [1], "widths[0] is 0"),
-        ([8], [], "seeds is []"),
+        ([8], [], "seeds is empty"),
         ([8], [1, 1], "none twice"),
         ([8], 3, "seeds is 3"),
         ([8], "12", "seeds is '12'"),
@@ -174,50 +235,49 @@ def test_what_is_no_client(client, refuses):
         rh.survey([8], [1], client)
 
 
-def described(*workers):
-    return {f"tcp://w{number}": worker for number, worker in enumerate(workers)}
-
-
 HERE = ("2.13.0", "2.0.0")
 
 
 @pytest.mark.parametrize(
     ("workers", "fragment"),
     [
-        ([("a", True, HERE), ("a", True, HERE)], ""),
-        ([("a", False, HERE), ("b", False, HERE)], ""),
-        ([("a", False, HERE), ("a", False, HERE)], "2 workers on one machine"),
-        ([("a", True, HERE), ("b", True, ("2.12.0", "2.0.0"))], "PyTorch 2.12.0"),
-        ([("a", True, HERE), ("b", True, ("2.13.0", "1.9"))], "recipe_helpers 1.9"),
+        ([("a", 2, HERE), ("a", 2, HERE)], ""),
+        ([("a", 1, HERE), ("b", 1, HERE)], ""),
+        ([("b", 3, HERE), ("a", 1, HERE), ("a", 1, HERE)], "2 workers on a machine of 1 cores"),
+        ([("a", 2, HERE), ("b", 2, ("2.12.0", "2.0.0"))], "PyTorch 2.12.0"),
+        ([("a", 2, HERE), ("b", 2, ("2.13.0", "1.9"))], "recipe_helpers 1.9"),
     ],
 )
 def test_workers_that_cannot_keep_the_promise(workers, fragment, refuses):
+    described = {f"tcp://w{i}": module.Worker(*worker) for i, worker in enumerate(workers)}
     if fragment:
         with refuses(rh.ArgumentError, fragment):
-            module._check_workers(described(*workers), HERE)
+            module._check_workers(described, HERE)
     else:
-        module._check_workers(described(*workers), HERE)
+        module._check_workers(described, HERE)
 
 
-def test_clients_that_cannot_be_used(refuses):
-    class Fake(Client):
-        def __init__(self, asynchronous, answer):
-            self._is_asynchronous, self.answer = asynchronous, answer
+@pytest.mark.parametrize(
+    ("client", "fragment"),
+    [
+        (FakeClient(asynchronous=True), "asynchronous"),
+        (FakeClient({}), "no workers"),
+        (FakeClient(ModuleNotFoundError("No module named 'recipe_helpers'")), "without this"),
+        (FakeClient(submit=None), "pass a dask.distributed.Client"),
+    ],
+)
+def test_clients_that_cannot_be_used(client, fragment, refuses):
+    with refuses(rh.ArgumentError, fragment):
+        rh.survey([8], [1], client)
 
-        asynchronous = property(lambda self: self._is_asynchronous)
 
-        def run(self, function):
-            if isinstance(self.answer, Exception):
-                raise self.answer
-            return self.answer
-
-        def __del__(self):
-            pass
-
-    for fake, fragment in (
-        (Fake(True, {}), "asynchronous"),
-        (Fake(False, {}), "no workers"),
-        (Fake(False, ModuleNotFoundError("No module named 'recipe_helpers'")), "without this"),
-    ):
-        with refuses(rh.ArgumentError, fragment):
-            rh.survey([8], [1], fake)
+def test_a_survey_in_korean():
+    point = module.SurveyPoint(
+        8, 1, 4573, 3549, 0.012, 80.0, 200.0, Ratio(0.4, 0.3, 0.5), "slower", "CPU"
+    )
+    found = module.Survey((point, replace(point, seed=2, verdict="faster")))
+    english, korean = in_both(lambda: str(found))
+    assert "1 faster, 1 slower" in english
+    assert "더 빠름 1개, 더 느림 1개" in korean
+    with speaking("ko"):
+        assert untold_in(found.table()) == {}
