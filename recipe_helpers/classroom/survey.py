@@ -235,7 +235,7 @@ def _on_workers(
     with extra("dask"):
         from distributed import WorkerPlugin, as_completed
 
-    class OneAtATime(WorkerPlugin):  # type: ignore[misc]
+    class OneAtATime(WorkerPlugin):
         """Every worker, those that join later as well, has one of what a measurement takes."""
 
         async def setup(self, worker: Any) -> None:
