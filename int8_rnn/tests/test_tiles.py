@@ -29,7 +29,11 @@ def test_every_element_is_where_the_kernels_read_it(shape):
     found = tiles[tile, column // 4, vector, unit % 16 if gates > 1 else row % 16, column % 4]
     assert torch.equal(found, values)
     assert tiles.count_nonzero() == values.count_nonzero(), "all else is 0"
-    assert torch.equal(unpack(tiles, *values.shape, gates), values)
+    back = unpack(tiles, *values.shape, gates)
+    assert torch.equal(back, values)
+    assert back.is_contiguous()
+    back.zero_()
+    assert tiles.count_nonzero() == values.count_nonzero(), "memory of its own"
 
 
 @given(shapes)

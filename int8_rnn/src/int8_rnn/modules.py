@@ -132,10 +132,12 @@ class Int8Module(nn.Module):
     # -- the state dict ----------------------------------------------------------------------
 
     def _rows(self, name: str) -> dict[str, Any]:
-        """What the state dict says of a weight, under every name that it may have there."""
+        """What the state dict says of a weight, under every name that it may have there; copies."""
         values, scale, columns, residual = self._weight(name)
-        more = residual or (None, None, None)
-        found = dict(zip(_names(name), (values, scale, columns, *more), strict=True))
+        columns = None if columns is None else columns.clone()
+        rows, *more = residual or (None, None, None)
+        rows = None if rows is None else rows.clone()
+        found = dict(zip(_names(name), (values, scale, columns, rows, *more), strict=True))
         if bias := self._sizes[name].bias:
             found[bias] = self._bias(name)
         return found

@@ -87,8 +87,8 @@ def without_parametrizations(model: nn.Module) -> nn.Module:
 def _fill_in(made: nn.Module, part: nn.Module, memo: dict[int, Any]) -> None:
     """Make of an empty module what `part` is, its parametrized weights as they are now."""
     state = {**vars(part), "_modules": {**part._modules}}
-    # On a copy: spectral norm moves on when it is asked for the weight in training mode.
-    lists = copy.deepcopy(state["_modules"].pop("parametrizations"))
+    # On a copy that does not train: else spectral norm moves on when it is asked for its weight.
+    lists = copy.deepcopy(state["_modules"].pop("parametrizations")).eval()
     made.__setstate__(copy.deepcopy(state, memo))
     for name in lists:
         weight = lists[name]().detach().clone()

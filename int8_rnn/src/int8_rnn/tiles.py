@@ -46,11 +46,12 @@ def pack(values: Tensor, gates: int) -> Tensor:
 
 
 def unpack(tiles: Tensor, rows: int, depth: int, gates: int) -> Tensor:
-    """The matrix (rows, depth) that `pack` was given; views and one copy."""
+    """The matrix (rows, depth) that `pack` was given, in memory of its own."""
     count, steps, _, lanes, width = tiles.shape
     split = tiles.view(count, steps, gates, _block(gates) // LANES, lanes, width)
     ordered = split.permute(2, 0, 3, 4, 1, 5).reshape(gates, -1, steps * width)
-    return ordered[:, : rows // gates, :depth].reshape(rows, depth)
+    own = ordered[:, : rows // gates, :depth].clone(memory_format=torch.contiguous_format)
+    return own.view(rows, depth)
 
 
 def pack_terms(lines: Sequence[Tensor], gates: int) -> Tensor:

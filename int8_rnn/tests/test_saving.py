@@ -1,0 +1,468 @@
+"""`save` and `load`: every format version, what is refused, and that files are whole."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from int8_rnn.files import write_atomically
+from int8_rnn.modules import Int8Module
+from made_up import copied, equal_states
+from torch import nn
+
+from int8_rnn import (
+    Int8Linear,
+    Int8LSTM,
+    ModelError,
+    SavedModelError,
+    Scheme,
+    load,
+    quantize,
+    save,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
+DATA = Path(__file__).parent / "data"
+X = torch.arange(30.0).reshape(5, 2, 3).sin()
+
+
+class Weak(nn.Module):
+    """All kinds of modules, a residual, columns that differ, and a module that stays float."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.LSTM(3, 6, 2, bidirectional=True, proj_size=4)
+        self.bridge = nn.GRU(8, 5, bias=False)
+        self.norm = nn.LayerNorm(5)
+        self.decoder = nn.Linear(5, 70)
+        with torch.no_grad():
+            self.encoder.weight_ih_l0[::7] *= 50
+            self.decoder.weight[:, 1] /= 100
+
+    def forward(self, x):
+        return self.decoder(self.norm(self.bridge(self.encoder(x)[0])[0]))
+
+
+class Shared(nn.Module):
+    """One module under three names, and an embedding tied to another."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+        self.b, self.sequence = self.a, nn.Sequential(self.a)
+        self.words, self.same = nn.Embedding(9, 4), nn.Embedding(9, 4)
+        self.same.weight = self.words.weight
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def saved(path):
+    int8 = reference(quantize(Weak().eval()))
+    save(int8, path)
+    return int8
+
+
+def reference(model):
+    for part in model.modules():
+        if isinstance(part, Int8Module):
+            part.fast = False
+    return model
+
+
+def same_output(one, other):
+    return torch.equal(reference(one)(X), reference(other)(X))
+
+
+def metadata(path):
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size])["__metadata__"]
+
+
+# -- what comes back -------------------------------------------------------------------------
+
+
+def test_a_model_built_anew_computes_the_same_after_loading(saved, path):
+    fresh = Weak()
+    before = copied(fresh.state_dict())
+    loaded = load(path, fresh)
+    assert same_output(loaded, saved)
+    assert equal_states(loaded.state_dict(), saved.state_dict())
+    assert not any(part.training for part in loaded.modules())
+    assert fresh.training
+    assert type(fresh.decoder) is nn.Linear
+    assert equal_states(before, fresh.state_dict())
+
+
+@pytest.mark.parametrize("scheme", ["default", "torch.ao", Scheme("tensor", columns=False)])
+def test_a_quantized_model_may_be_filled_too_whatever_its_scheme(saved, path, scheme):
+    other = quantize(Weak().eval(), scheme=scheme)
+    before = copied(other.state_dict())
+    loaded = load(path, other)
+    assert same_output(loaded, saved)
+    assert loaded.encoder.scheme == saved.encoder.scheme
+    assert equal_states(before, other.state_dict())
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"activation_bits": 16},
+        {"activation_bits": 8},
+        {"scheme": "torch.ao"},
+        {"scheme": Scheme(pairs=True, hidden_bits=7, activation_bits=11)},
+        {"modules": ["encoder"]},
+        {"modules": ["bridge", nn.Linear]},
+    ],
+)
+def test_every_choice_is_kept(path, choices):
+    int8 = quantize(Weak().eval(), **choices)
+    save(int8, path)
+    loaded = load(path, Weak())
+    assert repr(loaded) == repr(int8)
+    assert same_output(loaded, int8)
+    for one, other in zip(loaded.modules(), int8.modules(), strict=True):
+        assert type(one) is type(other)
+        assert getattr(one, "scheme", None) == getattr(other, "scheme", None)
+
+
+def test_what_is_shared_stays_shared_and_is_stored_once(path):
+    int8 = quantize(Shared().eval())
+    save(int8, path)
+    loaded = load(path, Shared())
+    assert loaded.a is loaded.b is loaded.sequence[0]
+    assert loaded.words.weight is loaded.same.weight
+    assert equal_states(int8.state_dict(), loaded.state_dict())
+    stored = safetensors.torch.load_file(path)
+    assert len([name for name in stored if name.endswith(".weight")]) == 2
+
+
+def test_a_square_matrix_and_its_transpose_are_two(path):
+    model = nn.Module()
+    model.lstm = nn.LSTM(2, 2)
+    model.matrix = nn.Parameter(torch.arange(9.0).view(3, 3), requires_grad=False)
+    model.turned = nn.Parameter(model.matrix.T, requires_grad=False)
+    model.row = nn.Parameter(model.matrix[0], requires_grad=False)
+    save(quantize(model), path)
+    loaded = load(path, model)
+    for name in ("matrix", "turned", "row"):
+        assert torch.equal(getattr(loaded, name), getattr(model, name))
+
+
+def test_the_file_is_one_that_other_tools_read(saved, path):
+    tensors = safetensors.torch.load_file(path)
+    modules = json.loads(metadata(path)["layout"])["modules"]
+    assert {name: how["type"] for name, how in modules.items()} == {
+        "encoder": "Int8LSTM",
+        "bridge": "Int8GRU",
+        "decoder": "Int8Linear",
+    }
+    aliases = json.loads(metadata(path)["layout"])["aliases"]
+    whole = {**tensors, **{name: tensors[first] for name, first in aliases.items()}}
+    assert equal_states(saved.state_dict(), whole)
+
+
+def test_saving_changes_nothing(saved, path):
+    before, content = copied(saved.state_dict()), metadata(path)
+    save(saved, path)
+    assert equal_states(before, saved.state_dict())
+    assert metadata(path) == content  # the checksum among them
+
+
+# -- earlier versions ------------------------------------------------------------------------
+
+
+class OfVersion10(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(3, 4, 2, bidirectional=True), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0])
+
+
+class OfVersion20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.gru = nn.LSTM(3, 6, 2, proj_size=4), nn.GRU(4, 3, bidirectional=True)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.head(self.gru(self.lstm(x)[0])[0])
+
+
+def expected_of(name):
+    if name == "version_1_0":
+        return torch.load(DATA / "version_1_0.pt", weights_only=True)
+    found = torch.load(DATA / "version_2_0.pt", weights_only=True)
+    return found[8 if name.endswith("8_bits") else 16]
+
+
+EARLIER = {
+    "version_1_0": (OfVersion10, (16, None)),
+    "version_2_0": (OfVersion20, (16, 16)),
+    "version_2_0_8_bits": (OfVersion20, (8, 8)),
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+@pytest.mark.parametrize("converted", [True, False])
+def test_files_of_earlier_versions_load_and_are_written_again_as_they_were(
+    tmp_path, name, converted
+):
+    """With the bits they were saved with; what is saved again, the earlier version reads."""
+    kind, (bits, hidden) = EARLIER[name]
+    model, expected = kind().eval(), expected_of(name)
+    loaded = reference(load(DATA / f"{name}.safetensors", quantize(model) if converted else model))
+    assert loaded.lstm.activation_bits == bits
+    assert loaded.lstm.hidden_bits == (hidden or 16)
+    torch.testing.assert_close(loaded(X), expected["output"], rtol=0, atol=1e-6)
+    assert equal_states(loaded.state_dict(), expected["state"])
+    save(loaded, tmp_path / "again")
+    before, after = (metadata(path) for path in (DATA / f"{name}.safetensors", tmp_path / "again"))
+    old, new = (json.loads(one["layout"])["modules"] for one in (before, after))
+    if name != "version_1_0":  # whose schemes say less
+        assert new == old
+    assert {one["format"] for one in (before, after)} == {"recipe_helpers.int8"}
+    assert before["version"] == after["version"]
+    again = reference(load(tmp_path / "again", kind()))
+    assert torch.equal(again(X), loaded(X))
+
+
+def test_the_default_says_what_earlier_versions_do_not_know(saved, path):
+    modules = json.loads(metadata(path)["layout"])["modules"]
+    assert modules["encoder"]["scheme"]["hidden_bits"] == 8
+    assert "hidden_bits" not in modules["decoder"]["scheme"], "a linear layer has no hidden state"
+
+
+# -- what is refused -------------------------------------------------------------------------
+
+
+def test_every_flipped_bit_is_found(saved, path, refuses):
+    content, fresh = path.read_bytes(), Weak()
+    before = copied(fresh.state_dict())
+    draw, header = random.Random(0), 8 + int.from_bytes(content[:8], "little")
+    places = [draw.randrange(header) for _ in range(40)]
+    places += [draw.randrange(header, len(content)) for _ in range(40)]
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(SavedModelError, match=r"model\.safetensors"):
+            load(path, fresh)
+    assert equal_states(before, fresh.state_dict())
+    for length in (0, 4, 8, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(SavedModelError, match="damaged"):
+            load(path, fresh)
+    path.write_bytes(content)
+    assert same_output(load(path, fresh), saved)
+
+
+def rewritten(path, change):
+    """The file with another layout and a checksum that fits."""
+    from int8_rnn.saving import _digest
+
+    tensors, data = safetensors.torch.load_file(path), metadata(path)
+    layout = json.loads(data["layout"])
+    change(layout["modules"])
+    data["layout"] = json.dumps(layout)
+    data["sha256"] = _digest(data, tensors)
+    safetensors.torch.save_file(tensors, path, data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda modules: modules["encoder"].update(type="Int8RNN"),
+        lambda modules: modules["encoder"]["scheme"].update(activations="column"),
+        lambda modules: modules["encoder"]["scheme"].update(zeros=3),
+        lambda modules: modules["encoder"]["scheme"].update(hidden_bits=99),
+        lambda modules: modules["encoder"].pop("type"),
+    ],
+)
+def test_what_this_package_does_not_know_is_refused(saved, path, change, refuses):
+    rewritten(path, change)
+    with refuses(SavedModelError, "has a scheme that this package does not know"):
+        load(path, Weak())
+
+
+def test_foreign_files_and_versions_are_refused(saved, path, refuses):
+    tensors, model = safetensors.torch.load_file(path), Weak()
+    torch.save(model.state_dict(), path)
+    with pytest.raises(SavedModelError, match="no safetensors file"):
+        load(path, model)
+    safetensors.torch.save_file(model.state_dict(), path)
+    with refuses(SavedModelError, "not one from save"):
+        load(path, model)
+    data = {"format": "recipe_helpers.int8", "version": "2", "layout": "{}"}
+    safetensors.torch.save_file(tensors, path, data)
+    with refuses(SavedModelError, "version '2'"):
+        load(path, model)
+
+
+def changed_model(**parts):
+    model = Weak()
+    for name, part in parts.items():
+        setattr(model, name, part)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "pattern"),
+    [
+        (lambda: changed_model(decoder=nn.Linear(6, 70)), "decoder.weight"),
+        (lambda: changed_model(decoder=nn.Linear(5, 70, bias=False)), "decoder.bias"),
+        (lambda: changed_model(decoder=nn.Identity()), "model.decoder is a Identity; pass a"),
+        (lambda: changed_model(bridge=nn.LSTM(8, 5, bias=False)), "model.bridge is a LSTM"),
+        (lambda: changed_model(encoder=nn.LSTM(3, 6, 1, bidirectional=True)), "encoder.weight"),
+        (lambda: changed_model(norm=nn.LayerNorm(6)), "norm.weight"),
+        (lambda: changed_model(norm=Int8Linear(2, 2)), "norm.weight"),
+        (lambda: changed_model(scale=nn.Parameter(torch.ones(3))), "scale"),
+        (lambda: nn.Sequential(nn.Linear(2, 2)), "which model has not"),
+    ],
+)
+def test_a_file_of_another_model_is_refused_and_the_model_is_untouched(saved, path, model, pattern):
+    other = model()
+    before = copied(other.state_dict())
+    with pytest.raises((SavedModelError, ModelError), match=pattern) as caught:
+        load(path, other)
+    assert "\n" not in str(caught.value)
+    assert equal_states(before, other.state_dict())
+
+
+def test_a_residual_that_cannot_be_is_refused(saved, path, refuses):
+    with torch.no_grad():
+        saved.encoder.weight_ih_l0_residual_rows.add_(1000)
+    save(saved, path)
+    with refuses(SavedModelError, "does not fit:", "the residual of encoder.weight_ih_l0 is"):
+        load(path, Weak())
+
+
+def test_missing_files_are_told_by_the_system(tmp_path):
+    int8 = quantize(nn.LSTM(2, 2))
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "nothing", Weak())
+    with pytest.raises(IsADirectoryError):
+        load(tmp_path, Weak())
+    with pytest.raises(FileNotFoundError):
+        save(int8, tmp_path / "no" / "file")
+    with pytest.raises(IsADirectoryError):
+        save(int8, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(2, 2)
+
+    def get_extra_state(self):
+        return {"not": "a tensor"}
+
+
+@pytest.mark.parametrize(
+    ("make", "fragment"),
+    [
+        (Weak, "holds no Int8LSTM"),
+        (lambda: quantize(Weak().eval()).to("meta"), "on the device meta"),
+        (lambda: quantize(Odd()), "_extra_state, which is dict"),
+        (lambda: 3, "of type int"),
+    ],
+)
+def test_what_cannot_be_saved_leaves_no_file(tmp_path, make, fragment, refuses):
+    with refuses(ModelError, fragment):
+        save(make(), tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- whole or not at all ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(path, monkeypatch, broken):
+    path.write_bytes(b"old")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*((os, "fsync") if broken == "fsync" else (Path, "replace")), fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(path, monkeypatch):
+    done, replace, fsync = [], Path.replace, os.fsync
+
+    def synced(handle):
+        done.append(("fsync", os.fstat(handle).st_size))
+        fsync(handle)
+
+    def replaced(one, other):
+        done.append(("replace", one.stat().st_size))
+        return replace(one, other)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    write_atomically(path, b"content")
+    assert done[:2] == [("fsync", 7), ("replace", 7)]
+
+
+def test_links_and_permissions_are_kept(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    write_atomically(target, b"old")
+    (tmp_path / "plain").write_bytes(b"")
+    assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+WRITES = """
+import sys
+from int8_rnn.files import write_atomically
+content = bytes([int(sys.argv[2])]) * 10_000_000
+write_atomically(sys.argv[1], content)
+print("go", flush=True)
+while True:
+    write_atomically(sys.argv[1], content)
+"""
+
+
+def test_killed_writers_leave_a_whole_file(tmp_path):
+    path = tmp_path / "file"
+    commands = [[sys.executable, "-c", WRITES, str(path), str(value)] for value in (1, 2)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in commands]
+    for writer in writers:
+        writer.stdout.readline()
+    for moment in range(2):
+        time.sleep(0.1)
+        writers[moment].send_signal(signal.SIGKILL)
+        writers[moment].communicate()
+        content = path.read_bytes()
+        assert len(content) == 10_000_000
+        assert len(set(content)) == 1
+
+
+def test_a_bare_module_is_a_model_too(path):
+    int8 = quantize(nn.LSTM(3, 4))
+    save(int8, path)
+    loaded = load(path, Int8LSTM(3, 4))
+    assert equal_states(loaded.state_dict(), int8.state_dict())
+    assert loaded.scheme == int8.scheme
