@@ -23,8 +23,7 @@ from .deployment.decision import (
     decide_deployment as decide_deployment,
     measure_option as measure_option,
 )
-from .deployment.load import measure_load as measure_load
-from .deployment.serving import serving as serving
+from .deployment.serving import measure_load as measure_load, serving as serving
 from .deployment.streaming import check_streaming as check_streaming, stream as stream
 from .exercises.checking import check as check
 from .explorer.measurement import Choice as Choice, measure_choice as measure_choice

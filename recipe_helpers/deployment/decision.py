@@ -11,16 +11,19 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table, in_bytes, microseconds
-from ..recipe.accuracy import compare_outputs
+from ..recipe.compare import compare
 from ..recipe.judges import BALLPARK
-from ..recipe.latency import BUDGET_S, compare_latency
+from ..recipe.latency import BUDGET_S
 from ..recipe.memory import in_megabytes, memory_use
 from ..recipe.timing import Ratio
 
-# What the notebook says that a way needs; a reader's own words stay as they are.
-_NOTEBOOKS_OWN = (N_("torch, while torch.ao is there"), N_("onnxruntime alone"))
+# What has to be installed for a way that goes by one of these names; see `measure_option`.
+NEEDS = {
+    "torch.ao": N_("torch, while torch.ao is there"),
+    "onnxruntime": N_("onnxruntime alone"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def measure_option(
         candidate: the same model in this way; the float model itself for the first row.
         *inputs: what both are called with.
         file_bytes: the size of the file that is shipped.
-        needs: what has to be installed where it runs.
+        needs: what has to be installed where it runs, in words or a name of `NEEDS`.
         budget_s: about how long to time both, in seconds.
 
     Raises:
@@ -62,14 +65,14 @@ def measure_option(
         ArgumentError: the same.
     """
     checks.positive_int("file_bytes", file_bytes)
-    latency = compare_latency(reference, candidate, *inputs, threads=1, budget_s=budget_s)
+    found = compare(reference, candidate, *inputs, threads=1, budget_s=budget_s)
     return Option(
         name=name,
-        needs=needs,
+        needs=NEEDS.get(needs, needs),
         file_bytes=file_bytes,
-        relative=compare_outputs(reference, candidate, *inputs).relative,
-        time_us=latency.candidate.median_us,
-        speedup=latency.speedup,
+        relative=found.outputs.relative,
+        time_us=found.latency.candidate.median_us,
+        speedup=found.latency.speedup,
         peak_bytes=memory_use(name, candidate, *inputs).peak_bytes,
     )
 
@@ -154,5 +157,5 @@ def decide_deployment(
         ArgumentError: there is no option.
     """
     if not options:
-        raise ArgumentError(Text("options is empty; pass what measure_option returned."))
+        raise ArgumentError("options is empty; pass what measure_option returned.")
     return Decision(tuple(options), max_relative_error)

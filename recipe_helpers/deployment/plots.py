@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..common.language import _
 from ..common.plots import COLORS, RecipeFigure, drawn, new_figure
-from .load import Loads
+from .serving import Loads
 
 _MARKS = ("o", "s", "^", "D")
 

@@ -1,4 +1,4 @@
-"""Start the server process, ask it, and stop it for certain."""
+"""Start the server process, ask it, measure it under load, and stop it for certain."""
 
 from __future__ import annotations
 
@@ -7,16 +7,29 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from ..common.errors import ArgumentError, SavedModelError
-from ..common.language import Text, _
-from ..common.tables import in_bytes
+import numpy as np
 
+from ..common import checks
+from ..common.errors import ArgumentError, SavedModelError
+from ..common.language import _
+from ..common.settings import time_to_measure
+from ..common.tables import Shown, Table, in_bytes, microseconds
+from ..recipe.timing import check_budget
+
+CLIENTS = (1, 4, 16)
+PERCENTILES = (50, 95, 99)
+BUDGET_S = 1.0
+_ROUNDS = 4
 _PATIENCE_S = 5.0  # for a process that was asked to end
 
 
@@ -36,28 +49,13 @@ class Server:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def ask(self, words: Sequence[int]) -> dict[str, Any]:
-        """The server's answer to one question, over a connection of its own."""
-        connection = self.connect()
-        try:
-            return ask(connection, json.dumps({"words": list(words)}))
-        finally:
-            connection.close()
+        """The server's answer to one question, over a connection of its own.
 
-
-def ask(connection: http.client.HTTPConnection, question: str) -> dict[str, Any]:
-    """Ask over an open connection, and wait for the answer.
-
-    Raises:
-        ArgumentError: the server refuses the question.
-    """
-    connection.request("POST", "/", question, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    found: dict[str, Any] = json.loads(response.read())
-    if response.status != 200:
-        raise ArgumentError(
-            Text("the server refuses the question: {error}.", error=found.get("error"))
-        )
-    return found
+        Raises:
+            ArgumentError: the server refuses the question.
+        """
+        with closing(self.connect()) as connection:
+            return _ask(connection, words)
 
 
 @contextmanager
@@ -88,15 +86,157 @@ def serving(
         if not port:
             words = cast(IO[str], process.stderr).read().strip().splitlines() or ["no message"]
             raise SavedModelError(
-                Text(
-                    "the server cannot serve {path}: {words}.",
-                    path=os.fspath(path),
-                    words=words[-1],
-                )
+                "the server cannot serve {path}: {words}.", path=os.fspath(path), words=words[-1]
             )
         yield Server(int(port), process.pid, Path(path).stat().st_size)
     finally:
         _end(process)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What so many clients saw of one server, each asking again as soon as it was answered."""
+
+    server: str
+    clients: int
+    times_us: tuple[float, ...]  # of every answer, as the client waits for it
+    seconds: float  # for which was asked
+
+    def percentile_us(self, percent: float) -> float:
+        """The time within which so many percent of the answers came."""
+        return float(np.percentile(self.times_us, percent))
+
+    @property
+    def throughput(self) -> float:
+        """Answers a second, of all clients together."""
+        return len(self.times_us) / self.seconds
+
+
+@dataclass(frozen=True)
+class Loads(Shown):
+    """Several servers, each under several loads."""
+
+    loads: tuple[Load, ...]
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Their names, each once."""
+        return tuple(dict.fromkeys(load.server for load in self.loads))
+
+    def of(self, server: str, clients: int) -> Load:
+        """One server under one load.
+
+        Raises:
+            ArgumentError: this was not measured.
+        """
+        for load in self.loads:
+            if (load.server, load.clients) == (server, clients):
+                return load
+        raise ArgumentError(
+            "server is {server!r} and clients {clients!r}; measured were {measured}.",
+            server=server,
+            clients=clients,
+            measured=[(load.server, load.clients) for load in self.loads],
+        )
+
+    def table(self) -> Table:
+        """One row for each server and load."""
+        rows = [
+            (
+                load.server,
+                str(load.clients),
+                *(microseconds(load.percentile_us(percent)) for percent in PERCENTILES),
+                f"{load.throughput:,.0f}",
+            )
+            for load in self.loads
+        ]
+        names = [f"p{percent}" for percent in PERCENTILES]
+        return Table((_("server"), _("clients"), *names, _("answers per second")), rows)
+
+
+def measure_load(
+    servers: Mapping[str, Server],
+    questions: Sequence[Sequence[int]],
+    clients: Iterable[int] = CLIENTS,
+    *,
+    budget_s: float = BUDGET_S,
+) -> Loads:
+    """Ask servers from several clients at once, in turn and in several rounds.
+
+    Every client is a thread with a connection of its own; it asks the next question as soon as
+    the last one is answered. The clients share the machine with the server, so that this is what
+    a service and its users on one machine see, not what the server could do alone.
+
+    Args:
+        servers: running servers by name; in each round all of them are asked, one after another.
+        questions: words, taken in turn.
+        clients: rising numbers of clients.
+        budget_s: for how long each server is asked under each load, in seconds.
+
+    Raises:
+        ArgumentError: there is no server or no question, or a number is out of range.
+    """
+    numbers = checks.positive_ints("clients", clients)
+    check_budget(budget_s)
+    for name, given in (("servers", servers), ("questions", questions)):
+        if not given:
+            raise ArgumentError("{name} is empty; pass at least one.", name=name)
+    seconds_each = time_to_measure(budget_s) / _ROUNDS
+    rounds: dict[tuple[str, int], list[tuple[list[float], float]]] = defaultdict(list)
+    for _round in range(_ROUNDS):
+        for number in numbers:
+            for name, server in servers.items():
+                rounds[name, number].append(_one_round(server, questions, number, seconds_each))
+    return Loads(
+        tuple(
+            Load(
+                *key,
+                tuple(t for times_us, _s in found for t in times_us),
+                sum(s for _t, s in found),
+            )
+            for key, found in rounds.items()
+        )
+    )
+
+
+def _one_round(
+    server: Server, questions: Sequence[Sequence[int]], clients: int, seconds: float
+) -> tuple[list[float], float]:
+    """The times of all answers, and how long it lasted from the moment all were connected."""
+    start: list[float] = []
+    ready = threading.Barrier(clients, action=lambda: start.append(time.perf_counter()))
+
+    def client(turn: int) -> list[float]:
+        times_us: list[float] = []
+        with closing(server.connect()) as connection:
+            try:
+                _ask(connection, questions[turn % len(questions)])  # opens the connection
+                ready.wait()
+                while (before := time.perf_counter()) < start[0] + seconds:
+                    _ask(connection, questions[turn % len(questions)])
+                    times_us.append((time.perf_counter() - before) * 1e6)
+                    turn += clients
+            except threading.BrokenBarrierError:
+                pass  # another client failed, and says why
+            except BaseException:
+                ready.abort()
+                raise
+        return times_us
+
+    with ThreadPoolExecutor(clients) as pool:
+        found = [one for times_us in pool.map(client, range(clients)) for one in times_us]
+    return found, time.perf_counter() - start[0]
+
+
+def _ask(connection: http.client.HTTPConnection, words: Sequence[int]) -> dict[str, Any]:
+    """Ask over an open connection, and wait for the answer."""
+    asked = json.dumps({"words": list(words)})
+    connection.request("POST", "/", asked, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    found: dict[str, Any] = json.loads(response.read())
+    if response.status != 200:
+        raise ArgumentError("the server refuses the question: {error}.", error=found.get("error"))
+    return found
 
 
 def _end(process: subprocess.Popen[str]) -> None:

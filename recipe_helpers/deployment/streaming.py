@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..common import checks
 from ..common.errors import InputError
-from ..common.language import Text, _
+from ..common.language import _
 from ..common.tables import Shown, Table
 from ..recipe.accuracy import named_tensors
 
@@ -51,11 +51,9 @@ def stream(model: nn.Module, steps: Tensor) -> Iterator[Tensor]:
         found = checks.runs("model", model, (step, state))
         if not isinstance(found, tuple) or len(found) != 2:
             raise InputError(
-                Text(
-                    "model returns {what} for one step; streaming needs a model that returns its "
-                    "output and its state.",
-                    what=checks.describe(found),
-                )
+                "model returns {what} for one step; streaming needs a model that returns its "
+                "output and its state.",
+                what=checks.describe(found),
             )
         output, state = found
         yield output
@@ -74,7 +72,7 @@ def check_streaming(model: nn.Module, steps: Tensor) -> StreamCheck:
     """
     checks.runnable_model("model", model)
     if not len(steps):
-        raise InputError(Text("steps is empty; pass at least one step."))
+        raise InputError("steps is empty; pass at least one step.")
     apart = torch.cat(list(stream(model, steps)))
     whole = next(named_tensors(checks.runs("model", model, (steps, None))))[1]
     differences = (apart - whole).abs().flatten(1).amax(dim=1)

@@ -13,8 +13,7 @@ from recipe_helpers.deployment.serving import Server
 from recipe_helpers.deployment.streaming import StreamCheck
 
 from ..korean import english_in, figure_in_both, in_both, untold_in
-from .test_decision import BROKEN, A, B, C
-from .test_load import LOADS
+from .made_up import BROKEN, LOADS, A, B, C
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
-"""The server process: what it answers, what it refuses, and that it is gone afterwards."""
+"""The server process from outside: that it answers, what load does to it, that it is gone."""
 
+import contextlib
 import http.client
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -12,37 +15,22 @@ import torch
 from safetensors.torch import save_file
 
 import recipe_helpers as rh
-from recipe_helpers.deployment.server import LONGEST_REQUEST, MOST_WORDS, answer, loaded
+from recipe_helpers.deployment import serving as module
+from recipe_helpers.deployment.server import LONGEST_REQUEST, answer
+from recipe_helpers.deployment.serving import Load, Server
 from recipe_helpers.trained_models.training import LanguageModel
 
+from .made_up import LOADS, WAIT_S, stand_in
+
 FACTORY, SIZES = "recipe_helpers.trained_models.training:LanguageModel", [50, 8, 16]
-
-
-@pytest.fixture(scope="module")
-def model():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        return LanguageModel(*SIZES).eval()
-
-
-@pytest.fixture(scope="module")
-def int8(model):
-    return rh.quantize_dynamic(model, backend="plain")
-
-
-@pytest.fixture(scope="module")
-def files(model, int8, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("weights")
-    save_file(model.state_dict(), folder / "float.safetensors")
-    rh.save_int8(int8, folder / "int8.safetensors")
-    return folder
-
-
-def likeliest(model, words):
-    with torch.inference_mode():
-        logits = model(torch.tensor(words)[:, None])[0][-1, 0].double()
-    best = int(logits.argmax())
-    return best, float(logits[best] - logits.logsumexp(0))
+PARENT = """
+import os, sys, recipe_helpers as rh
+path, factory, *sizes = sys.argv[1:]
+with rh.serving(path, factory, [int(size) for size in sizes]) as server:
+    print(server.port, server.process_id, server.file_bytes, flush=True)
+    sys.stdin.read()
+    os._exit(1)
+"""
 
 
 def gone(process_id):
@@ -55,56 +43,7 @@ def gone(process_id):
     return False
 
 
-@pytest.mark.parametrize("words", [[3], [1, 2, 3, 49], list(range(40))])
-def test_the_answer_is_the_models(model, words):
-    best, probability = likeliest(model, words)
-    found = answer(model, {"words": words})
-    assert found["word"] == best
-    assert found["log_probability"] == pytest.approx(probability, abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        None,
-        [],
-        {},
-        {"words": "1"},
-        *({"words": words} for words in ([], [1.0], [True], [-1], [50], [2**70])),
-        {"words": [0] * (MOST_WORDS + 1)},
-    ],
-)
-def test_what_is_no_question_is_answered_with_what_is_wrong(model, asked):
-    assert list(answer(model, asked)) == ["error"]
-
-
-def test_the_weights_of_the_file_decide_what_is_loaded(model, int8, files):
-    one = loaded(FACTORY, SIZES, str(files / "float.safetensors"))
-    other = loaded(FACTORY, SIZES, str(files / "int8.safetensors"))
-    assert isinstance(one.rnn, torch.nn.LSTM)
-    assert isinstance(other.rnn, rh.Int8LSTM)
-    x = torch.randint(0, 50, (9, 1))
-    with torch.inference_mode():
-        assert torch.equal(one(x)[0], model(x)[0])
-        assert torch.equal(other(x)[0], int8(x)[0])
-
-
-def test_a_server_answers_refuses_and_ends_with_its_block(model, files):
-    with rh.serving(files / "float.safetensors", FACTORY, SIZES) as server:
-        assert server.file_bytes == (files / "float.safetensors").stat().st_size
-        assert server.ask([1, 2, 3])["word"] == likeliest(model, [1, 2, 3])[0]
-        with pytest.raises(rh.ArgumentError, match="does not know"):
-            server.ask([50])
-        assert _post(server, b"no JSON")[0] == 400
-        assert _post(server, b"[" * 60_000)[0] == 400
-        assert _post(server, b" " * (LONGEST_REQUEST + 1))[0] == 413
-        assert server.ask([7])["word"] == likeliest(model, [7])[0]
-    assert gone(server.process_id)
-    with pytest.raises(ConnectionError):
-        server.ask([1])
-
-
-def _post(server, body):
+def posted(server, body):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     try:
         connection.request("POST", "/", body)
@@ -114,37 +53,155 @@ def _post(server, body):
         connection.close()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_it_ends_with_an_error_in_its_block(files, error):
-    with (
-        pytest.raises(error),
-        rh.serving(files / "int8.safetensors", FACTORY, SIZES) as server,
-    ):
-        raise error
+def test_a_real_server_answers_refuses_and_ends_with_its_parent(tmp_path):
+    """Whatever becomes of its parent: here that leaves without a word."""
+    model = LanguageModel(*SIZES).eval()
+    path = tmp_path / "weights"
+    save_file(model.state_dict(), path)
+    words = [sys.executable, "-c", PARENT, path, FACTORY, *map(str, SIZES)]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        server = Server(*map(int, parent.stdout.readline().split()))
+        assert server.file_bytes == path.stat().st_size
+        found = server.ask([1, 2, 3])
+        with torch.inference_mode():
+            assert found == pytest.approx(answer(model, {"words": [1, 2, 3]}), abs=1e-4)
+        with pytest.raises(rh.ArgumentError, match="does not know"):
+            server.ask([50])
+        for body, status in ((b"no JSON", 400), (b"[" * 60_000, 400)):
+            assert posted(server, body)[0] == status
+        assert posted(server, b" " * (LONGEST_REQUEST + 1))[0] == 413
+        assert server.ask([1, 2, 3]) == found
     assert gone(server.process_id)
+    with pytest.raises(ConnectionError):
+        server.ask([1])
 
 
-def test_it_ends_with_its_parent(files):
-    program = (
-        "import os, recipe_helpers as rh\n"
-        f"with rh.serving({str(files / 'int8.safetensors')!r}, {FACTORY!r}, {SIZES}) as server:\n"
-        "    print(server.process_id, flush=True)\n"
-        "    os._exit(1)\n"
+# --- with a process that stands in for the server -------------------------------------------------
+
+SERVES = "import sys; print(1234, flush=True); sys.stdin.read()"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVES
+
+
+@pytest.fixture
+def process(monkeypatch, tmp_path):
+    """A function that starts `serving` with another program; the processes that it started."""
+    started = []
+    real = subprocess.Popen
+    (tmp_path / "weights").write_bytes(b"12345")
+
+    def serve(program):
+        def popen(words, **options):
+            assert words[1:] == ["-m", "recipe_helpers.deployment.server", "a:B", "[1, 2]", path]
+            started.append(real([sys.executable, "-c", program], **options))
+            return started[-1]
+
+        path = str(tmp_path / "weights")
+        monkeypatch.setattr(module.subprocess, "Popen", popen)
+        return rh.serving(path, "a:B", (1, 2))
+
+    return serve, started
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, RuntimeError])
+def test_it_ends_with_its_block_whatever_happens_there(process, error):
+    serve, started = process
+    with contextlib.nullcontext() if error is None else pytest.raises(error), serve(SERVES) as one:
+        assert (one.port, one.file_bytes) == (1234, 5)
+        assert started[0].poll() is None
+        if error is not None:
+            raise error
+    assert started[0].poll() is not None
+    assert all(s.closed for s in (started[0].stdin, started[0].stdout, started[0].stderr))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_one_that_does_not_end_is_killed(process, monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.2)
+    serve, started = process
+    with serve(DEAF):
+        pass
+    assert started[0].returncode == -9
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [("raise SystemExit('first\\nno weights')", "no weights"), ("", "no message")],
+)
+def test_the_last_words_of_one_that_cannot_serve_are_in_the_error(process, refuses, program, says):
+    serve, started = process
+    with refuses(rh.SavedModelError, "cannot serve", "weights", f": {says}."), serve(program):
+        pass
+    assert started[0].poll() is not None
+
+
+# --- under load -----------------------------------------------------------------------------------
+
+
+def test_every_answer_is_timed_and_clients_ask_at_once():
+    with stand_in() as (server, asked):
+        found = rh.measure_load({"it": server}, [[1], [2], [3]], [1, 4], budget_s=0.8)
+    one, four = found.of("it", 1), found.of("it", 4)
+    for load in (one, four):
+        assert min(load.times_us) >= WAIT_S * 1e6 * 0.95
+    # Four rounds, in each of which every client asks once before the clock starts.
+    assert len(asked) == len(one.times_us) + len(four.times_us) + 4 * (1 + 4)
+    assert set(asked) == {b'{"words": [1]}', b'{"words": [2]}', b'{"words": [3]}'}
+    # It waits without computing, so four clients get far more answers than one.
+    assert four.throughput > 2 * one.throughput
+
+
+def test_rounds_go_over_all_loads_in_turn_and_are_added_up(monkeypatch):
+    asked = []
+
+    def one_round(server, questions, clients, seconds):
+        asked.append((server, clients, seconds))
+        return [float(len(asked))] * clients, 10.0 * clients
+
+    monkeypatch.setattr(module, "_one_round", one_round)
+    found = rh.measure_load({"a": "A", "b": "B"}, [[1]], [1, 2], budget_s=2)
+    assert asked == 4 * [("A", 1, 0.5), ("B", 1, 0.5), ("A", 2, 0.5), ("B", 2, 0.5)]
+    assert found.loads == (
+        Load("a", 1, (1.0, 5.0, 9.0, 13.0), 40.0),
+        Load("b", 1, (2.0, 6.0, 10.0, 14.0), 40.0),
+        Load("a", 2, (3.0, 3.0, 7.0, 7.0, 11.0, 11.0, 15.0, 15.0), 80.0),
+        Load("b", 2, (4.0, 4.0, 8.0, 8.0, 12.0, 12.0, 16.0, 16.0), 80.0),
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert gone(int(done.stdout))
+    monkeypatch.setenv("RECIPE_BUDGET", "0.1")
+    rh.measure_load({"a": "A"}, [[1]], [1], budget_s=2)
+    assert asked[-1] == ("A", 1, pytest.approx(0.05))
 
 
-def test_weights_that_cannot_be_served(files, tmp_path):
-    (tmp_path / "bad").write_bytes(b"nothing")
-    for path, factory, sizes in (
-        (tmp_path / "bad", FACTORY, SIZES),
-        (files / "int8.safetensors", FACTORY, [51, 8, 16]),
-        (files / "int8.safetensors", "no_such_module:Model", SIZES),
-        (tmp_path / "missing", FACTORY, SIZES),
+def test_a_server_that_refuses_is_told_and_no_client_is_left():
+    before = threading.active_count()
+    with (
+        stand_in(status=400) as (server, _),
+        pytest.raises(rh.ArgumentError, match="the server refuses the question: no"),
     ):
-        with (
-            pytest.raises(rh.SavedModelError, match=f"cannot serve .*{path.name}"),
-            rh.serving(path, factory, sizes),
-        ):
-            pass
+        rh.measure_load({"it": server}, [[1]], [3], budget_s=0.2)
+    assert threading.active_count() <= before + 1
+
+
+@pytest.mark.parametrize(
+    ("servers", "questions", "options", "says"),
+    [
+        ({}, [[1]], {}, "servers is empty"),
+        ({"it": Server(1, 0, 1)}, [], {}, "questions is empty"),
+        ({"it": Server(1, 0, 1)}, [[1]], {"clients": [4, 1]}, "clients is"),
+        ({"it": Server(1, 0, 1)}, [[1]], {"budget_s": 0}, "budget_s is"),
+    ],
+)
+def test_what_cannot_be_measured(refuses, servers, questions, options, says):
+    with refuses(rh.ArgumentError, says):
+        rh.measure_load(servers, questions, **options)
+
+
+def test_percentiles_and_the_table():
+    assert LOADS.servers == ("FP32", "INT8")
+    load = LOADS.of("INT8", 4)
+    assert load.percentile_us(50) == pytest.approx(50 * 4 * 50.5)
+    assert load.throughput == 100 / 8
+    assert LOADS.table().rows[3] == ("INT8", "4", "10.1 ms", "19 ms", "19.8 ms", "12")
+    with pytest.raises(rh.ArgumentError, match="clients 5"):
+        LOADS.of("INT8", 5)

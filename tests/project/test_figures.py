@@ -33,7 +33,7 @@ from recipe_helpers.under_the_hood.planes_and_tiles import tile_layout
 from recipe_helpers.your_model import plots as your_model
 
 from ..classroom.made_up import compared
-from ..deployment.test_load import LOADS
+from ..deployment.made_up import LOADS
 from ..recipe import made_up as made
 from ..trained_models.test_classification import FIRST, LABELS, SECOND, study
 from ..under_the_hood.test_plots import question
