@@ -1,0 +1,310 @@
+"""A weight times rows of activations: quantize them, multiply tile by tile, rescale the sums.
+
+A tile is what belongs to 16 hidden units, 16 rows of each gate, or 64 rows of a plain matrix
+(`tiles.py`). A vector holds 16 rows; `vectors` of them lie side by side, then the next columns:
+
+    tile in memory -> in the order it is read
+    k = 0..3    [gate i: 16 rows x 4 bytes][gate f][gate g][gate o]
+    k = 4..7    [gate i: 16 rows x 4 bytes][gate f][gate g][gate o]
+
+Rows of activations are quantized operation by operation as in `reference.py`, so that equal floats
+give equal integers, in one of these forms (`dots.py` says what meets them):
+
+    WIDE     16 bits, symmetric: all high bytes of q + 32768, then all low ones, offset 32768;
+             or, on CPUs without an exact byte product, the integers themselves, offset 0
+    BYTES    8 bits with a zero point z: one byte u = q + z, offset z
+    FLOATS   the floats themselves, for float32 weights; WEIGHTS, for int8 weights
+
+A row that holds NaN or infinity has integers 0 and the scale NaN.
+"""
+
+# The types of compiled functions follow from their callers'.
+# ruff: noqa: ANN001, ANN201, ANN202
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from .cells import FLOAT_SUMS, rescale3, rescale4
+from .dots import Bytes, Floats, Words, instruction
+from .forms import BYTES, FLOATS, WIDE, host, is_exact
+from .llvm import (
+    I64,
+    at_address,
+    at_offset,
+    bits_of,
+    clear_bytes,
+    copy_bytes,
+    from_bits,
+    operation,
+    store,
+)
+
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+UNROLLED = 4  # steps of four columns in one turn of the loop; depths are padded to a multiple
+WEIGHT = np.dtype([(name, np.int64) for name in (
+    "tiles_at", "terms_at", "columns_at", "more_at", "rows_at", "tile_bytes", "tiles", "steps",
+    "q_bytes", "form", "vectors", "symmetric", "most", "inputs", "outputs", "units",
+)])  # fmt: skip
+
+ONE, ZERO, NAN, SMALLEST = map(np.float32, (1, 0, np.nan, np.finfo(np.float32).tiny))
+INFINITY_BITS, WITHOUT_SIGN = np.int32(0x7F800000), np.int32(0x7FFFFFFF)
+_NAME = instruction(*host())
+_PLANES = is_exact(_NAME)
+
+
+def inner(function: Any) -> Any:
+    """What only compiled code calls: compiled with its callers, for the types they pass."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
+def _product(kind: Bytes, vectors: int) -> Any:
+    """An operation: one tile times rows of activations `x_step` bytes apart.
+
+    The sums of a row of activations, 16 int32 for each vector, are written `out_step` bytes apart.
+    """
+    w_step = vectors * kind.w_bytes
+
+    @operation(types.void, *[types.int64] * 7)
+    def multiply(b: Any, w: Any, steps: Any, x: Any, x_step: Any, rows: Any, out: Any, out_step: Any) -> None:  # fmt: skip
+        plane_size = b.mul(steps, I64(kind.x_bytes))
+
+        def some(first: Any, count: int, part: range) -> None:
+            """So many rows of activations from the `first` on, times these vectors."""
+            places = [b.add(first, I64(row)) for row in range(count)]
+            from_at = [b.add(x, b.mul(place, x_step)) for place in places]
+            keys = [(r, v, p) for r in range(count) for v in part for p in range(kind.planes)]
+            sums = {key: [cgutils.alloca_once_value(b, zero) for zero in kind.zeros()] for key in keys}
+
+            def step(at: Any) -> None:
+                w_at = b.add(w, b.mul(at, I64(w_step)))
+                weights = {v: kind.weights(b, at_offset(b, w_at, kind.w_bytes * v)) for v in part}
+                distance, spread = b.mul(at, I64(kind.x_bytes)), {}
+                for r, v, p in sorted(keys, key=lambda key: (key[0], key[2], key[1])):
+                    if (r, p) not in spread:
+                        x_at = b.add(from_at[r], distance)
+                        spread[r, p] = kind.spread(b, b.add(x_at, plane_size) if p else x_at)
+                    before = [b.load(place) for place in sums[r, v, p]]
+                    after = kind.add(b, before, spread[r, p], weights[v])
+                    for value, place in zip(after, sums[r, v, p], strict=True):
+                        b.store(value, place)
+
+            with cgutils.for_range(b, b.udiv(steps, I64(UNROLLED))) as loop:
+                for turn in range(UNROLLED):
+                    step(b.add(b.mul(loop.index, I64(UNROLLED)), I64(turn)))
+            for r, place in enumerate(places):
+                to = b.add(out, b.mul(place, out_step))
+                for v in part:
+                    found = [[b.load(one) for one in sums[r, v, p]] for p in range(kind.planes)]
+                    store(b, kind.total(b, found), at_offset(b, to, 64 * v))
+
+        (together, at_once), done = kind.together(vectors), I64(0)
+        if together > 1:
+            groups = b.udiv(rows, I64(together))
+            done = b.mul(groups, I64(together))
+            for i in range(0, vectors, at_once):
+                with cgutils.for_range(b, groups) as loop:
+                    part = range(i, min(i + at_once, vectors))
+                    some(b.mul(loop.index, I64(together)), together, part)
+        at_once = kind.alone(vectors)
+        for i in range(0, vectors, at_once):
+            with cgutils.for_range(b, b.sub(rows, done)) as loop:
+                some(b.add(done, loop.index), 1, range(i, min(i + at_once, vectors)))
+
+    return multiply
+
+
+_WIDE, _BYTES = Bytes(_NAME, planes=2) if _PLANES else Words(), Bytes(_NAME)
+_wide3, _wide4, _bytes3, _bytes4 = (_product(k, v) for k in (_WIDE, _BYTES) for v in (3, 4))
+_floats4, _weights4 = (_product(Floats(w_bytes), 4) for w_bytes in (256, 64))
+
+
+@inner
+def floats(at, count):
+    """So many float32 from an address on."""
+    return numba.carray(at_address(at), count, np.float32)
+
+
+@inner
+def ints(at, count):
+    """So many int32 from an address on."""
+    return numba.carray(at_address(at), count, np.int32)
+
+
+@inner
+def longs(at, count):
+    """So many int64 from an address on."""
+    return numba.carray(at_address(at), count, np.int64)
+
+
+@inner
+def weight(at):
+    """The record of a weight."""
+    return numba.carray(at_address(at), 1, WEIGHT)[0]
+
+
+@inner
+def _symmetric(most, row_at, columns_at, width, depth, out_at):
+    row, columns = floats(row_at, width), floats(columns_at, width)
+    peak = np.int32(0)
+    for k in range(width):
+        peak = max(peak, bits_of(row[k] * columns[k]) & WITHOUT_SIGN)
+    if peak >= INFINITY_BITS:
+        clear_bytes(out_at, 2 * depth)
+        return NAN, np.int32(0)
+    scale = max(from_bits(peak) / np.float32(most), SMALLEST)
+    inverse = ONE / scale
+    if not _PLANES:
+        words = numba.carray(at_address(out_at), width, np.int16)
+        for k in range(width):
+            words[k] = np.int16(np.rint(row[k] * columns[k] * inverse))
+        return scale, np.int32(0)
+    high = numba.carray(at_address(out_at), width, np.uint8)
+    low = numba.carray(at_address(out_at + depth), width, np.uint8)
+    for k in range(width):
+        q = np.int32(np.int32(np.rint(row[k] * columns[k] * inverse)) + np.int32(32768))
+        high[k] = np.uint8(q >> 8)
+        low[k] = np.uint8(q)
+    return scale, np.int32(32768)
+
+
+@inner
+def _ordered(value):
+    """Its bits as a number that is greater where the float is; NaN is beyond infinity."""
+    bits = bits_of(value)
+    return np.int32(bits ^ ((bits >> 31) & WITHOUT_SIGN))
+
+
+@inner
+def _unordered(number):
+    return np.float64(from_bits(np.int32(number ^ ((number >> 31) & WITHOUT_SIGN))))
+
+
+@inner
+def _affine(form, most, row_at, columns_at, width, depth, out_at):
+    row, columns = floats(row_at, width), floats(columns_at, width)
+    lowest, highest = np.int32(0), np.int32(0)
+    for k in range(width):
+        number = _ordered(row[k] * columns[k])
+        lowest = min(lowest, number)
+        highest = max(highest, number)
+    if highest >= INFINITY_BITS or lowest <= ~INFINITY_BITS:
+        clear_bytes(out_at, depth if form == BYTES else 2 * depth)
+        return NAN, np.int32(0)
+    low, high, limit = _unordered(lowest), _unordered(highest), np.float64(most)
+    exact = max((high - low) / limit, np.float64(SMALLEST))
+    zero = np.rint(-low / exact)
+    scale = max(np.float32(exact), SMALLEST)
+    inverse = np.float64(ONE / scale)
+    words = numba.carray(at_address(out_at), width, np.int16)
+    small = numba.carray(at_address(out_at), width, np.uint8)
+    for k in range(width):
+        value = np.float64(row[k] * columns[k]) * inverse + zero
+        q = min(max(np.rint(np.float32(value)), ZERO), np.float32(most))
+        if form == BYTES:
+            small[k] = np.uint8(np.int32(q))
+        else:
+            words[k] = np.int16(q - np.float32(zero))
+    return scale, np.int32(zero) if form == BYTES else np.int32(0)
+
+
+@inner
+def quantize(w, x_at, x_step, rows, q_at, marks_at):
+    """Rows of floats become what meets the weight; scale and offset of each go to `marks_at`."""
+    scales, offsets, depth = floats(marks_at, 2 * rows), ints(marks_at, 2 * rows), 4 * w.steps
+    form, most, columns_at, width = w.form, w.most, w.columns_at, w.inputs
+    for r in range(rows):
+        row_at, to = x_at + r * x_step, q_at + r * w.q_bytes
+        if form >= FLOATS:
+            copy_bytes(row_at, to, 4 * width)
+            clear_bytes(to + 4 * width, 4 * (depth - width))
+            scale, offset = ONE, np.int32(FLOAT_SUMS)
+        elif w.symmetric:
+            scale, offset = _symmetric(most, row_at, columns_at, width, depth, to)
+        else:
+            scale, offset = _affine(form, most, row_at, columns_at, width, depth, to)
+        scales[2 * r] = scale
+        offsets[2 * r + 1] = offset
+
+
+@inner
+def multiply(w, tile, q_at, rows, out_at, out_step):
+    """The sums of one tile with rows of quantized activations."""
+    at, steps, q_step = w.tiles_at + tile * w.tile_bytes, w.steps, w.q_bytes
+    if w.vectors == 3:
+        if w.form == BYTES:
+            _bytes3(at, steps, q_at, q_step, rows, out_at, out_step)
+        else:
+            _wide3(at, steps, q_at, q_step, rows, out_at, out_step)
+    elif w.form == BYTES:
+        _bytes4(at, steps, q_at, q_step, rows, out_at, out_step)
+    elif w.form == WIDE:
+        _wide4(at, steps, q_at, q_step, rows, out_at, out_step)
+    elif w.form == FLOATS:
+        _floats4(at, steps, q_at, q_step, rows, out_at, out_step)
+    else:
+        _weights4(at, steps, q_at, q_step, rows, out_at, out_step)
+
+
+@inner
+def terms_of(w, tile):
+    """Where the terms of a tile begin, how far it is from gate to gate, and from kind to kind."""
+    part = 64 * w.vectors * w.tiles
+    return (w.terms_at + 64 * tile, 64 * w.tiles, part) if w.units else (w.terms_at + 256 * tile, 64, part)
+
+
+@inner
+def _rescaled(w, tile, q_at, marks_at, rows, out_at, out_step):
+    """The results of one tile, float32."""
+    multiply(w, tile, q_at, rows, out_at, out_step)
+    scales, offsets = floats(marks_at, 2 * rows), ints(marks_at, 2 * rows)
+    terms, stride, part = terms_of(w, tile)
+    for r in range(rows):
+        if w.vectors == 4:
+            rescale4(out_at + r * out_step, terms, stride, part, scales[2 * r], offsets[2 * r + 1])
+        else:
+            rescale3(out_at + r * out_step, terms, stride, part, scales[2 * r], offsets[2 * r + 1])
+
+
+@inner
+def project(w, q_at, marks_at, rows, low, high, backwards, out_at, tile_step, row_step, spare_at):
+    """The results of the tiles [low, high), a tile `tile_step` and a row `row_step` bytes apart.
+
+    What does not fill a tile of a plain matrix goes through `spare_at`, 256 bytes a row.
+    """
+    for i in range(high - low):
+        tile = high - 1 - i if backwards else low + i
+        to, left = out_at + tile * tile_step, w.outputs - 64 * tile
+        if w.units or left >= 64:
+            _rescaled(w, tile, q_at, marks_at, rows, to, row_step)
+            continue
+        _rescaled(w, tile, q_at, marks_at, rows, spare_at, 256)
+        for r in range(rows):
+            copy_bytes(spare_at + 256 * r, to + r * row_step, 4 * left)
+
+
+@inner
+def add_residual(w, q_at, marks_at, rows, out_at, tile_step, row_step, spare_at):
+    """Add what the residual of a weight gives to its results; arguments as in `project`."""
+    if not w.more_at:
+        return
+    m, units = weight(w.more_at), w.units
+    numbers, spare = longs(w.rows_at, m.outputs), floats(spare_at, 64 * rows)
+    for tile in range(m.tiles):
+        _rescaled(m, tile, q_at, marks_at, rows, spare_at, 256)
+        for j in range(min(64, m.outputs - 64 * tile)):
+            n = numbers[64 * tile + j]
+            if n < 0 or n >= (units * w.vectors if units else w.outputs):
+                continue
+            place = 4 * n
+            if units:
+                gate, unit = n // units, n % units
+                place = unit // 16 * tile_step + 64 * gate + unit % 16 * 4
+            for r in range(rows):
+                floats(out_at + place + r * row_step, 1)[0] += spare[64 * r + j]
