@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba.core import cgutils
 
-from .llvm import F32, FLOATS, I64, INTS, LANES, at_offset, call, load, operation, spread, store
+from .llvm import F32, FLOATS, I32, I64, INTS, LANES, at_offset, call, load, routine, spread, store
 
 FLOAT_SUMS = -(2**31)  # the offset of sums that are floats
 # tanh(x) ≈ x · P(x²) / Q(x²), the rational approximation that Eigen and XLA use; beyond CLAMP it
@@ -82,15 +82,15 @@ def sigmoid(x: Lanes) -> Lanes:
 class _Sums:
     """The sums of one row of activations with a tile, as floats once they are asked for."""
 
-    def __init__(self, b: ir.IRBuilder, *given: Any) -> None:
-        self.b = b
-        self.sums, self.terms, self.stride, self.part, scale, offset = given
-        self.scale, self.offset = Lanes(b, spread(b, scale)), spread(b, offset)
+    def __init__(self, b: ir.IRBuilder, at: Any, mark: Any, terms: Any, stride: Any, part: Any) -> None:
+        self.b, self.at, self.terms, self.stride, self.part = b, at, terms, stride, part
+        self.scale = Lanes(b, spread(b, load(b, mark, F32)))
+        self.offset = spread(b, load(b, at_offset(b, mark, 4), I32))
         marked = ir.Constant(INTS, [FLOAT_SUMS] * LANES)
         self.are_floats = b.icmp_signed("==", self.offset, marked)
 
     def __getitem__(self, vector: int) -> Lanes:
-        b, sums = self.b, load(self.b, at_offset(self.b, self.sums, 64 * vector), INTS)
+        b, sums = self.b, load(self.b, at_offset(self.b, self.at, 64 * vector), INTS)
         at = b.add(self.terms, b.mul(self.stride, I64(vector)))
         scales, biases, row_sums = (b.add(at, b.mul(self.part, I64(part))) for part in range(3))
         exact = b.sub(sums, b.mul(self.offset, load(b, row_sums, INTS)))
@@ -99,28 +99,41 @@ class _Sums:
         return rescaled + Lanes(b, load(b, biases))
 
 
-# Addresses of the sums and of the terms, the stride, the length of one kind of terms, scale, offset.
-_GIVEN = (*[types.int64] * 4, types.float32, types.int32)
-
-
 def _rescale(vectors: int) -> Any:
-    @operation(types.void, *_GIVEN)
-    def rescale(b: Any, *given: Any) -> None:
-        found = _Sums(b, *given)
-        for vector in range(vectors):
-            store(b, found[vector].value, at_offset(b, given[0], 64 * vector))
+    @routine(7, name=f"rescale{vectors}", emitted=True)
+    def rescale(b: Any, rows: Any, sums: Any, step: Any, marks: Any, *terms: Any) -> None:
+        """The sums of rows of activations, `step` bytes apart, become floats in place."""
+        with cgutils.for_range(b, rows) as loop:
+            at = b.add(sums, b.mul(loop.index, step))
+            found = _Sums(b, at, b.add(marks, b.mul(loop.index, I64(8))), *terms)
+            for vector in range(vectors):
+                store(b, found[vector].value, at_offset(b, at, 64 * vector))
 
     return rescale
 
 
-rescale3, rescale4 = _rescale(3), _rescale(4)  # in place
+rescale3, rescale4 = _rescale(3), _rescale(4)
 
 
-@operation(types.void, *_GIVEN, *[types.int64] * 3)
-def lstm_cell(b: Any, *arguments: Any) -> None:
-    """Sixteen units of an LSTM: `pre` is W_ih x + b_ih, the sums those of W_hh h."""
-    recurrent, (pre, cell, unit) = _Sums(b, *arguments[:6]), arguments[6:]
-    before = [Lanes(b, load(b, at_offset(b, pre, 64 * gate))) for gate in range(4)]
+def _cells(name: str, gates: int, cell: Any) -> Any:
+    @routine(10, name=name, emitted=True)
+    def cells(
+        b: Any, rows: Any, sums: Any, marks: Any, terms: Any, stride: Any, part: Any, pre: Any,
+        cells: Any, units: Any, step: Any,
+    ) -> None:  # fmt: skip
+        """Sixteen units for rows of sums: `pre` is W_ih x + b_ih, states lie `step` bytes apart."""
+        with cgutils.for_range(b, rows) as loop:
+            row, place = b.mul(loop.index, I64(64 * gates)), b.mul(loop.index, step)
+            mark = b.add(marks, b.mul(loop.index, I64(8)))
+            recurrent = _Sums(b, b.add(sums, row), mark, terms, stride, part)
+            at = b.add(pre, row)
+            before = [Lanes(b, load(b, at_offset(b, at, 64 * gate))) for gate in range(gates)]
+            cell(b, before, recurrent, b.add(cells, place), b.add(units, place))
+
+    return cells
+
+
+def _lstm(b: ir.IRBuilder, before: list[Lanes], recurrent: _Sums, cell: Any, unit: Any) -> None:
     i, f, g, o = (before[gate] + recurrent[gate] for gate in range(4))
     i, f, o = map(sigmoid, (i, f, o))
     c = f * Lanes(b, load(b, cell)) + i * tanh(g)
@@ -128,11 +141,10 @@ def lstm_cell(b: Any, *arguments: Any) -> None:
     store(b, (o * tanh(c)).value, unit)
 
 
-@operation(types.void, *_GIVEN, *[types.int64] * 3)
-def gru_cell(b: Any, *arguments: Any) -> None:
-    """Sixteen units of a GRU, which has no cell state."""
-    recurrent, (pre, _, unit) = _Sums(b, *arguments[:6]), arguments[6:]
-    before = [Lanes(b, load(b, at_offset(b, pre, 64 * gate))) for gate in range(3)]
+def _gru(b: ir.IRBuilder, before: list[Lanes], recurrent: _Sums, cell: Any, unit: Any) -> None:
     r, z = (sigmoid(before[gate] + recurrent[gate]) for gate in range(2))
     n = tanh(before[2] + r * recurrent[2])
     store(b, (n + z * (Lanes(b, load(b, unit)) - n)).value, unit)
+
+
+lstm_cells, gru_cells = _cells("lstm_cells", 4, _lstm), _cells("gru_cells", 3, _gru)

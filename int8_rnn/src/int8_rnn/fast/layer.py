@@ -22,7 +22,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .cells import gru_cell, lstm_cell
+from .cells import gru_cells, lstm_cells
 from .llvm import (
     add_to,
     allocate,
@@ -33,12 +33,11 @@ from .llvm import (
     load_published,
     publish,
     raise_to,
+    routine,
 )
 from .products import (
     add_residual,
-    floats,
     inner,
-    ints,
     longs,
     multiply,
     project,
@@ -47,6 +46,7 @@ from .products import (
     weight,
 )
 
+NONE = np.int64(0)  # a literal would be compiled as a type of its own
 CHUNK_ROWS = 64  # of the input that share a product with W_ih
 BLOCKS_PER_THREAD = 4
 BLOCK_BYTES = 1 << 15  # of sums, which the gates find in the first cache
@@ -94,57 +94,57 @@ def _quantize_chunk(t, begin):
     """Quantize the input of the steps from `begin` on that share one product with W_ih."""
     first, rows = _step_rows(t, begin, begin + t.chunk)
     ih = weight(t.ih_at)
-    quantize(ih, t.x_at + 4 * first * ih.inputs, 4 * ih.inputs, rows, t.q_x_at, t.marks_x_at)
+    quantize(t.ih_at, t.x_at + 4 * first * ih.inputs, 4 * ih.inputs, rows, t.q_x_at, t.marks_x_at)
 
 
-@inner
-def _block(t, phase, block, thread):
+@routine(4)
+def _block(task_at, phase, block, thread):
     """The work of a phase on one block of tiles."""
+    t = task(task_at)
     within, begin, backwards = phase % (t.chunk + 1), phase // (t.chunk + 1) * t.chunk, phase % 2
     ih, hh, spare_at = weight(t.ih_at), weight(t.hh_at), t.spare_at + thread * t.spare_bytes
     low, high = hh.tiles * block // t.blocks, hh.tiles * (block + 1) // t.blocks
     base, chunk_rows = _step_rows(t, begin, begin + t.chunk)
     size = 64 * hh.vectors
     if within == 0:
-        project(ih, t.q_x_at, t.marks_x_at, chunk_rows, low, high, backwards, t.pre_at, t.pre_step, size, spare_at)
+        project(t.ih_at, t.q_x_at, t.marks_x_at, chunk_rows, low, high, backwards, t.pre_at, t.pre_step, size, spare_at)
         return
     first, rows = _step_rows(t, begin + within - 1, begin + within)
     for i in range(high - low):
         tile = high - 1 - i if backwards else low + i
-        multiply(hh, tile, t.q_h_at, rows, spare_at + (tile - low) * rows * size, size)
-    scales, offsets = floats(t.marks_h_at, 2 * rows), ints(t.marks_h_at, 2 * rows)
-    step, cell_at, unit_at, lstm = 64 * hh.tiles, t.cell_at, t.unit_at, hh.vectors == 4
+        multiply(t.hh_at, tile, t.q_h_at, rows, spare_at + (tile - low) * rows * size, size)
+    step, lstm = 64 * hh.tiles, hh.vectors == 4
     for tile in range(low, high):
         terms, stride, part = terms_of(hh, tile)
         pre, sums = t.pre_at + tile * t.pre_step + (first - base) * size, spare_at + (tile - low) * rows * size
-        for r in range(rows):
-            at, before, place = sums + r * size, pre + r * size, r * step + 64 * tile
-            if lstm:
-                lstm_cell(at, terms, stride, part, scales[2 * r], offsets[2 * r + 1], before, cell_at + place, unit_at + place)
-            else:
-                gru_cell(at, terms, stride, part, scales[2 * r], offsets[2 * r + 1], before, cell_at + place, unit_at + place)
+        cell, unit = t.cell_at + 64 * tile, t.unit_at + 64 * tile
+        if lstm:
+            lstm_cells(rows, sums, t.marks_h_at, terms, stride, part, pre, cell, unit, step)
+        else:
+            gru_cells(rows, sums, t.marks_h_at, terms, stride, part, pre, cell, unit, step)
 
 
-@inner
-def _close(t, phase):
+@routine(2)
+def _close(task_at, phase):
     """What follows when all blocks of a phase are done."""
+    t = task(task_at)
     within, begin = phase % (t.chunk + 1), phase // (t.chunk + 1) * t.chunk
     ih, hh = weight(t.ih_at), weight(t.hh_at)
     if within == 0:
         _, rows = _step_rows(t, begin, begin + t.chunk)
-        add_residual(ih, t.q_x_at, t.marks_x_at, rows, t.pre_at, t.pre_step, 64 * hh.vectors, t.spare_at)
+        add_residual(t.ih_at, t.q_x_at, t.marks_x_at, rows, t.pre_at, t.pre_step, 64 * hh.vectors, t.spare_at)
         return
     step = begin + within
     first, rows = _step_rows(t, step - 1, step)
     if t.hr_at:
         hr = weight(t.hr_at)
-        quantize(hr, t.unit_at, 64 * hh.tiles, rows, t.q_h_at, t.marks_h_at)
-        project(hr, t.q_h_at, t.marks_h_at, rows, 0, hr.tiles, 0, t.state_at, 256, t.state_step, t.spare_at)
+        quantize(t.hr_at, t.unit_at, 64 * hh.tiles, rows, t.q_h_at, t.marks_h_at)
+        project(t.hr_at, t.q_h_at, t.marks_h_at, rows, NONE, hr.tiles, NONE, t.state_at, 256, t.state_step, t.spare_at)
     for r in range(rows):
         copy_bytes(t.state_at + r * t.state_step, t.y_at + 4 * (first + r) * t.y_step, 4 * t.outputs)
     if step < t.steps:
         _, rows = _step_rows(t, step, step + 1)
-        quantize(hh, t.state_at, t.state_step, rows, t.q_h_at, t.marks_h_at)
+        quantize(t.hh_at, t.state_at, t.state_step, rows, t.q_h_at, t.marks_h_at)
         if within == t.chunk:
             _quantize_chunk(t, step)
 
@@ -200,14 +200,14 @@ def _prepare(call_at):
     t.blocks = (hh.tiles + span - 1) // span
     if t.threads > 1:
         t.blocks = max(t.blocks, min(BLOCKS_PER_THREAD * t.threads, hh.tiles))
-    t.base_at = allocate(_lay_out(t, 0) + 64)
+    t.base_at = allocate(_lay_out(t, NONE) + 64)
     _lay_out(t, _lines(t.base_at))
     _copy_state(t.h0_at, 4 * t.outputs, t.state_at, t.state_step, t.batch, 4 * t.outputs)
     if hh.vectors == 4:
         _copy_state(t.c0_at, 4 * t.hidden, t.cell_at, 64 * hh.tiles, t.batch, 4 * t.hidden)
-    _quantize_chunk(t, 0)
-    _, rows = _step_rows(t, 0, 1)
-    quantize(hh, t.state_at, t.state_step, rows, t.q_h_at, t.marks_h_at)
+    _quantize_chunk(t, NONE)
+    _, rows = _step_rows(t, NONE, NONE + 1)
+    quantize(t.hh_at, t.state_at, t.state_step, rows, t.q_h_at, t.marks_h_at)
     return task_at
 
 
@@ -235,10 +235,10 @@ def _take_part(sync_at, thread):
             block = (thread * BLOCKS_PER_THREAD + (blocks - 1 - i if phase % 2 else i)) % blocks
             if raise_to(sync_at + CLAIMS + 8 * block, published) >= published:
                 continue
-            t = task(longs(sync_at + WHERE, 1)[0])
-            _block(t, phase, block, thread)
+            task_at = longs(sync_at + WHERE, 1)[0]
+            _block(task_at, phase, block, thread)
             if add_to(sync_at + DONE, 1) + 1 == blocks * published:
-                _close(t, phase)
+                _close(task_at, phase)
                 publish(sync_at, published + 1)
         while load_published(sync_at) == published:
             pass
@@ -255,12 +255,13 @@ def _linear(call_at):
     marks_at, x_step, y_step = q_at + size * w.q_bytes, 4 * w.inputs, 4 * w.outputs
     for first in range(0, rows, CHUNK_ROWS):
         some, to = min(size, rows - first), t.y_at + first * y_step
-        quantize(w, t.x_at + first * x_step, x_step, some, q_at, marks_at)
-        project(w, q_at, marks_at, some, 0, w.tiles, 0, to, 256, y_step, spare_at)
-        add_residual(w, q_at, marks_at, some, to, 256, y_step, spare_at)
+        quantize(t.ih_at, t.x_at + first * x_step, x_step, some, q_at, marks_at)
+        project(t.ih_at, q_at, marks_at, some, NONE, w.tiles, NONE, to, 256, y_step, spare_at)
+        add_residual(t.ih_at, q_at, marks_at, some, to, 256, y_step, spare_at)
     free(base_at)
 
 
+@routine(2)
 def run(call_at, thread):
     """Run a call (`CALL` bytes of a TASK) as its first thread, or help another one with it."""
     t = task(call_at)
@@ -273,8 +274,8 @@ def run(call_at, thread):
         t = task(task_at)
         for phase in range(t.steps + (t.steps + t.chunk - 1) // t.chunk):
             for i in range(t.blocks):
-                _block(t, phase, t.blocks - 1 - i if phase % 2 else i, 0)
-            _close(t, phase)
+                _block(task_at, phase, t.blocks - 1 - i if phase % 2 else i, thread)
+            _close(task_at, phase)
         _finish(task_at)
     else:
         task_at, sync = _prepare(call_at), longs(t.sync_at, CLAIMS // 8)
@@ -282,5 +283,5 @@ def run(call_at, thread):
         sync[PHASES // 8] = t.steps + (t.steps + t.chunk - 1) // t.chunk
         sync[BLOCKS // 8], sync[WHERE // 8] = t.blocks, task_at
         publish(t.sync_at, 1)
-        _take_part(t.sync_at, 0)
+        _take_part(t.sync_at, thread)
         _finish(task_at)

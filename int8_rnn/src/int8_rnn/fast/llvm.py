@@ -63,6 +63,42 @@ def call(b: ir.IRBuilder, name: str, result: ir.Type, *arguments: Any) -> Any:
     return b.call(cgutils.get_or_insert_function(b.module, kind, name), arguments)
 
 
+EMITTED: dict[str, tuple[int, Callable[..., None]]] = {}
+COMPILED: dict[str, tuple[int, Callable[..., None]]] = {}
+
+
+def routine(count: int, *, name: str = "", emitted: bool = False) -> Callable[..., Any]:
+    """Make a function of `count` int64 one that kernels call by its name.
+
+    It is compiled once, apart from all of its callers (`building.py`): from Python by numba, or
+    `emitted`, by itself, in LLVM's instructions, as `function(b, *values)`.
+    """
+
+    def decorate(function: Callable[..., None]) -> Any:
+        symbol = f"int8_rnn_{name or function.__name__}"
+        (EMITTED if emitted else COMPILED)[symbol] = count, function
+
+        def by_name(b: ir.IRBuilder, *arguments: Any) -> None:
+            call(b, symbol, ir.VoidType(), *arguments)
+
+        by_name.__name__, by_name.__doc__ = function.__name__, function.__doc__
+        return operation(types.void, *[types.int64] * count)(by_name)
+
+    return decorate
+
+
+def emit() -> str:
+    """The routines that are written in LLVM's instructions, as its assembly."""
+    module = ir.Module()
+    for symbol, (count, function) in EMITTED.items():
+        kind = ir.FunctionType(ir.VoidType(), [I64] * count)
+        made = ir.Function(module, kind, symbol)
+        b = ir.IRBuilder(made.append_basic_block())
+        function(b, *made.args)
+        b.ret_void()
+    return str(module)
+
+
 def operation(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Make a function `emit(b, *values)` an intrinsic of these types, the result first."""
     result, *parameters = signature

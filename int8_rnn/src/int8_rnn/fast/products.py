@@ -23,12 +23,12 @@ A row that holds NaN or infinity has integers 0 and the scale NaN.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
 
 from .cells import FLOAT_SUMS, rescale3, rescale4
@@ -42,7 +42,7 @@ from .llvm import (
     clear_bytes,
     copy_bytes,
     from_bits,
-    operation,
+    routine,
     store,
 )
 
@@ -64,65 +64,78 @@ def inner(function: Any) -> Any:
     return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
 
 
-def _product(kind: Bytes, vectors: int) -> Any:
-    """An operation: one tile times rows of activations `x_step` bytes apart.
+def _product(name: str, kind: Bytes, vectors: int) -> Any:
+    """A routine: one tile times rows of activations `x_step` bytes apart.
 
     The sums of a row of activations, 16 int32 for each vector, are written `out_step` bytes apart.
     """
-    w_step = vectors * kind.w_bytes
 
-    @operation(types.void, *[types.int64] * 7)
-    def multiply(b: Any, w: Any, steps: Any, x: Any, x_step: Any, rows: Any, out: Any, out_step: Any) -> None:  # fmt: skip
-        plane_size = b.mul(steps, I64(kind.x_bytes))
-
+    @routine(7, name=f"{name}{vectors}", emitted=True)
+    def product(
+        b: Any, w: Any, steps: Any, x: Any, x_step: Any, rows: Any, out: Any, out_step: Any
+    ) -> None:
         def some(first: Any, count: int, part: range) -> None:
-            """So many rows of activations from the `first` on, times these vectors."""
             places = [b.add(first, I64(row)) for row in range(count)]
-            from_at = [b.add(x, b.mul(place, x_step)) for place in places]
-            keys = [(r, v, p) for r in range(count) for v in part for p in range(kind.planes)]
-            sums = {key: [cgutils.alloca_once_value(b, zero) for zero in kind.zeros()] for key in keys}
-
-            def step(at: Any) -> None:
-                w_at = b.add(w, b.mul(at, I64(w_step)))
-                weights = {v: kind.weights(b, at_offset(b, w_at, kind.w_bytes * v)) for v in part}
-                distance, spread = b.mul(at, I64(kind.x_bytes)), {}
-                for r, v, p in sorted(keys, key=lambda key: (key[0], key[2], key[1])):
-                    if (r, p) not in spread:
-                        x_at = b.add(from_at[r], distance)
-                        spread[r, p] = kind.spread(b, b.add(x_at, plane_size) if p else x_at)
-                    before = [b.load(place) for place in sums[r, v, p]]
-                    after = kind.add(b, before, spread[r, p], weights[v])
-                    for value, place in zip(after, sums[r, v, p], strict=True):
-                        b.store(value, place)
-
+            tile = _Tile(b, kind, part, [b.add(x, b.mul(place, x_step)) for place in places])
             with cgutils.for_range(b, b.udiv(steps, I64(UNROLLED))) as loop:
                 for turn in range(UNROLLED):
-                    step(b.add(b.mul(loop.index, I64(UNROLLED)), I64(turn)))
-            for r, place in enumerate(places):
-                to = b.add(out, b.mul(place, out_step))
-                for v in part:
-                    found = [[b.load(one) for one in sums[r, v, p]] for p in range(kind.planes)]
-                    store(b, kind.total(b, found), at_offset(b, to, 64 * v))
+                    at = b.add(b.mul(loop.index, I64(UNROLLED)), I64(turn))
+                    tile.step(b.add(w, b.mul(at, I64(vectors * kind.w_bytes))), at, steps)
+            for row, place in enumerate(places):
+                tile.store(row, b.add(out, b.mul(place, out_step)))
+
+        def parts(at_once: int) -> list[range]:
+            return [range(i, min(i + at_once, vectors)) for i in range(0, vectors, at_once)]
 
         (together, at_once), done = kind.together(vectors), I64(0)
         if together > 1:
             groups = b.udiv(rows, I64(together))
             done = b.mul(groups, I64(together))
-            for i in range(0, vectors, at_once):
+            for part in parts(at_once):
                 with cgutils.for_range(b, groups) as loop:
-                    part = range(i, min(i + at_once, vectors))
                     some(b.mul(loop.index, I64(together)), together, part)
-        at_once = kind.alone(vectors)
-        for i in range(0, vectors, at_once):
+        for part in parts(kind.alone(vectors)):
             with cgutils.for_range(b, b.sub(rows, done)) as loop:
-                some(b.add(done, loop.index), 1, range(i, min(i + at_once, vectors)))
+                some(b.add(done, loop.index), 1, part)
 
-    return multiply
+    return product
+
+
+class _Tile:
+    """Emits the products of some vectors of a tile with some rows of activations."""
+
+    def __init__(self, b: ir.IRBuilder, kind: Bytes, vectors: range, rows: list[Any]) -> None:
+        self.b, self.kind, self.vectors, self.rows = b, kind, vectors, rows
+        keys = itertools.product(range(len(rows)), range(kind.planes), vectors)
+        self.sums = {
+            key: [cgutils.alloca_once_value(b, zero) for zero in kind.zeros()] for key in keys
+        }
+
+    def step(self, w: Any, step: Any, steps: Any) -> None:
+        """Multiply four columns of weights, from an address, with those of each row."""
+        b, kind = self.b, self.kind
+        weights = {v: kind.weights(b, at_offset(b, w, kind.w_bytes * v)) for v in self.vectors}
+        for row, plane in itertools.product(range(len(self.rows)), range(kind.planes)):
+            place = b.mul(b.add(step, b.mul(steps, I64(plane))), I64(kind.x_bytes))
+            x = kind.spread(b, b.add(self.rows[row], place))
+            for vector in self.vectors:
+                places = self.sums[row, plane, vector]
+                found = kind.add(b, [b.load(one) for one in places], x, weights[vector])
+                for value, one in zip(found, places, strict=True):
+                    b.store(value, one)
+
+    def store(self, row: int, at: Any) -> None:
+        """Write the sums of one row of activations."""
+        b, planes = self.b, range(self.kind.planes)
+        for vector in self.vectors:
+            found = [[b.load(one) for one in self.sums[row, p, vector]] for p in planes]
+            store(b, self.kind.total(b, found), at_offset(b, at, 64 * vector))
 
 
 _WIDE, _BYTES = Bytes(_NAME, planes=2) if _PLANES else Words(), Bytes(_NAME)
-_wide3, _wide4, _bytes3, _bytes4 = (_product(k, v) for k in (_WIDE, _BYTES) for v in (3, 4))
-_floats4, _weights4 = (_product(Floats(w_bytes), 4) for w_bytes in (256, 64))
+_wide3, _wide4 = (_product("wide", _WIDE, vectors) for vectors in (3, 4))
+_bytes3, _bytes4 = (_product("bytes", _BYTES, vectors) for vectors in (3, 4))
+_floats4, _weights4 = _product("floats", Floats(256), 4), _product("weights", Floats(64), 4)
 
 
 @inner
@@ -214,9 +227,10 @@ def _affine(form, most, row_at, columns_at, width, depth, out_at):
     return scale, np.int32(zero) if form == BYTES else np.int32(0)
 
 
-@inner
-def quantize(w, x_at, x_step, rows, q_at, marks_at):
+@routine(6)
+def quantize(w_at, x_at, x_step, rows, q_at, marks_at):
     """Rows of floats become what meets the weight; scale and offset of each go to `marks_at`."""
+    w = weight(w_at)
     scales, offsets, depth = floats(marks_at, 2 * rows), ints(marks_at, 2 * rows), 4 * w.steps
     form, most, columns_at, width = w.form, w.most, w.columns_at, w.inputs
     for r in range(rows):
@@ -233,9 +247,10 @@ def quantize(w, x_at, x_step, rows, q_at, marks_at):
         offsets[2 * r + 1] = offset
 
 
-@inner
-def multiply(w, tile, q_at, rows, out_at, out_step):
+@routine(6)
+def multiply(w_at, tile, q_at, rows, out_at, out_step):
     """The sums of one tile with rows of quantized activations."""
+    w = weight(w_at)
     at, steps, q_step = w.tiles_at + tile * w.tile_bytes, w.steps, w.q_bytes
     if w.vectors == 3:
         if w.form == BYTES:
@@ -260,44 +275,45 @@ def terms_of(w, tile):
 
 
 @inner
-def _rescaled(w, tile, q_at, marks_at, rows, out_at, out_step):
+def _rescaled(w_at, tile, q_at, marks_at, rows, out_at, out_step):
     """The results of one tile, float32."""
-    multiply(w, tile, q_at, rows, out_at, out_step)
-    scales, offsets = floats(marks_at, 2 * rows), ints(marks_at, 2 * rows)
+    multiply(w_at, tile, q_at, rows, out_at, out_step)
+    w = weight(w_at)
     terms, stride, part = terms_of(w, tile)
-    for r in range(rows):
-        if w.vectors == 4:
-            rescale4(out_at + r * out_step, terms, stride, part, scales[2 * r], offsets[2 * r + 1])
-        else:
-            rescale3(out_at + r * out_step, terms, stride, part, scales[2 * r], offsets[2 * r + 1])
+    if w.vectors == 4:
+        rescale4(rows, out_at, out_step, marks_at, terms, stride, part)
+    else:
+        rescale3(rows, out_at, out_step, marks_at, terms, stride, part)
 
 
-@inner
-def project(w, q_at, marks_at, rows, low, high, backwards, out_at, tile_step, row_step, spare_at):
+@routine(11)
+def project(w_at, q_at, marks_at, rows, low, high, backwards, out_at, tile_step, row_step, spare_at):
     """The results of the tiles [low, high), a tile `tile_step` and a row `row_step` bytes apart.
 
     What does not fill a tile of a plain matrix goes through `spare_at`, 256 bytes a row.
     """
+    w = weight(w_at)
     for i in range(high - low):
         tile = high - 1 - i if backwards else low + i
         to, left = out_at + tile * tile_step, w.outputs - 64 * tile
         if w.units or left >= 64:
-            _rescaled(w, tile, q_at, marks_at, rows, to, row_step)
+            _rescaled(w_at, tile, q_at, marks_at, rows, to, row_step)
             continue
-        _rescaled(w, tile, q_at, marks_at, rows, spare_at, 256)
+        _rescaled(w_at, tile, q_at, marks_at, rows, spare_at, 256)
         for r in range(rows):
             copy_bytes(spare_at + 256 * r, to + r * row_step, 4 * left)
 
 
-@inner
-def add_residual(w, q_at, marks_at, rows, out_at, tile_step, row_step, spare_at):
+@routine(8)
+def add_residual(w_at, q_at, marks_at, rows, out_at, tile_step, row_step, spare_at):
     """Add what the residual of a weight gives to its results; arguments as in `project`."""
+    w = weight(w_at)
     if not w.more_at:
         return
     m, units = weight(w.more_at), w.units
     numbers, spare = longs(w.rows_at, m.outputs), floats(spare_at, 64 * rows)
     for tile in range(m.tiles):
-        _rescaled(m, tile, q_at, marks_at, rows, spare_at, 256)
+        _rescaled(w.more_at, tile, q_at, marks_at, rows, spare_at, 256)
         for j in range(min(64, m.outputs - 64 * tile)):
             n = numbers[64 * tile + j]
             if n < 0 or n >= (units * w.vectors if units else w.outputs):
