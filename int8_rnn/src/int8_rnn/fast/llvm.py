@@ -11,6 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+MALLOC, FREE = "int8_rnn_malloc", "int8_rnn_free"  # `loading.py` says what they are
 I8, I16, I32, I64, F32 = *map(ir.IntType, (8, 16, 32, 64)), ir.FloatType()
 LANES = 16  # of a vector; LLVM splits it where the CPU's are shorter
 INTS, FLOATS = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
@@ -156,14 +157,14 @@ def clear_bytes(b: Any, at: Any, count: Any) -> None:
 
 @operation(_AT, _AT)
 def allocate(b: Any, count: Any) -> Any:
-    """So many bytes, by C's malloc."""
-    return call(b, "malloc", I64, count)
+    """So many bytes, by what the loader gives."""
+    return call(b, MALLOC, I64, count)
 
 
 @operation(types.void, _AT)
 def free(b: Any, at: Any) -> None:
     """Give back what was allocated."""
-    call(b, "free", ir.VoidType(), at)
+    call(b, FREE, ir.VoidType(), at)
 
 
 @operation(_AT, _AT)

@@ -55,8 +55,8 @@ WEIGHT = np.dtype([(name, np.int64) for name in (
 
 ONE, ZERO, NAN, SMALLEST = map(np.float32, (1, 0, np.nan, np.finfo(np.float32).tiny))
 INFINITY_BITS, WITHOUT_SIGN = np.int32(0x7F800000), np.int32(0x7FFFFFFF)
-_NAME = instruction(*host())
-_PLANES = is_exact(_NAME)
+INSTRUCTION = instruction(*host())
+_PLANES = is_exact(INSTRUCTION)
 
 
 def inner(function: Any) -> Any:
@@ -132,7 +132,7 @@ class _Tile:
             store(b, self.kind.total(b, found), at_offset(b, at, 64 * vector))
 
 
-_WIDE, _BYTES = Bytes(_NAME, planes=2) if _PLANES else Words(), Bytes(_NAME)
+_WIDE, _BYTES = Bytes(INSTRUCTION, planes=2) if _PLANES else Words(), Bytes(INSTRUCTION)
 _wide3, _wide4 = (_product("wide", _WIDE, vectors) for vectors in (3, 4))
 _bytes3, _bytes4 = (_product("bytes", _BYTES, vectors) for vectors in (3, 4))
 _floats4, _weights4 = _product("floats", Floats(256), 4), _product("weights", Floats(64), 4)

@@ -1,0 +1,231 @@
+"""From a module to its kernels: records of its weights, and what a call tells compiled code.
+
+`run_recurrent` and `run_linear` do what the reference does, in equal integers; each gives None
+where the reference has to do it. A record says where the buffers of a weight lie and how large
+they are, and nothing of what is in them, so it holds as long as the same tensors lie there.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import struct
+from collections.abc import Sequence
+from operator import is_
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..scheme import SMALLEST_NORMAL
+from . import threads
+from .forms import BYTES, FLOATS, WEIGHTS, WIDE, is_exact
+from .loading import Code, load
+from .ready import ready
+
+__all__ = ["ready", "run_linear", "run_recurrent"]
+
+KEPT = "_fast_kept"
+_CALL = struct.Struct("@17q").pack  # the part of `layer.TASK` that Python fills in
+_WEIGHT = struct.Struct("@16q").pack  # `products.WEIGHT`
+_address, _FLOAT = Tensor.data_ptr, torch.float32
+_FLOAT_BITS = 32  # a module says so that its activations stay floats
+_CLAIMS = 16  # numbers before the claims of `layer.py`
+
+
+class _Refusal(Exception):
+    """A module that is for the reference."""
+
+
+class Kept:
+    """The records of a module's weights.
+
+    Attributes:
+        layers: For each layer and direction the first six numbers of a call, its multiply-adds for
+            a row, and its tiles.
+    """
+
+    def __init__(self, module: Any, code: Code) -> None:
+        self.code, self.records = code, []
+        self.scheme, self.tensors = module.scheme, [*module._buffers.values()]
+        self.present = [tensor for tensor in self.tensors if tensor is not None]
+        self.places = [*map(_address, self.present)]
+        self.versions = self._watched(module)
+        scheme = module.scheme
+        if (
+            (scheme.activations, scheme.weights) != ("row", "channel")
+            or scheme.smallest_scale != SMALLEST_NORMAL
+            or not all(one.is_cpu and one.is_contiguous() for one in self.present)
+        ):
+            raise _Refusal
+        self.at = {name: self._record(module, name) for name in module._sizes}
+        self.layers = []
+        for name in self.at:
+            if name.startswith("weight_ih"):
+                self.layers.append(self._layer(module, name.removeprefix("weight_ih")))
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()  # a copy or a pickle of the module has weights of its own
+
+    def _watched(self, module: Any) -> list[int] | None:
+        """Of the tensors, where it matters what is in them: whether weights keep to pairs."""
+        bits = (module.bits_of(name) for name in module._sizes)
+        if is_exact(self.code.instruction) or all(symmetric for _, symmetric in bits):
+            return None
+        return [-1 if tensor.is_inference() else tensor._version for tensor in self.present]
+
+    def is_of(self, module: Any) -> bool:
+        """Whether these still are the module's buffers, at the same place."""
+        return (
+            all(map(is_, module._buffers.values(), self.tensors))
+            and len(module._buffers) == len(self.tensors)
+            and [*map(_address, self.present)] == self.places
+            and module.scheme is self.scheme
+            and (self.versions is None or self._watched(module) == self.versions)
+        )
+
+    def _record(self, module: Any, name: str) -> int:
+        """The address of the record of a weight."""
+        rows, depth, gates, _ = module._sizes[name]
+        buffers = module._buffers
+        tiles, terms, columns, numbers, more, more_terms = (
+            buffers.get(f"{name}_{key}")
+            for key in ("tiles", "terms", "columns", "residual_rows", "residual_tiles", "residual_terms")
+        )  # fmt: skip
+        form, how = self._form(module, name, [tiles] if more is None else [tiles, more])
+        ones = columns if columns is not None else torch.ones(depth)
+        more_at = 0
+        if more is not None:
+            record = self._numbers(more, more_terms, ones, form, how, depth, len(numbers), 0, (0, 0))
+            more_at = self._keep(record)
+        rest = (more_at, 0 if numbers is None else _address(numbers))
+        units = rows // gates if gates > 1 else 0
+        return self._keep(self._numbers(tiles, terms, ones, form, how, depth, rows, units, rest), ones)
+
+    def _form(self, module: Any, name: str, tiles: list[Tensor]) -> tuple[int, tuple[int, int]]:
+        """The form of the activations that meet a weight; whether symmetric, and the largest."""
+        bits, symmetric = module.bits_of(name)
+        if bits == _FLOAT_BITS:
+            return FLOATS if tiles[0].dtype is _FLOAT else WEIGHTS, (1, 0)
+        if symmetric:
+            return WIDE, (1, 2 ** (bits - 1) - 1)
+        if bits > 8:
+            raise _Refusal
+        exact = is_exact(self.code.instruction)
+        if exact or (self.code.instruction and all(map(in_pairs, tiles))):
+            return BYTES, (0, 2**bits - 1)
+        return WIDE, (0, 2**bits - 1)
+
+    def _numbers(
+        self, tiles: Tensor, terms: Tensor, columns: Tensor, form: int, how: tuple[int, int],
+        depth: int, rows: int, units: int, rest: tuple[int, int],
+    ) -> bytes:  # fmt: skip
+        """A record, in the order of `products.WEIGHT`."""
+        count, steps, vectors, *_ = tiles.shape
+        row_bytes = 4 * steps * {BYTES: 1, WIDE: 2}.get(form, 4)
+        return _WEIGHT(
+            _address(tiles), _address(terms), _address(columns), *rest,
+            tiles[0].numel() * tiles.element_size(), count, steps, row_bytes, form, vectors,
+            *how, depth, rows, units,
+        )  # fmt: skip
+
+    def _keep(self, record: bytes, *alive: Tensor) -> int:
+        self.records.append((np.frombuffer(record, np.int64), alive))
+        address: int = self.records[-1][0].ctypes.data
+        return address
+
+    def _layer(self, module: Any, suffix: str) -> tuple[tuple[int, ...], int, int]:
+        ih, hh, hr = (self.at.get(f"weight_{part}{suffix}", 0) for part in ("ih", "hh", "hr"))
+        sizes = [module._sizes[f"weight_{part}{suffix}"] for part in ("ih", "hh")]
+        outputs = (2 if module.bidirectional else 1) * module._output_size
+        reverse = suffix.endswith("_reverse")
+        work = sum(one.rows * one.depth for one in sizes)
+        tiles = -(-module.hidden_size // 16)
+        return (ih, hh, hr, module.hidden_size, reverse, outputs), work, tiles
+
+
+def in_pairs(tiles: Tensor) -> bool:
+    """Whether no two neighbouring weights of a row exceed 128 together, so that nothing saturates."""
+    return int(tiles.to(torch.int16).abs_().unflatten(-1, (2, 2)).sum(-1).max()) <= 128
+
+
+def _kept(module: Any) -> Kept | None:
+    """The records of a module, made anew where its buffers are others; None for the reference."""
+    kept: Kept | None = module.__dict__.get(KEPT)
+    if kept is None or not kept.is_of(module):
+        try:
+            kept = module.__dict__[KEPT] = Kept(module, load())
+        except _Refusal:
+            return None
+    return kept
+
+
+def _is_plain(tensor: Any) -> bool:
+    return type(tensor) is Tensor and tensor.dtype is _FLOAT and tensor.is_cpu
+
+
+def run_recurrent(
+    module: Any, data: Tensor, batch_sizes: Sequence[int] | None, states: Sequence[Tensor] | None
+) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """All layers of an Int8LSTM or Int8GRU, one after the other.
+
+    Args:
+        module: Whose buffers hold the weights.
+        data: float32 (steps, batch, inputs), or packed rows (rows, inputs).
+        batch_sizes: Of packed rows, how many each step has; never rising.
+        states: Initial states (layers · directions, batch, width) each; zeros if None.
+
+    Returns:
+        The output, and the final states, (hidden, cell) or (hidden,).
+    """
+    if not _is_plain(data) or not (kept := _kept(module)):
+        return None
+    first_at, leading = 0, data.shape[:-1]
+    if batch_sizes is None:
+        steps, batch = leading
+    else:
+        first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
+        steps, batch, first_at = len(batch_sizes), batch_sizes[0], first.ctypes.data
+    if not steps or not batch:
+        return None
+    h0_at = c0_at = h0_step = c0_step = 0
+    finals = tuple([data.new_empty(len(kept.layers), batch, w) for w in module._widths()])
+    h_at, c_at = finals[0].data_ptr(), finals[-1].data_ptr()
+    h_step, c_step = (4 * batch * part.shape[2] for part in (finals[0], finals[-1]))
+    if states is not None:
+        if not all(map(_is_plain, states)):
+            return None
+        states = [part.contiguous() for part in states]
+        h0_at, c0_at, h0_step, c0_step = _address(states[0]), _address(states[-1]), h_step, c_step
+    run, allowed, rows = kept.code.run, torch.get_num_threads(), data.numel() // data.shape[-1]
+    for i, (layer, work, tiles) in enumerate(kept.layers):
+        if not layer[4]:  # not reversed
+            x = data.contiguous()
+            data = x.new_empty(*leading, layer[5])
+        many = threads.threads_for(allowed, work * rows, steps) if allowed > 1 else 1
+        sync = np.zeros(_CLAIMS + tiles, np.int64) if many > 1 else None
+        call = _CALL(
+            *layer, x.data_ptr(), data.data_ptr() + layer[4] * 2 * layer[5], h0_at + i * h0_step,
+            c0_at + i * c0_step, h_at + i * h_step, c_at + i * c_step, first_at, steps, batch,
+            0 if sync is None else sync.ctypes.data, many,
+        )  # fmt: skip
+        if sync is None:
+            run(call, 0)
+        else:
+            threads.share(run, call, many, (kept, sync))
+    return data, finals
+
+
+def run_linear(module: Any, rows: Tensor) -> Tensor | None:
+    """An Int8Linear: float32 (rows, in) gives (rows, out)."""
+    if not _is_plain(rows) or not len(rows) or not (kept := _kept(module)):
+        return None
+    x = rows.contiguous()
+    y = x.new_empty(len(x), module.out_features)
+    kept.code.run(_linear_call(kept.at["weight"], x.data_ptr(), y.data_ptr(), len(x)), 0)
+    return y
+
+
+def _linear_call(weight_at: int, x_at: int, y_at: int, rows: int) -> bytes:
+    return _CALL(weight_at, *[0] * 5, x_at, y_at, *[0] * 6, rows, 0, 1)

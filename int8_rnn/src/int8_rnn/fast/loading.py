@@ -1,0 +1,188 @@
+"""Machine code: compiled once by numba, kept as an object file, loaded by LLVM alone.
+
+numba takes half a second to import and some more to compile; a file that is there is loaded in a
+few hundredths. Code is run as the user, so it is only read from a folder and a file that belong to
+the user and that nobody else can write to, and only where it is whole and was made for just this:
+these sources, these versions of llvmlite and numba, this CPU. All else is compiled anew; where the
+folder is no good, or the disk full, for this process alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+
+from .forms import host
+
+_HERE, _MAGIC, _MOST_FILES = Path(__file__).parent, b"int8-rnn kernels\n", 8
+_ENTRY, _MALLOC, _FREE = "int8_rnn_run", "int8_rnn_malloc", "int8_rnn_free"
+
+
+class Code(NamedTuple):
+    """Compiled kernels.
+
+    Attributes:
+        run: Takes the bytes of a call (`layer.TASK`) and the number of the thread.
+        instruction: Their byte product, one of those in `dots.py`.
+        path: The file that keeps them, or None.
+    """
+
+    run: Callable[[bytes, int], None]
+    instruction: str
+    path: Path | None
+
+
+def key() -> str:
+    """What machine code depends on, in a few letters."""
+    digest = hashlib.sha256(repr((*map(_version, ("llvmlite", "numba")), host())).encode())
+    for source in sorted(_HERE.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def folder() -> Path | None:
+    """Where code is kept: the user's own folder, made if need be; None where there is no such."""
+    if sys.platform == "win32":
+        parent = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Caches"
+    else:
+        parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    found = Path(parent, "int8_rnn")
+    try:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return found if _is_ours(os.lstat(found)) else None
+    except (OSError, RuntimeError):  # no home
+        return None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether a folder or file is the user's, and nobody else can write to it."""
+    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+        return False
+    return sys.platform == "win32" or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+
+
+def read(path: Path, wanted: str) -> tuple[bytes, str, list[str]] | None:
+    """What `building.build` gave, from a file; None where it is not whole, ours and for this."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_LINK)) as file:
+            if not _is_ours(os.fstat(file.fileno())):
+                return None
+            content = file.read()
+        magic, header, code = content[: len(_MAGIC)], *content[len(_MAGIC) :].split(b"\n", 1)
+        said = json.loads(header)
+    except (OSError, ValueError):
+        return None
+    whole = hashlib.sha256(code).hexdigest()
+    if magic != _MAGIC or (said.get("key"), said.get("sha256")) != (wanted, whole):
+        return None
+    return code, said["instruction"], said["names"]
+
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def write(path: Path, made: tuple[bytes, str, list[str]]) -> bool:
+    """Keep code in a file, whole or not at all; gives whether that went well."""
+    code, instruction, names = made
+    said = {"key": path.stem, "sha256": hashlib.sha256(code).hexdigest()}
+    header = json.dumps({**said, "instruction": instruction, "names": names}).encode()
+    name = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent)  # which nobody else can read or write
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + header + b"\n" + code)
+        os.replace(name, path)
+        old = sorted(path.parent.glob("*.o"), key=lambda one: one.stat().st_mtime)
+        for one in old[:-_MOST_FILES]:
+            one.unlink()
+    except OSError:
+        if name is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+        return False
+    return True
+
+
+def _linked(code: bytes, names: list[str]) -> Callable[[bytes, int], None]:
+    """The function in an object file."""
+    known = {_MALLOC: ctypes.pythonapi.PyMem_RawMalloc, _FREE: ctypes.pythonapi.PyMem_RawFree}
+    # LLVM wants an address for every name, or leaves others at 0: ways out that no kernel takes.
+    never = ctypes.pythonapi.Py_FatalError
+    for name in names:
+        address = ctypes.cast(known.get(name, never), ctypes.c_void_p).value
+        llvm.add_symbol(name, address)
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    found = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64)(
+        engine.get_function_address(_ENTRY)
+    )
+    _ALIVE.append(engine)
+    return found
+
+
+_ALIVE: list[Any] = []  # an address keeps nothing alive
+_LOCK = threading.Lock()
+_LOADED: list[Code] = []
+
+
+def load() -> Code:
+    """The compiled kernels, from their file or compiled now; once in a process.
+
+    Raises:
+        ImportError: They are not there, and there is no numba to compile them.
+        Exception: What numba and LLVM raise on a machine that we have not seen.
+    """
+    with _LOCK:
+        if not _LOADED:
+            _LOADED.append(_load())
+        return _LOADED[0]
+
+
+def _load() -> Code:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    wanted, place = key(), folder()
+    path = None if place is None else place / f"{wanted}.o"
+    made = None if path is None else read(path, wanted)
+    if made is None:
+        from .building import build
+
+        made = build(*host())
+        if path is not None and not write(path, made):
+            path = None
+    code, instruction, names = made
+    return Code(_linked(code, names), instruction, path)
+
+
+def _after_fork() -> None:
+    """A child has none of its parent's threads, one of which may have been loading."""
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
