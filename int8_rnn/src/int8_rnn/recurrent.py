@@ -126,6 +126,9 @@ class Int8Recurrent(Int8Module):
         hx: Any,
     ) -> tuple[Tensor | PackedSequence, States]:
         """Bring the input into the one form that layers take, run them, and bring it back."""
+        fast = self._fast()
+        if fast is not None and (done := fast.run_usual(self, given, hx)) is not None:
+            return done
         if isinstance(given, PackedSequence):
             data, sizes = self._checked(given.data, packed=True), given.batch_sizes.tolist()
             states = self._states(hx, sizes[0], batched=True)

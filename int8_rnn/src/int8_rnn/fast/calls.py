@@ -7,7 +7,6 @@ they are, and nothing of what is in them, so it holds as long as the same tensor
 
 from __future__ import annotations
 
-import functools
 import itertools
 import struct
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from .forms import BYTES, FLOATS, WEIGHTS, WIDE, is_exact
 from .loading import Code, load
 from .ready import ready
 
-__all__ = ["ready", "run_linear", "run_recurrent"]
+__all__ = ["ready", "run_linear", "run_recurrent", "run_usual"]
 
 KEPT = "_fast_kept"
 _CALL = struct.Struct("@17q").pack  # the part of `layer.TASK` that Python fills in
@@ -44,6 +43,7 @@ class Kept:
     Attributes:
         layers: For each layer and direction the first six numbers of a call, its multiply-adds for
             a row, and its tiles.
+        widths: Of the states.
     """
 
     def __init__(self, module: Any, code: Code) -> None:
@@ -60,6 +60,7 @@ class Kept:
         ):
             raise _Refusal
         self.at = {name: self._record(module, name) for name in module._sizes}
+        self.widths = () if module._GATES == 1 else module._widths()
         self.layers = []
         for name in self.at:
             if name.startswith("weight_ih"):
@@ -165,6 +166,35 @@ def _is_plain(tensor: Any) -> bool:
     return type(tensor) is Tensor and tensor.dtype is _FLOAT and tensor.is_cpu
 
 
+def run_usual(module: Any, data: Any, hx: Any) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """The usual call of a recurrent module without detours; None where it is another one.
+
+    Args:
+        module: An Int8LSTM or Int8GRU.
+        data: Its input, whatever it is.
+        hx: Its initial states, whatever they are.
+    """
+    if not _is_plain(data) or data.dim() != 3:
+        return None
+    turned = module.batch_first
+    if turned:
+        data = data.transpose(0, 1)
+    steps, batch, inputs = data.shape
+    if inputs != module.input_size or not steps or not batch or not (kept := _kept(module)):
+        return None
+    states = None
+    if hx is not None:
+        shapes = [(len(kept.layers), batch, width) for width in kept.widths]
+        states = hx if len(shapes) > 1 else (hx,)
+        if type(states) is not tuple or len(states) != len(shapes):
+            return None
+        for part, shape in zip(states, shapes, strict=True):
+            if not _is_plain(part) or part.shape != shape:
+                return None
+    output, finals = _run(kept, data, steps, batch, 0, states)
+    return (output.transpose(0, 1) if turned else output), finals
+
+
 def run_recurrent(
     module: Any, data: Tensor, batch_sizes: Sequence[int] | None, states: Sequence[Tensor] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
@@ -179,41 +209,50 @@ def run_recurrent(
     Returns:
         The output, and the final states, (hidden, cell) or (hidden,).
     """
-    if not _is_plain(data) or not (kept := _kept(module)):
+    if not all(map(_is_plain, (data, *(states or ())))) or not (kept := _kept(module)):
         return None
-    first_at, leading = 0, data.shape[:-1]
     if batch_sizes is None:
-        steps, batch = leading
-    else:
-        first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
-        steps, batch, first_at = len(batch_sizes), batch_sizes[0], first.ctypes.data
-    if not steps or not batch:
+        steps, batch = data.shape[:2]
+        return _run(kept, data, steps, batch, 0, states) if steps and batch else None
+    first = np.fromiter(itertools.accumulate(batch_sizes, initial=0), np.int64)
+    if len(batch_sizes) == 0 or first[-1] != len(data):
         return None
+    return _run(kept, data, len(batch_sizes), batch_sizes[0], first.ctypes.data, states)
+
+
+def _run(
+    kept: Kept, data: Tensor, steps: int, batch: int, first_at: int, states: Any
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    layers, widths, run = kept.layers, kept.widths, kept.code.run
+    count, allowed, leading = len(layers), torch.get_num_threads(), data.shape[:-1]
+    finals = tuple([data.new_empty(count, batch, width) for width in widths])
+    h_at, c_at = _address(finals[0]), _address(finals[-1])
     h0_at = c0_at = h0_step = c0_step = 0
-    finals = tuple([data.new_empty(len(kept.layers), batch, w) for w in module._widths()])
-    h_at, c_at = finals[0].data_ptr(), finals[-1].data_ptr()
-    h_step, c_step = (4 * batch * part.shape[2] for part in (finals[0], finals[-1]))
+    h_step, c_step = 4 * batch * widths[0], 4 * batch * widths[-1]
     if states is not None:
-        if not all(map(_is_plain, states)):
-            return None
         states = [part.contiguous() for part in states]
         h0_at, c0_at, h0_step, c0_step = _address(states[0]), _address(states[-1]), h_step, c_step
-    run, allowed, rows = kept.code.run, torch.get_num_threads(), data.numel() // data.shape[-1]
-    for i, (layer, work, tiles) in enumerate(kept.layers):
-        if not layer[4]:  # not reversed
+    for layer, work, tiles in layers:
+        reverse, outputs = layer[4], layer[5]
+        if not reverse:
             x = data.contiguous()
-            data = x.new_empty(*leading, layer[5])
-        many = threads.threads_for(allowed, work * rows, steps) if allowed > 1 else 1
-        sync = np.zeros(_CLAIMS + tiles, np.int64) if many > 1 else None
+            data = x.new_empty(*leading, outputs)
+        y_at, many, sync_at = _address(data) + 2 * outputs * reverse, 1, 0
+        if allowed > 1:
+            rows = data.numel() // outputs
+            many = threads.threads_for(allowed, work * rows, steps)
+        if many > 1:
+            sync = np.zeros(_CLAIMS + tiles, np.int64)
+            sync_at = sync.ctypes.data
         call = _CALL(
-            *layer, x.data_ptr(), data.data_ptr() + layer[4] * 2 * layer[5], h0_at + i * h0_step,
-            c0_at + i * c0_step, h_at + i * h_step, c_at + i * c_step, first_at, steps, batch,
-            0 if sync is None else sync.ctypes.data, many,
+            *layer, _address(x), y_at, h0_at, c0_at, h_at, c_at, first_at, steps, batch, sync_at,
+            many,
         )  # fmt: skip
-        if sync is None:
+        if many == 1:
             run(call, 0)
         else:
-            threads.share(run, call, many, (kept, sync))
+            threads.share(run, call, many, (kept, sync, x, data, finals, states))
+        h0_at, c0_at, h_at, c_at = h0_at + h0_step, c0_at + c0_step, h_at + h_step, c_at + c_step
     return data, finals
 
 

@@ -7,6 +7,7 @@ import os
 import llvmlite.binding as llvm
 
 WIDE, BYTES, FLOATS, WEIGHTS = range(4)  # see `products.py`
+ROWS, TILES, PLANES, ONE_PLANE = range(4)  # see `ways.py`
 
 
 def host() -> tuple[str, str, str]:

@@ -28,7 +28,7 @@ import llvmlite.binding as llvm
 from .forms import host
 
 _HERE, _MAGIC, _MOST_FILES = Path(__file__).parent, b"int8-rnn kernels\n", 8
-_ENTRY, _MALLOC, _FREE = "int8_rnn_run", "int8_rnn_malloc", "int8_rnn_free"
+_MALLOC, _FREE = "int8_rnn_malloc", "int8_rnn_free"
 
 
 class Code(NamedTuple):
@@ -36,11 +36,13 @@ class Code(NamedTuple):
 
     Attributes:
         run: Takes the bytes of a call (`layer.TASK`) and the number of the thread.
+        multiply_all: As in `products.py`.
         instruction: Their byte product, one of those in `dots.py`.
         path: The file that keeps them, or None.
     """
 
     run: Callable[[bytes, int], None]
+    multiply_all: Callable[..., None]
     instruction: str
     path: Path | None
 
@@ -125,8 +127,8 @@ def write(path: Path, made: tuple[bytes, str, list[str]]) -> bool:
     return True
 
 
-def _linked(code: bytes, names: list[str]) -> Callable[[bytes, int], None]:
-    """The function in an object file."""
+def _linked(code: bytes, names: list[str]) -> tuple[Any, Any]:
+    """The functions `run` and `multiply_all` in an object file."""
     known = {_MALLOC: ctypes.pythonapi.PyMem_RawMalloc, _FREE: ctypes.pythonapi.PyMem_RawFree}
     # LLVM wants an address for every name, or leaves others at 0: ways out that no kernel takes.
     never = ctypes.pythonapi.Py_FatalError
@@ -137,11 +139,13 @@ def _linked(code: bytes, names: list[str]) -> Callable[[bytes, int], None]:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    found = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64)(
-        engine.get_function_address(_ENTRY)
-    )
     _ALIVE.append(engine)
-    return found
+    run = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64)
+    multiply_all = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
+    return (
+        run(engine.get_function_address("int8_rnn_run")),
+        multiply_all(engine.get_function_address("int8_rnn_multiply_all")),
+    )
 
 
 _ALIVE: list[Any] = []  # an address keeps nothing alive
@@ -175,7 +179,7 @@ def _load() -> Code:
         if path is not None and not write(path, made):
             path = None
     code, instruction, names = made
-    return Code(_linked(code, names), instruction, path)
+    return Code(*_linked(code, names), instruction, path)
 
 
 def _after_fork() -> None:

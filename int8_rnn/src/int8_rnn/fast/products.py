@@ -33,7 +33,7 @@ from numba.core import cgutils
 
 from .cells import FLOAT_SUMS, rescale3, rescale4
 from .dots import Bytes, Floats, Words, instruction
-from .forms import BYTES, FLOATS, WIDE, host, is_exact
+from .forms import BYTES, FLOATS, PLANES, ROWS, TILES, WIDE, host, is_exact
 from .llvm import (
     I64,
     at_address,
@@ -136,6 +136,7 @@ _WIDE, _BYTES = Bytes(INSTRUCTION, planes=2) if _PLANES else Words(), Bytes(INST
 _wide3, _wide4 = (_product("wide", _WIDE, vectors) for vectors in (3, 4))
 _bytes3, _bytes4 = (_product("bytes", _BYTES, vectors) for vectors in (3, 4))
 _floats4, _weights4 = _product("floats", Floats(256), 4), _product("weights", Floats(64), 4)
+_words4 = _product("words", Words(), 4) if _PLANES else _wide4
 
 
 @inner
@@ -324,3 +325,32 @@ def add_residual(w_at, q_at, marks_at, rows, out_at, tile_step, row_step, spare_
                 place = unit // 16 * tile_step + 64 * gate + unit % 16 * 4
             for r in range(rows):
                 floats(out_at + place + r * row_step, 1)[0] += spare[64 * r + j]
+
+
+@routine(9)
+def multiply_all(way, w_at, tile_bytes, tiles, steps, x_at, x_step, rows, out_at):
+    """One product by itself, to be measured (`ways.py`): int32 sums (rows, 64 · tiles)."""
+    out_step = 256 * tiles
+    if way == ROWS:
+        _by_rows(w_at, 64 * tiles, 4 * steps, x_at, x_step, rows, out_at, out_step)
+    for i in range(0 if way == ROWS else tiles):
+        at, out = w_at + i * tile_bytes, out_at + 256 * i
+        if way == TILES:
+            _words4(at, steps, x_at, x_step, rows, out, out_step)
+        elif way == PLANES:
+            _wide4(at, steps, x_at, x_step, rows, out, out_step)
+        else:
+            _bytes4(at, steps, x_at, x_step, rows, out, out_step)
+
+
+@inner
+def _by_rows(w_at, outputs, depth, x_at, x_step, rows, out_at, out_step):
+    """Weights as PyTorch stores them, one row after the other, each widened to 16 bits."""
+    for r in range(rows):
+        x = numba.carray(at_address(x_at + r * x_step), depth, np.int16)
+        out = ints(out_at + r * out_step, outputs)
+        for j in range(outputs):
+            w, total = numba.carray(at_address(w_at + j * depth), depth, np.int8), np.int32(0)
+            for k in range(depth):
+                total += np.int32(w[k]) * np.int32(x[k])
+            out[j] = total
