@@ -16,6 +16,7 @@ from .errors import (
     NothingQuantizedError,
     SavedModelError,
 )
+from .fast import FastPath, FastPathWarning, fast_path
 from .linear import Int8Linear
 from .modules import Int8Module
 from .obstacles import without_parametrizations
@@ -30,6 +31,8 @@ __all__ = [
     "AlreadyQuantizedError",
     "ArgumentError",
     "ConversionError",
+    "FastPath",
+    "FastPathWarning",
     "InputError",
     "Int8Error",
     "Int8GRU",
@@ -41,6 +44,7 @@ __all__ = [
     "SavedModelError",
     "Scheme",
     "dequantize_weight",
+    "fast_path",
     "load",
     "quantize",
     "quantize_activations",

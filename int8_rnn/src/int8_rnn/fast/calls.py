@@ -30,10 +30,11 @@ _CALL = struct.Struct("@17q").pack  # the part of `layer.TASK` that Python fills
 _WEIGHT = struct.Struct("@16q").pack  # `products.WEIGHT`
 _address, _FLOAT = Tensor.data_ptr, torch.float32
 _FLOAT_BITS = 32  # a module says so that its activations stay floats
+_KEYS = ("tiles", "terms", "columns", "residual_rows", "residual_tiles", "residual_terms")
 _CLAIMS = 16  # numbers before the claims of `layer.py`
 
 
-class _Refusal(Exception):
+class _NotOursError(Exception):
     """A module that is for the reference."""
 
 
@@ -47,7 +48,8 @@ class Kept:
     """
 
     def __init__(self, module: Any, code: Code) -> None:
-        self.code, self.records = code, []
+        self.code = code
+        self.records: list[tuple[np.ndarray, tuple[Tensor, ...]]] = []
         self.scheme, self.tensors = module.scheme, [*module._buffers.values()]
         self.present = [tensor for tensor in self.tensors if tensor is not None]
         self.places = [*map(_address, self.present)]
@@ -58,9 +60,9 @@ class Kept:
             or scheme.smallest_scale != SMALLEST_NORMAL
             or not all(one.is_cpu and one.is_contiguous() for one in self.present)
         ):
-            raise _Refusal
+            raise _NotOursError
         self.at = {name: self._record(module, name) for name in module._sizes}
-        self.widths = () if module._GATES == 1 else module._widths()
+        self.widths: tuple[int, ...] = () if module._GATES == 1 else module._widths()
         self.layers = []
         for name in self.at:
             if name.startswith("weight_ih"):
@@ -91,18 +93,21 @@ class Kept:
         rows, depth, gates, _ = module._sizes[name]
         buffers = module._buffers
         tiles, terms, columns, numbers, more, more_terms = (
-            buffers.get(f"{name}_{key}")
-            for key in ("tiles", "terms", "columns", "residual_rows", "residual_tiles", "residual_terms")
-        )  # fmt: skip
+            buffers.get(f"{name}_{key}") for key in _KEYS
+        )
         form, how = self._form(module, name, [tiles] if more is None else [tiles, more])
         ones = columns if columns is not None else torch.ones(depth)
         more_at = 0
         if more is not None:
-            record = self._numbers(more, more_terms, ones, form, how, depth, len(numbers), 0, (0, 0))
+            record = self._numbers(
+                more, more_terms, ones, form, how, depth, len(numbers), 0, (0, 0)
+            )
             more_at = self._keep(record)
         rest = (more_at, 0 if numbers is None else _address(numbers))
         units = rows // gates if gates > 1 else 0
-        return self._keep(self._numbers(tiles, terms, ones, form, how, depth, rows, units, rest), ones)
+        return self._keep(
+            self._numbers(tiles, terms, ones, form, how, depth, rows, units, rest), ones
+        )
 
     def _form(self, module: Any, name: str, tiles: list[Tensor]) -> tuple[int, tuple[int, int]]:
         """The form of the activations that meet a weight; whether symmetric, and the largest."""
@@ -112,7 +117,7 @@ class Kept:
         if symmetric:
             return WIDE, (1, 2 ** (bits - 1) - 1)
         if bits > 8:
-            raise _Refusal
+            raise _NotOursError
         exact = is_exact(self.code.instruction)
         if exact or (self.code.instruction and all(map(in_pairs, tiles))):
             return BYTES, (0, 2**bits - 1)
@@ -147,7 +152,7 @@ class Kept:
 
 
 def in_pairs(tiles: Tensor) -> bool:
-    """Whether no two neighbouring weights of a row exceed 128 together, so that nothing saturates."""
+    """Whether no two neighbours in a row exceed 128 together, so that nothing saturates."""
     return int(tiles.to(torch.int16).abs_().unflatten(-1, (2, 2)).sum(-1).max()) <= 128
 
 
@@ -157,7 +162,7 @@ def _kept(module: Any) -> Kept | None:
     if kept is None or not kept.is_of(module):
         try:
             kept = module.__dict__[KEPT] = Kept(module, load())
-        except _Refusal:
+        except _NotOursError:
             return None
     return kept
 

@@ -82,7 +82,9 @@ def sigmoid(x: Lanes) -> Lanes:
 class _Sums:
     """The sums of one row of activations with a tile, as floats once they are asked for."""
 
-    def __init__(self, b: ir.IRBuilder, at: Any, mark: Any, terms: Any, stride: Any, part: Any) -> None:
+    def __init__(
+        self, b: ir.IRBuilder, at: Any, mark: Any, terms: Any, stride: Any, part: Any
+    ) -> None:
         self.b, self.at, self.terms, self.stride, self.part = b, at, terms, stride, part
         self.scale = Lanes(b, spread(b, load(b, mark, F32)))
         self.offset = spread(b, load(b, at_offset(b, mark, 4), I32))

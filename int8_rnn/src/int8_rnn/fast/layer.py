@@ -102,12 +102,24 @@ def _block(task_at, phase, block, thread):
     """The work of a phase on one block of tiles."""
     t = task(task_at)
     within, begin, backwards = phase % (t.chunk + 1), phase // (t.chunk + 1) * t.chunk, phase % 2
-    ih, hh, spare_at = weight(t.ih_at), weight(t.hh_at), t.spare_at + thread * t.spare_bytes
+    hh, spare_at = weight(t.hh_at), t.spare_at + thread * t.spare_bytes
     low, high = hh.tiles * block // t.blocks, hh.tiles * (block + 1) // t.blocks
     base, chunk_rows = _step_rows(t, begin, begin + t.chunk)
     size = 64 * hh.vectors
     if within == 0:
-        project(t.ih_at, t.q_x_at, t.marks_x_at, chunk_rows, low, high, backwards, t.pre_at, t.pre_step, size, spare_at)
+        project(
+            t.ih_at,
+            t.q_x_at,
+            t.marks_x_at,
+            chunk_rows,
+            low,
+            high,
+            backwards,
+            t.pre_at,
+            t.pre_step,
+            size,
+            spare_at,
+        )
         return
     first, rows = _step_rows(t, begin + within - 1, begin + within)
     for i in range(high - low):
@@ -116,7 +128,10 @@ def _block(task_at, phase, block, thread):
     step, lstm = 64 * hh.tiles, hh.vectors == 4
     for tile in range(low, high):
         terms, stride, part = terms_of(hh, tile)
-        pre, sums = t.pre_at + tile * t.pre_step + (first - base) * size, spare_at + (tile - low) * rows * size
+        pre, sums = (
+            t.pre_at + tile * t.pre_step + (first - base) * size,
+            spare_at + (tile - low) * rows * size,
+        )
         cell, unit = t.cell_at + 64 * tile, t.unit_at + 64 * tile
         if lstm:
             lstm_cells(rows, sums, t.marks_h_at, terms, stride, part, pre, cell, unit, step)
@@ -129,19 +144,35 @@ def _close(task_at, phase):
     """What follows when all blocks of a phase are done."""
     t = task(task_at)
     within, begin = phase % (t.chunk + 1), phase // (t.chunk + 1) * t.chunk
-    ih, hh = weight(t.ih_at), weight(t.hh_at)
+    hh = weight(t.hh_at)
     if within == 0:
         _, rows = _step_rows(t, begin, begin + t.chunk)
-        add_residual(t.ih_at, t.q_x_at, t.marks_x_at, rows, t.pre_at, t.pre_step, 64 * hh.vectors, t.spare_at)
+        add_residual(
+            t.ih_at, t.q_x_at, t.marks_x_at, rows, t.pre_at, t.pre_step, 64 * hh.vectors, t.spare_at
+        )
         return
     step = begin + within
     first, rows = _step_rows(t, step - 1, step)
     if t.hr_at:
         hr = weight(t.hr_at)
         quantize(t.hr_at, t.unit_at, 64 * hh.tiles, rows, t.q_h_at, t.marks_h_at)
-        project(t.hr_at, t.q_h_at, t.marks_h_at, rows, NONE, hr.tiles, NONE, t.state_at, 256, t.state_step, t.spare_at)
+        project(
+            t.hr_at,
+            t.q_h_at,
+            t.marks_h_at,
+            rows,
+            NONE,
+            hr.tiles,
+            NONE,
+            t.state_at,
+            256,
+            t.state_step,
+            t.spare_at,
+        )
     for r in range(rows):
-        copy_bytes(t.state_at + r * t.state_step, t.y_at + 4 * (first + r) * t.y_step, 4 * t.outputs)
+        copy_bytes(
+            t.state_at + r * t.state_step, t.y_at + 4 * (first + r) * t.y_step, 4 * t.outputs
+        )
     if step < t.steps:
         _, rows = _step_rows(t, step, step + 1)
         quantize(t.hh_at, t.state_at, t.state_step, rows, t.q_h_at, t.marks_h_at)

@@ -110,19 +110,20 @@ def write(path: Path, made: tuple[bytes, str, list[str]]) -> bool:
     code, instruction, names = made
     said = {"key": path.stem, "sha256": hashlib.sha256(code).hexdigest()}
     header = json.dumps({**said, "instruction": instruction, "names": names}).encode()
-    name = None
+    draft = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent)  # which nobody else can read or write
+        draft = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(_MAGIC + header + b"\n" + code)
-        os.replace(name, path)
+        draft.replace(path)
         old = sorted(path.parent.glob("*.o"), key=lambda one: one.stat().st_mtime)
         for one in old[:-_MOST_FILES]:
             one.unlink()
     except OSError:
-        if name is not None:
+        if draft is not None:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                draft.unlink()
         return False
     return True
 

@@ -272,7 +272,11 @@ def multiply(w_at, tile, q_at, rows, out_at, out_step):
 def terms_of(w, tile):
     """Where the terms of a tile begin, how far it is from gate to gate, and from kind to kind."""
     part = 64 * w.vectors * w.tiles
-    return (w.terms_at + 64 * tile, 64 * w.tiles, part) if w.units else (w.terms_at + 256 * tile, 64, part)
+    return (
+        (w.terms_at + 64 * tile, 64 * w.tiles, part)
+        if w.units
+        else (w.terms_at + 256 * tile, 64, part)
+    )
 
 
 @inner
@@ -288,7 +292,9 @@ def _rescaled(w_at, tile, q_at, marks_at, rows, out_at, out_step):
 
 
 @routine(11)
-def project(w_at, q_at, marks_at, rows, low, high, backwards, out_at, tile_step, row_step, spare_at):
+def project(
+    w_at, q_at, marks_at, rows, low, high, backwards, out_at, tile_step, row_step, spare_at
+):
     """The results of the tiles [low, high), a tile `tile_step` and a row `row_step` bytes apart.
 
     What does not fill a tile of a plain matrix goes through `spare_at`, 256 bytes a row.

@@ -35,7 +35,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def share(run: Callable[[bytes, int], None], call: bytes, threads: int, keep: Any) -> None:
-    """Run a call here and on helpers; one that comes late finds it done, and holds `keep` so long."""
+    """Run a call here and on helpers; one that comes late finds it done, and held `keep`."""
     for helper in range(1, threads):
         with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
             _helpers().submit(_help, run, call, helper, keep)
