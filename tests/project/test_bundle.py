@@ -48,7 +48,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fresh(unpacked):
-    """The Python of a new environment with the wheel, which borrows what the wheel needs.
+    """The Python of a new environment with both wheels, which borrows what these need.
 
     A line in a `.pth` file lends it the libraries of the environment that runs the tests, but not
     this repository: paths in the `.pth` files of a borrowed folder do not count.
@@ -56,12 +56,12 @@ def fresh(unpacked):
     home = unpacked.parent / "env"
     venv.create(home, with_pip=False, symlinks=os.name != "nt")
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    (wheel,) = unpacked.glob("*.whl")
+    wheels = [str(wheel) for wheel in unpacked.glob("*.whl")]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
     # pip would take a repository on PYTHONPATH for the package, installed already.
     leading_nowhere = {k: value for k, value in os.environ.items() if k != "PYTHONPATH"}
     subprocess.run(
-        [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)],
+        [*pip, "install", "-q", "--no-deps", "--no-index", *wheels],
         env=leading_nowhere,
         check=True,
     )
@@ -94,15 +94,15 @@ def tracked(folder):
     return {name for name in listed if (ROOT / name).is_file()}
 
 
-def test_the_wheel_holds_every_file_of_the_package(unpacked):
-    (wheel,) = unpacked.glob("*.whl")
+@pytest.mark.parametrize(
+    ("package", "place"), [("recipe_helpers", "."), ("int8_rnn", "int8_rnn/src")]
+)
+def test_a_wheel_holds_every_file_of_its_package(unpacked, package, place):
+    (wheel,) = unpacked.glob(f"{package}-*.whl")
     with zipfile.ZipFile(wheel) as opened:
-        names = set(opened.namelist())
-    held = {name for name in names if ".dist-info/" not in name}
-    assert held == tracked("recipe_helpers")
-    kinds = {Path(name).suffix for name in held}
-    assert {".py", ".pyi", ".typed", ".json", ".mo"} <= kinds
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+        held = {name for name in opened.namelist() if ".dist-info/" not in name}
+    files = tracked(Path(place, package).as_posix())
+    assert held == {Path(name).relative_to(place).as_posix() for name in files}
 
 
 def test_it_holds_every_notebook_and_all_that_they_read(unpacked):
@@ -123,11 +123,12 @@ def test_students_get_exercises_and_no_solutions(tmp_path):
 
 def test_the_start_page_names_files_that_are_there(unpacked):
     text = (unpacked / "START.html").read_text(encoding="utf-8")
-    (wheel,) = unpacked.glob("*.whl")
-    assert wheel.name in text
+    wheels = {wheel.name for wheel in unpacked.glob("*.whl")}
+    assert len(wheels) == 2
     assert "WHEEL" not in text
+    assert "LIBRARY" not in text
     named = re.findall(r"<code>([\w./-]+)</code>", text)
-    assert {"constraints.txt", wheel.name, "notebooks/dynamic_quantization.ipynb"} <= set(named)
+    assert wheels | {"constraints.txt", "notebooks/dynamic_quantization.ipynb"} <= set(named)
     for name in named:
         if name != "exercises/":  # which it says may be missing
             assert (unpacked / name).exists(), name
@@ -135,7 +136,7 @@ def test_the_start_page_names_files_that_are_there(unpacked):
 
 
 def test_two_bundles_of_the_same_are_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle, "wheel", lambda root, folder: ROOT / "LICENSE")
+    monkeypatch.setattr(bundle, "wheel", lambda *_: ROOT / "LICENSE")
     first, second = (bundle.bundle(output=tmp_path / name) for name in "ab")
     assert first.read_bytes() == second.read_bytes()
 
