@@ -21,12 +21,13 @@ LONGEST := notebooks/trained_models.ipynb
 NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb exercises/solutions/*.ipynb))
 # What JupyterLab opens: a copy, since it saves by itself. A notebook that is newer is copied anew.
 COPIES := $(patsubst %,build/lab/%,$(wildcard $(addprefix notebooks/,*.ipynb ko/*.ipynb class_ledgers/*)))
+FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 # Two workers; a test file, and so a notebook with its kernel, stays on one of them.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=300
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint unit notebooks execute exercises slides bundle translations clean
+.PHONY: help run lab test lint unit notebooks execute exercises slides bundle site translations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,11 +45,14 @@ build/lab/%: %
 test: lint ## lint, unit tests, and every notebook re-run by nbval
 	$(PYTEST) $(NBVAL) $(NOTEBOOKS) tests
 
-lint: .venv/ready ## style, format (notebooks included) and types, the CI workflow
+lint: .venv/ready ## style, format, types, spelling, and the files that GitHub reads
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/test.yml
+	$(BIN)/codespell
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(FORMS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/python tools/actionlint.py
 
 unit: .venv/ready ## the unit tests
@@ -69,6 +73,9 @@ slides: .venv/ready ## write build/dynamic_quantization.slides.html, for a lesso
 bundle: .venv/ready ## write build/dynamic-quantization.zip, all that a class needs
 	$(BIN)/python tools/bundle.py
 
+site: .venv/site ## write build/site: all pages in both languages, static
+	$(BIN)/python tools/website.py
+
 translations: .venv/ready ## collect the messages; list which of them, and which Korean cells, wait for their text
 	@$(BIN)/python tools/korean.py all
 
@@ -76,6 +83,11 @@ translations: .venv/ready ## collect the messages; list which of them, and which
 .venv/ready: pyproject.toml int8_rnn/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python tools/install.py --quiet --constraint constraints.txt --editable int8_rnn --editable ".[notebooks,fast,test]"
+	$(BIN)/python -c "import pathlib; pathlib.Path('$@').touch()"
+
+# What draws the site, and nothing else needs.
+.venv/site: .venv/ready
+	$(BIN)/python tools/install.py --quiet --constraint constraints.txt --editable int8_rnn --editable ".[site]"
 	$(BIN)/python -c "import pathlib; pathlib.Path('$@').touch()"
 
 clean: ## remove what make made

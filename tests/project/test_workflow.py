@@ -1,4 +1,4 @@
-"""The workflow that GitHub runs, and that it calls what a laptop calls."""
+"""The workflows that GitHub runs, and that they call what a laptop calls."""
 
 import json
 import os
@@ -16,13 +16,18 @@ from .tool import tool
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "test.yml"
 SCHEMA = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
-JOBS = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
+WORKFLOWS = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in WORKFLOW.parent.glob("*.yml")
+}
+JOBS = WORKFLOWS["test"]["jobs"]
 
 
 def commands():
-    for job in JOBS.values():
-        for step in job["steps"]:
-            yield from step.get("run", "").splitlines()
+    for workflow in WORKFLOWS.values():
+        for job in workflow["jobs"].values():
+            for step in job["steps"]:
+                yield from step.get("run", "").splitlines()
 
 
 def test_it_runs_on_every_system_and_python_that_is_supported():
@@ -39,7 +44,7 @@ def test_every_target_that_it_calls_is_one_of_the_makefile():
         for word in line.split()[1:]
         if "=" not in word
     }
-    assert {"test", "lint", "unit", "run"} <= called
+    assert {"test", "lint", "unit", "run", "site"} <= called
     made = re.findall(r"^([a-z./]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     assert called <= set(made)
 
@@ -51,14 +56,71 @@ def test_both_editions_run_where_their_stored_outputs_are_not_compared():
     assert any("LANGUAGE" not in line and " run " in line for line in lines)
 
 
-def test_the_test_that_it_leaves_out_is_there():
-    for file, name in re.findall(r"--deselect (\S+)::(\w+)", "\n".join(commands())):
+def test_the_tests_that_they_name_are_there():
+    text = "\n".join(commands())
+    left_out = re.findall(r"--deselect (\S+)::(\w+)", text)
+    assert left_out
+    for file, name in left_out:
         assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
+    for path in re.findall(r"\b((?:tests|tools)/\S+\.py)\b", text):
+        assert (ROOT / path).is_file(), path
+
+
+def test_once_a_week_the_newest_pytorch_and_its_candidate_are_tried():
+    weekly = WORKFLOWS["weekly"]
+    assert weekly[True]["schedule"]  # YAML reads `on` as true
+    job = weekly["jobs"]["newest-pytorch"]
+    assert job["strategy"]["matrix"]["torch"] == ["release", "candidate"]
+    steps = {step.get("if", ""): step["run"] for step in job["steps"] if "run" in step}
+    assert "--upgrade torch --index" in steps["matrix.torch == 'release'"]
+    assert "--pre torch --index" in steps["matrix.torch == 'candidate'"]
+    assert "schedule" not in WORKFLOWS["test"][True]
+
+
+def test_who_may_write_is_said_job_by_job():
+    """Only the jobs that publish may do more than read, and they run nothing of this project."""
+    for name, workflow in WORKFLOWS.items():
+        assert workflow["permissions"] == {"contents": "read"}, name
+        for job in workflow["jobs"].values():
+            if "permissions" in job:
+                assert not any("run" in step for step in job["steps"]), name
+                assert job["environment"], name
+    publish = WORKFLOWS["publish"]
+    assert publish[True] == {"push": {"tags": ["v*"]}}
+    assert publish["jobs"]["publish"]["permissions"] == {"id-token": "write"}
+
+
+def test_every_workflow_and_form_is_checked_by_make_lint():
+    words = subprocess.run(
+        ["make", "-n", "lint"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for path in [*WORKFLOW.parent.glob("*.yml"), ROOT / "CITATION.cff"]:
+        assert path.relative_to(ROOT).as_posix() in words
+    for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        assert (path.as_posix().split(".github/")[1] in words) == (path.stem != "config"), path
+    assert "/codespell" in words
+
+
+def test_a_commit_is_held_to_what_make_lint_holds_it_to():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    ((hook,),) = (repo["hooks"] for repo in hooks["repos"])
+    assert hook["entry"] == "make lint"
+    assert hook["pass_filenames"] is False
+
+
+def test_the_versions_agree():
+    import int8_rnn
+    import recipe_helpers
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", changes, re.M)[1]
+    assert newest == cited["version"] == recipe_helpers.__version__ == int8_rnn.__version__
 
 
 @pytest.mark.parametrize(
     ("line", "spoilt"),
-    [("", ""), ("runs-on: ubuntu-latest", "runs_on: ubuntu-latest"), ("    steps:", "    step:")],
+    [("", ""), ("runs-on: ${{", "runs_on: ${{"), ("    steps:", "    step:")],
 )
 def test_make_lint_refuses_a_workflow_that_is_none(tmp_path, line, spoilt):
     words = subprocess.run(
