@@ -244,7 +244,7 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
         ) from e
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's message without its full stop, or the error's type."""
     return next(iter(str(error).splitlines()), "").rstrip(". ") or type(error).__name__
 

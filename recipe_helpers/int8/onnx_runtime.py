@@ -28,6 +28,7 @@ from .cpu import has_u8s8_dot
 
 _NEEDED = ("onnx", "onnxruntime")
 _FLOAT_PRODUCTS = ("LSTM", "GRU", "RNN", "MatMul", "Gemm", "Conv")
+_ADDED = ("_scale", "_zero_point")
 _INT8_PRODUCTS = ("DynamicQuantizeLSTM", "MatMulInteger", "DynamicQuantizeMatMul", "ConvInteger")
 
 
@@ -38,6 +39,7 @@ class OnnxNode(NamedTuple):
     operator: str
     weight_bytes: int
     quantized: bool
+    float_bytes: int  # what the same numbers take in FP32
 
 
 class OnnxModel(nn.Module):
@@ -229,15 +231,19 @@ def _products(graph: bytes) -> Iterator[OnnxNode]:
     import onnx
 
     model = onnx.load_model_from_string(graph)
-    sizes = {one.name: onnx.numpy_helper.to_array(one).nbytes for one in model.graph.initializer}
+    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
     for node in model.graph.node:
-        weights = sum(sizes.get(name, 0) for name in node.input)
+        held = {name: arrays[name] for name in node.input if name in arrays}
+        weights = sum(array.nbytes for array in held.values())
+        # What the quantizer has added is no part of the FP32 model.
+        numbers = [a.size for name, a in held.items() if not name.endswith(_ADDED)]
         if weights and node.op_type in (*_FLOAT_PRODUCTS, *_INT8_PRODUCTS):
             yield OnnxNode(
                 node.name.removeprefix("/model"),
                 node.op_type,
                 weights,
                 node.op_type in _INT8_PRODUCTS,
+                4 * sum(numbers),
             )
 
 

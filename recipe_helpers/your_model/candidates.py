@@ -7,17 +7,18 @@ measured again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..recipe.accuracy import OutputComparison
+from ..common.language import Text, _
+from ..common.tables import Shown, Table
 from ..recipe.inspection import Conversion
 from ..recipe.latency import LatencyComparison
-from ..recipe.memory import MemoryComparison
+from ..recipe.memory import MemoryComparison, in_short
 from ..recipe.size import SizeComparison
 from .module_bytes import ModuleBytes
 from .promises import BROKEN, CLOSE, Promise
-from .sensitivity import Sensitivity
-from .task_error import TaskError
+from .task_error import OutputErrors
 
 # Name of each way to quantize -> the arguments of quantize_dynamic.
 WAYS: dict[str, dict[str, str]] = {
@@ -27,37 +28,76 @@ WAYS: dict[str, dict[str, str]] = {
 }
 ONNX = "onnxruntime"  # outside PyTorch, and tried only where it is asked for
 EVERY_WAY = (*WAYS, ONNX)
+MOST_MODULES = 24  # that are measured alone, the largest ones
+LONGEST_S = 5.0  # for all modules of one conversion
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One int8 model beside the float one: what was converted, and the three promises.
+class ModuleError:
+    """What converting one module, and no other, does to the model's output."""
 
-    Attributes:
-        conversion: which modules were converted, and why others were not.
-        size: the two state dicts.
-        modules: the bytes of the modules, the largest first.
-        memory: what both take once loaded and during a call, on one thread; or None.
-        latencies: the time of one call, at the caller's number of threads first.
-        outputs: the difference of every output tensor, one comparison for each input set.
-        relative: the largest relative error of an output tensor.
-        place: where that is.
-        task: what the error of the first output means.
-        metric: the caller's metric, or None.
-        promises: smaller, faster, nearly the same output (twice where a metric counts as well).
-    """
+    name: str
+    kind: str
+    relative: float  # the largest relative error of an output tensor; NaN where it cannot run
+    failure: str | None  # why it cannot run, as a Text, or None
+
+    @property
+    def left_float(self) -> Text:
+        """Why it is left FP32: what its conversion costs."""
+        if self.failure:
+            return Text("left FP32: fails when converted: {failure}", failure=self.failure)
+        return Text(
+            "left FP32: alone it costs a relative error of {relative:.2%}", relative=self.relative
+        )
+
+
+@dataclass(frozen=True)
+class Sensitivity(Shown):
+    """The modules measured alone, the worst first; `not_measured` counts those left out."""
+
+    modules: tuple[ModuleError, ...]
+    not_measured: int
+
+    @property
+    def worst(self) -> ModuleError | None:
+        """The module whose conversion costs most."""
+        return self.modules[0] if self.modules else None
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The modules that cannot run once they are converted."""
+        return tuple(module.name for module in self.modules if module.failure)
+
+    def table(self) -> Table:
+        """One row per module, and how many were left out."""
+        rows = [
+            (m.name or _("(the model)"), m.kind, str(m.failure or f"{m.relative:.3%}"))
+            for m in self.modules
+        ]
+        note = ""
+        if self.not_measured:
+            note = _(
+                "{count:,} smaller modules were not measured alone: at most {most} are, for at "
+                "most {seconds:g} seconds.",
+                count=self.not_measured,
+                most=MOST_MODULES,
+                seconds=LONGEST_S,
+            )
+        headers = (_("converted alone"), _("type"), _("relative error of the output"))
+        return Table(headers, rows, "", note)
+
+
+@dataclass(frozen=True)
+class Measured(OutputErrors):
+    """One int8 model beside the float one: what was converted, and what was promised."""
 
     conversion: Conversion
     size: SizeComparison
     modules: ModuleBytes
-    memory: MemoryComparison | None
-    latencies: tuple[LatencyComparison, ...]
-    outputs: tuple[OutputComparison, ...]
-    relative: float
-    place: str
-    task: TaskError
-    metric: float | None
-    promises: tuple[Promise, ...]
+    memory: MemoryComparison | None  # on one thread
+    latencies: tuple[LatencyComparison, ...]  # at the caller's number of threads first
+    metric: float | None  # the caller's
+    promises: tuple[Promise, ...]  # smaller, faster, a gain, nearly the same output
 
     @property
     def broken(self) -> tuple[Promise, ...]:
@@ -73,28 +113,55 @@ class Measured:
         """Whether the output is nearly the same."""
         return all(promise.name != CLOSE for promise in self.broken)
 
+    def tables(self) -> Iterator[Table]:
+        """Promises, modules, bytes, times, outputs."""
+        promises = [(_(p.name), _(p.state), str(p.sentence)) for p in self.promises]
+        yield Table((_("promise"), "", _("measured")), promises, "", self.meaning)
+        parts = self.conversion, self.size, self.modules, self.memory, *self.latencies
+        yield from (part.table() for part in parts if part is not None)
+        for index, outputs in enumerate(self.outputs, 1):
+            table, name = outputs.table(), _("outputs")
+            if len(self.outputs) > 1:
+                name = _("outputs, input set {index}", index=index)
+            yield Table(table.headers, table.rows, name, table.note)
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to quantize the model, measured.
+    """One way to quantize the model, measured."""
 
-    Attributes:
-        name: one of `EVERY_WAY`.
-        failure: why the model cannot be converted as a whole, or None.
-        whole: everything converted; None after a failure.
-        sensitivity: each module converted alone; None where nothing could be converted.
-        left_float: the modules that are left FP32 in `partly`.
-        partly: the model without those, where leaving them out mends it; or None.
-    """
-
-    name: str
-    failure: str | None
-    whole: Measured | None
-    sensitivity: Sensitivity | None
-    left_float: tuple[str, ...]
-    partly: Measured | None
+    name: str  # one of `EVERY_WAY`
+    failure: str | None = None  # why the model cannot be converted as a whole
+    whole: Measured | None = None  # everything converted; None after a failure
+    sensitivity: Sensitivity | None = None  # each module converted alone
+    left_float: tuple[str, ...] = ()  # the modules that are left FP32 in `partly`
+    partly: Measured | None = None  # the model without those, where that mends it
 
     @property
     def best(self) -> Measured | None:
         """The conversion to look at: the mended one if there is one, else the whole."""
         return self.partly or self.whole
+
+    def tables(self) -> list[Table]:
+        """Its own tables: those of the best conversion, and the modules one by one."""
+        made = list(self.best.tables()) if self.best is not None else []
+        if self.sensitivity is not None and self.sensitivity.modules:
+            made.append(self.sensitivity.table())
+        return made
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Its rows in the table of all: the failure, the whole, the mended one."""
+        if self.failure is not None:
+            yield self.name, "", "", "", "", _("fails: {failure}", failure=self.failure)
+        left = _("{name}, {count} left FP32", name=self.name, count=len(self.left_float))
+        for name, found in ((self.name, self.whole), (left, self.partly)):
+            if found is not None:
+                broken = ", ".join(_(name) for name in dict.fromkeys(p.name for p in found.broken))
+                yield (
+                    name,
+                    f"{found.size.ratio:.2f}",
+                    in_short(found.memory) if found.memory is not None else "",
+                    str(found.latencies[0].speedup),
+                    f"{found.relative:.2%}",
+                    _("not {broken}", broken=broken) if broken else _("within the limits"),
+                )

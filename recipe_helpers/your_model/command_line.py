@@ -3,26 +3,93 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import dataclasses
 import os
+import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
+from ..common import checks
 from ..common.errors import RecipeError
 from ..common.files import write_atomically
-from ..common.language import Text, _
-from ..common.wording import as_text
+from ..common.language import N_, _
+from ..recipe.latency import BUDGET_S
 from ..recipe.ledger import Ledger, measure_ledger
-from ..recipe.model import demonstration
-from .arguments import WRONG_USE, Parser, add_ledger, add_recipe, add_report
-from .candidates import WAYS
+from ..recipe.model import LAYERS, SEQUENCE_LENGTH, WIDTH, demonstration
+from .candidates import EVERY_WAY, WAYS
+from .promises import MAX_RELATIVE_ERROR, Limits, flag
 from .report import Report, report
 
-WITHIN, OUTSIDE, INTERRUPTED = 0, 1, 130
+WITHIN, OUTSIDE, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+PROGRAM = "python -m recipe_helpers"
+
+# What each command may be told: flag -> how argparse reads it, with the help as a message.
+_RECIPE: dict[str, dict[str, Any]] = {
+    "--width": {"type": int, "default": WIDTH, "metavar": "N", "help": N_("units of the LSTM")},
+    "--layers": {"type": int, "default": LAYERS, "metavar": "N", "help": N_("layers of the LSTM")},
+    "--steps": {
+        "type": int,
+        "default": SEQUENCE_LENGTH,
+        "metavar": "N",
+        "help": N_("time steps in its input"),
+    },
+}
+_MEASURING: dict[str, dict[str, Any]] = {
+    "--backend": {
+        "action": "append",
+        "choices": EVERY_WAY,
+        "help": N_("a conversion to try; may be given more than once; all but onnxruntime if not"),
+    },
+    "--threads": {
+        "type": int,
+        "metavar": "N",
+        "help": N_("threads to judge the speed on; as many as PyTorch takes if not given"),
+    },
+    "--budget": {
+        "type": float,
+        "default": BUDGET_S,
+        "metavar": "SECONDS",
+        "help": N_("time for each timing"),
+    },
+    "--no-memory": {
+        "dest": "memory",
+        "action": "store_false",
+        "help": N_("do not measure memory, which takes a process of its own for each model"),
+    },
+    "--scores": {
+        "metavar": "OUTPUT",
+        "help": N_("the output whose highest number in each row counts, as output[0]"),
+    },
+}
+_JSON: dict[str, dict[str, Any]] = {
+    "--json": {"type": Path, "metavar": "FILE", "help": N_("write all numbers as JSON")}
+}
+_HTML: dict[str, dict[str, Any]] = {
+    "--html": {"type": Path, "metavar": "FILE", "help": N_("write a page with the figure")}
+}
+_LIMITS: dict[str, dict[str, Any]] = {
+    flag(one.name): {
+        "type": float,
+        "default": one.default,
+        "metavar": "X",
+        "help": one.metadata["meaning"],
+    }
+    for one in dataclasses.fields(Limits)
+}
+_FACTORY = """\
+    def factory():
+        model = Tagger()
+        model.load_state_dict(torch.load("tagger.pt", weights_only=True))
+        return model.eval(), (tokens, lengths)
+"""
+_EXAMPLES = """\
+  python -m recipe_helpers report tagger.export:factory
+  python -m recipe_helpers report tagger:factory --backend plain --threads 1 --html report.html
+  python -m recipe_helpers report tagger:factory --max-relative-error 0.02 --min-size-ratio 3 \\
+      --min-speedup 0 --json report.json
+"""
 
 
 class _WrongUseError(RecipeError):
@@ -35,47 +102,136 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after `python -m recipe_helpers`; those of the process unless given.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         for path in (options.json, options.html):
             _refuse_unwritable(path)
-        found = options.run(options)
-        _write(options, found)
+        found: Report | Ledger = options.run(options)
+        if options.json is not None:
+            write_atomically(options.json, found.to_json().encode())
+        if options.html is not None and isinstance(found, Report):
+            write_atomically(options.html, found.to_html().encode())
         _say(str(found))
-        return options.status(found)
     except (RecipeError, OSError) as error:
-        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
-        print(_("{program}: interrupted.", program=parser.prog), file=sys.stderr)
+        print(_("{program}: interrupted.", program=PROGRAM), file=sys.stderr)
         return INTERRUPTED
+    judged = options.run is _report and isinstance(found, Report)
+    return OUTSIDE if judged and not found.passed else WITHIN
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m recipe_helpers",
+def parser() -> argparse.ArgumentParser:
+    """What may be written after `python -m recipe_helpers`, and its help."""
+    made = argparse.ArgumentParser(
+        prog=PROGRAM,
         description=_(
             "Quantize a PyTorch model to INT8 dynamically, measure what that does, and judge."
         ),
         epilog=_("Each command has its own help: python -m recipe_helpers report --help"),
     )
-    commands = parser.add_subparsers(title=_("commands"), metavar="COMMAND", required=True)
-    add_report(commands).set_defaults(
-        run=_report, status=lambda found: WITHIN if found.passed else OUTSIDE
+    commands = made.add_subparsers(title=_("commands"), metavar="COMMAND", required=True)
+    judged = commands.add_parser(
+        "report",
+        help=_("measure and judge a model of your own"),
+        description=_(
+            "Quantize a model of your own in several ways; measure size, speed and output;\n"
+            "say whether to ship INT8, ship it with some modules left FP32, or keep FP32."
+        ),
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_recipe(commands).set_defaults(run=_recipe, status=lambda found: WITHIN)
-    add_ledger(commands).set_defaults(
-        run=lambda options: measure_ledger(quickly=options.quickly),
-        status=lambda found: WITHIN,
-        html=None,
+    judged.add_argument("factory", metavar="MODULE:FUNCTION", help=_("what makes model and inputs"))
+    judged.set_defaults(run=_report)
+    shown = commands.add_parser(
+        "recipe",
+        aliases=["demo"],
+        help=_("measure and judge the recipe's own model"),
+        description=_(
+            "Quantize the recipe's LSTM and print size, speed, accuracy and the verdict.\n"
+            "The exit status is 0 whatever the verdict is."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return parser
+    _add(shown, _RECIPE)
+    shown.set_defaults(run=_recipe)
+    for command in (judged, shown):
+        _add(command.add_argument_group(_("how to measure")), _MEASURING)
+        _add(command.add_argument_group(_("limits")), _LIMITS)
+        _add(command.add_argument_group(_("output")), _JSON | _HTML)
+    ledger = commands.add_parser(
+        "ledger",
+        help=_("judge every claim of the recipe on this machine"),
+        description=_(
+            "Measure every claim of the recipe on this machine, which takes about twenty seconds "
+            "on one thread, and print the ledger. The file says what kind of machine this is and "
+            "what it measured; it holds no name of host or user and no path."
+        ),
+    )
+    _add(ledger, _JSON)
+    ledger.add_argument(
+        "--quickly",
+        action="store_true",
+        help=_("measure for a tenth of the time, for a first look"),
+    )
+    ledger.set_defaults(run=lambda options: measure_ledger(quickly=options.quickly), html=None)
+    return made
+
+
+def _add(group: Any, flags: dict[str, dict[str, Any]]) -> None:
+    """Add flags with their help in the language in force, and the default where there is one."""
+    for name, how in flags.items():
+        said = _(how["help"]).replace("%", "%%")
+        if isinstance(how.get("default"), int | float):
+            said = _("{what} (default: {value})", what=said, value="%(default)g")
+        elif name == flag("max_relative_error"):
+            said = _(
+                "{what} (default: {value}, or none with a metric)",
+                what=said,
+                value=MAX_RELATIVE_ERROR,
+            )
+        group.add_argument(name, **{**how, "help": said})
+
+
+def _epilog() -> str:
+    """What stands below the help of `report`."""
+    factory = _(
+        "the factory:\n"
+        "  a function without arguments that returns the model and its inputs, as in\n"
+        "\n"
+        "{factory}\n"
+        "  The inputs are a tuple of positional arguments, a dict of keyword arguments, one "
+        "tensor, or a\n"
+        "  list of such for several sets of inputs. A third value, if there is one, is the metric: "
+        "a\n"
+        "  function of a model that returns a number, the larger the better.",
+        factory=_FACTORY,
+    )
+    status = _(
+        "exit status:\n"
+        "  0  a conversion keeps within the limits (as a whole, or with the named modules left "
+        "FP32)\n"
+        "  1  none does\n"
+        "  2  wrong use; the last line on stderr says what is wrong"
+    )
+    return "\n".join((factory, "", _("examples:"), _EXAMPLES, status, ""))
 
 
 def _report(options: argparse.Namespace) -> Report:
-    model, sets, metric = _made(options.factory)
-    return _judged(options, model, sets, metric)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        model, inputs, metric = (*pkgutil.resolve_name(options.factory)(), None)[:3]
+    except (Exception, SystemExit) as error:  # a factory may raise what it likes
+        raise _WrongUseError(
+            "{named!r} gives no model and inputs ({kind}: {error}); pass MODULE:FUNCTION, as "
+            "tagger:factory, a function that returns the two, and the metric if there is one.",
+            named=options.factory,
+            kind=type(error).__name__,
+            error=checks.first_line(error),
+        ) from error
+    return _judged(options, model, inputs if isinstance(inputs, list) else [inputs], metric)
 
 
 def _recipe(options: argparse.Namespace) -> Report:
@@ -83,78 +239,23 @@ def _recipe(options: argparse.Namespace) -> Report:
     return _judged(options, demo.model, [demo.arguments], None)
 
 
-def _judged(options: argparse.Namespace, model: nn.Module, sets: list[Any], metric: Any) -> Report:
+def _judged(options: argparse.Namespace, model: Any, sets: list[Any], metric: Any) -> Report:
     return report(
         model,
-        input_sets=sets,
+        input_sets=[one if isinstance(one, tuple | dict) else (one,) for one in sets],
         backends=options.backend or tuple(WAYS),
         metric=metric,
+        scores=options.scores,
         threads=options.threads,
         budget_s=options.budget,
         memory=options.memory,
-        max_relative_error=options.max_relative_error,
-        min_size_ratio=options.min_size_ratio,
-        min_speedup=options.min_speedup,
-        max_metric_drop=options.max_metric_drop,
-        worth_size_ratio=options.worth_size_ratio,
-        worth_speedup=options.worth_speedup,
+        **limits_of(options),
     )
 
 
-def _made(named: str) -> tuple[nn.Module, list[Any], Any]:
-    """The model, its input sets and the metric that the factory returns."""
-    module_name, colon, function_name = named.partition(":")
-    if not (module_name and colon and function_name):
-        raise _WrongUseError(
-            Text("{named!r} is no factory; pass MODULE:FUNCTION, as tagger:factory.", named=named)
-        )
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        factory: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # a module may raise what it likes
-        raise _WrongUseError(
-            Text(
-                "{module!r} cannot be imported ({kind}: {error}); pass a module that can be "
-                "imported from the current folder.",
-                module=module_name,
-                kind=type(error).__name__,
-                error=as_text(error),
-            )
-        ) from error
-    for part in function_name.split("."):
-        factory = getattr(factory, part, None)
-    if not callable(factory):
-        raise _WrongUseError(
-            Text(
-                "{module!r} has no function {function!r}.",
-                module=module_name,
-                function=function_name,
-            )
-        )
-    try:
-        made = factory()
-    except (Exception, SystemExit) as error:
-        raise _WrongUseError(
-            Text(
-                "{named} raised {kind}: {error}.",
-                named=named,
-                kind=type(error).__name__,
-                error=as_text(error),
-            )
-        ) from error
-    if not isinstance(made, tuple | list) or not 2 <= len(made) <= 3:
-        raise _WrongUseError(
-            Text(
-                "{named} returned a {kind}; let it return the model and its inputs, and the metric "
-                "if there is one.",
-                named=named,
-                kind=type(made).__name__,
-            )
-        )
-    model, inputs, metric = (*made, None)[:3]
-    sets = inputs if isinstance(inputs, list) else [inputs]
-    return model, [one if isinstance(one, tuple | dict) else (one,) for one in sets], metric
+def limits_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The limits that were given on the command line, or their defaults."""
+    return {one.name: getattr(options, one.name) for one in dataclasses.fields(Limits)}
 
 
 def _say(text: str) -> None:
@@ -175,12 +276,5 @@ def _refuse_unwritable(path: Path | None) -> None:
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise _WrongUseError(
-            Text("{path} cannot be written; pass a file in a folder that exists.", path=path)
+            "{path} cannot be written; pass a file in a folder that exists.", path=path
         )
-
-
-def _write(options: argparse.Namespace, found: Report | Ledger) -> None:
-    if options.json is not None:
-        write_atomically(options.json, found.to_json().encode())
-    if options.html is not None and isinstance(found, Report):
-        write_atomically(options.html, found.to_html().encode())

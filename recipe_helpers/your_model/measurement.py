@@ -1,48 +1,85 @@
-"""Your own model: the bench on which it is converted in one of several ways, and measured."""
+"""Your own model: the float model on the bench, and every conversion measured beside it.
+
+Each converted module is also put alone into the float model; the error that its quantization causes
+at the model's output, all others being exact, is its sensitivity. Source of the method: the
+sensitivity analysis and partial quantization of Wu et al., "Integer Quantization for Deep
+Learning Inference: Principles and Empirical Evaluation", 2020, arXiv:2004.09602.
+"""
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
+from ..common import checks
 from ..common.errors import (
     ArgumentError,
     ConversionError,
+    InputError,
     NothingQuantizedError,
     RecipeError,
 )
-from ..common.language import Text, _, plural
+from ..common.language import Text, _
+from ..common.tables import in_threads
 from ..common.wording import as_text
 from ..int8.onnx_runtime import OnnxModel, quantize_onnx
 from ..recipe.inspection import Conversion, converted_modules
+from ..recipe.latency import LatencyComparison, compare_latency
+from ..recipe.memory import MemoryComparison, MemoryUse, memory_use
 from ..recipe.quantize import MODULES, TORCH_AO_MODULES, quantize_dynamic, torch_ao_available
 from ..recipe.size import SizeComparison, compare_size
-from . import onnx_way
-from .candidates import ONNX, WAYS, Candidate, Measured
-from .module_bytes import ModuleBytes, bytes_by_module
-from .promises import (
-    OPEN,
-    judge_costs,
-    judge_distance,
-    judge_error,
-    judge_latency,
+from .candidates import (
+    LONGEST_S,
+    MOST_MODULES,
+    ONNX,
+    WAYS,
+    Candidate,
+    Measured,
+    ModuleError,
+    Sensitivity,
 )
-from .reference import Reference
-from .sensitivity import Sensitivity, leave_out, measure_sensitivity, with_parts
+from .module_bytes import ModuleBytes, bytes_by_module, described_graph
+from .preparation import InputSet
+from .promises import (
+    BROKEN,
+    OPEN,
+    Limits,
+    Promise,
+    judge_costs,
+    judge_latency,
+    judge_outputs,
+)
+from .task_error import OutputErrors, Recorded
 
 LONGER = 4  # times the budget, for a time that the first measurement left open
 
 
 @dataclass(frozen=True)
-class Bench(Reference):
-    """The float model on the bench, and the conversions that are measured beside it."""
+class Bench:
+    """The float model and how it is measured; nothing here belongs to the caller."""
 
-    modules: tuple[type[nn.Module] | str, ...] | None = None
+    model: nn.Module
+    input_sets: tuple[InputSet, ...]
+    recorded: Recorded  # the float model's outputs for each set
+    limits: Limits
+    metric: Callable[[nn.Module], float] | None
+    reference_metric: float | None
+    threads: tuple[int, ...]  # the caller's number first
+    budget_s: float
+    with_memory: bool
+    modules: tuple[type[nn.Module] | str, ...] | None
+    advance: Callable[[str], None]
+    problems: list[Text] = field(default_factory=list)  # why something was not measured
 
     def examine(self, way: str) -> Candidate:
         """Convert in one way and measure; a failure is part of the result.
@@ -54,101 +91,144 @@ class Bench(Reference):
         self.advance(_("{way}: convert", way=way))
         quantized = failure = whole = None
         try:
-            quantized = self._convert(way)
-            self.differences(quantized)
+            made = self._convert(way)
+            errors = self._errors(made)
+            quantized = made
         except (NothingQuantizedError, ArgumentError):
             raise
         except RecipeError as problem:
-            quantized, failure = None, as_text(problem)
+            failure = as_text(problem)
         if quantized is not None:
-            whole = self._measured(way, quantized)
+            whole = self._measured(way, quantized, errors)
         if way == ONNX:  # a graph has no modules that could be taken out again
-            return Candidate(way, failure, whole, None, (), None)
-        if whole is not None and quantized is not None:
-            names = self._names_of(whole.conversion)
-        else:
-            names = self._convertible(way)
-        sensitivity = self._sensitivity(way, quantized, names)
+            return Candidate(way, failure, whole)
+        names = self._convertible(way) if whole is None else self._names_of(whole.conversion)
+
+        def build(names: Iterable[str]) -> nn.Module:
+            """The float model with these modules converted, and no other."""
+            if quantized is None:
+                return self._convert(way, names)
+            return with_parts(self.model, {name: quantized.get_submodule(name) for name in names})
+
+        sensitivity = self._sensitivity(way, names, build)
         if whole is not None and whole.close:
-            return Candidate(way, None, whole, sensitivity, (), None)
-        left, partly = self._mended(way, quantized, names, sensitivity)
+            return Candidate(way, None, whole, sensitivity)
+        left, partly = self._mended(way, names, sensitivity, build)
         return Candidate(way, failure, whole, sensitivity, left, partly)
 
     def _convert(self, way: str, names: Iterable[str] | None = None) -> nn.Module:
+        """The model converted as a whole, or these modules of it under all of their names."""
         if way == ONNX:
             return self._exported()
         if way.startswith("torch.ao") and not torch_ao_available():
-            raise ConversionError(Text("this PyTorch has no working torch.ao.quantization."))
-        every = TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES
-        chosen = self.modules if names is None else tuple(names)
-        options = cast(dict[str, Any], WAYS[way])
-        return quantize_dynamic(self.model, modules=every if chosen is None else chosen, **options)
+            raise ConversionError("this PyTorch has no torch.ao.quantization.")
+        chosen = self.modules
+        if names is not None:
+            parts = {self.model.get_submodule(name) for name in names}
+            every = self.model.named_modules(remove_duplicate=False)
+            chosen = tuple(name for name, part in every if part in parts)
+        options: dict[str, Any] = {**WAYS[way]}
+        if chosen is None and way != "plain":
+            chosen = TORCH_AO_MODULES
+        return quantize_dynamic(self.model, modules=chosen, **options)
 
     def _exported(self) -> nn.Module:
         if self.modules is not None:
             raise ArgumentError(
-                Text(
-                    "modules is given, but {name!r} converts a model as a whole; leave one of the "
-                    "two out.",
-                    name=ONNX,
-                )
+                "modules is given, but {name!r} converts a model as a whole; leave one of the two "
+                "out.",
+                name=ONNX,
             )
         first, *others = self.input_sets
         sets = [(other.args, other.kwargs) for other in others]
         return quantize_onnx(self.model, *first.args, kwargs=first.kwargs, others=sets)
 
-    def _described(self, quantized: nn.Module) -> tuple[Conversion, SizeComparison, ModuleBytes]:
-        if isinstance(quantized, OnnxModel):
-            return onnx_way.described(self.model, quantized)
-        conversion = converted_modules(self.model, quantized)
-        size = compare_size(self.model, quantized)
-        return conversion, size, bytes_by_module(self.model, quantized, conversion)
+    def _errors(self, candidate: nn.Module) -> OutputErrors:
+        """How far the outputs for every input set are off.
 
-    def _measured(self, way: str, quantized: nn.Module) -> Measured:
+        Raises:
+            ConversionError: the candidate cannot run, or returns something else.
+        """
+        try:
+            outputs = [
+                checks.runs("the converted model", one.bound(candidate), one.args)
+                for one in self.input_sets
+            ]
+            return self.recorded.errors(outputs)
+        except InputError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            raise ConversionError(
+                "the converted model cannot run on inputs that the float model takes: {error}: "
+                "{reason}",
+                error=type(cause).__name__,
+                reason=checks.first_line(cause),
+            ) from error
+
+    def _measured(self, way: str, quantized: nn.Module, errors: OutputErrors) -> Measured:
         self.advance(_("{way}: size and outputs", way=way))
         conversion, size, modules = self._described(quantized)
-        outputs = self.differences(quantized)
-        relative, place = self.largest_error(outputs)
         latencies = []
         for threads in self.threads:
-            self.advance(
-                plural(
-                    "{way}: time on {count} thread",
-                    "{way}: time on {count} threads",
-                    threads,
-                    way=way,
-                )
-            )
-            latencies.append(self.timed(quantized, threads, self.budget_s))
+            self.advance(_("{way}: time on {threads}", way=way, threads=in_threads(threads)))
+            latencies.append(self._timed(quantized, threads, self.budget_s))
         if judge_latency(latencies[0], self.limits).state == OPEN:
             self.advance(_("{way}: time once more, for longer", way=way))
-            latencies[0] = self.timed(quantized, self.threads[0], LONGER * self.budget_s)
+            latencies[0] = self._timed(quantized, self.threads[0], LONGER * self.budget_s)
         self.advance(_("{way}: memory", way=way))
-        memory = self.memory(quantized)
-        metric = None
-        if self.metric is not None:
-            self.advance(_("{way}: metric", way=way))
-            metric = self.metric_of(quantized)
-        promises = judge_costs(size.ratio, latencies[0], self.limits)
-        task = self.task_error(quantized)
-        if self.error_limit is not None:
-            promises.append(judge_error(relative, place, self.error_limit))
-            promises += judge_distance(task)
-        if metric is not None:
-            promises.append(self.judged_metric(metric))
+        memory = self._memory(quantized)
+        metric, outputs = self._judged(quantized, errors)
         return Measured(
+            **vars(errors),
             conversion=conversion,
             size=size,
             modules=modules,
             memory=memory,
             latencies=tuple(latencies),
-            outputs=outputs,
-            relative=relative,
-            place=place,
-            task=task,
             metric=metric,
-            promises=tuple(promises),
+            promises=(*judge_costs(size.ratio, latencies[0], self.limits), *outputs),
         )
+
+    def _described(self, quantized: nn.Module) -> tuple[Conversion, SizeComparison, ModuleBytes]:
+        if isinstance(quantized, OnnxModel):
+            return described_graph(self.model, quantized)
+        conversion = converted_modules(self.model, quantized)
+        size = compare_size(self.model, quantized)
+        return conversion, size, bytes_by_module(self.model, quantized, conversion)
+
+    def _timed(self, quantized: nn.Module, threads: int, budget_s: float) -> LatencyComparison:
+        """The times of both on the first input set."""
+        first = self.input_sets[0]
+        both = first.bound(self.model), first.bound(quantized)
+        return compare_latency(*both, *first.args, threads=threads, budget_s=budget_s)
+
+    def _judged(
+        self, candidate: nn.Module, errors: OutputErrors
+    ) -> tuple[float | None, list[Promise]]:
+        """The caller's metric, and what the outputs keep."""
+        metric = None
+        if self.metric is not None:
+            metric = metric_of(self.metric, candidate)
+        return metric, judge_outputs(errors, self.reference_metric, metric, self.limits)
+
+    def _memory(self, candidate: nn.Module) -> MemoryComparison | None:
+        """The memory of both, each in a process of its own; None where that cannot be done."""
+        if not self.with_memory:
+            return None
+        try:
+            name = Text("the converted model")
+            return MemoryComparison(self._float_memory, self._memory_of(name, candidate))
+        except RecipeError as problem:
+            said = Text("Memory was not measured: {problem}", problem=as_text(problem))
+            self.problems.append(said)
+            return None
+
+    @cached_property
+    def _float_memory(self) -> MemoryUse:
+        return self._memory_of(Text("the model"), self.model)
+
+    def _memory_of(self, name: str, model: nn.Module) -> MemoryUse:
+        first = self.input_sets[0]
+        return memory_use(name, first.bound(model), *first.args)
 
     def _names_of(self, conversion: Conversion) -> tuple[str, ...]:
         """The converted modules, each once, however many names it has."""
@@ -157,76 +237,119 @@ class Bench(Reference):
 
     def _convertible(self, way: str) -> tuple[str, ...]:
         """The modules that this way is asked to convert, each once."""
-        chosen = self.modules or (TORCH_AO_MODULES if way.startswith("torch.ao") else MODULES)
+        chosen = self.modules or (MODULES if way == "plain" else TORCH_AO_MODULES)
         return tuple(
             name
             for name, part in self.model.named_modules()
             if name and {name, type_before_parametrizations(part)} & {*chosen}
         )
 
-    def _with_aliases(self, names: Iterable[str]) -> list[str]:
-        """These modules under all of their names."""
-        parts = {self.model.get_submodule(name) for name in names}
-        every = self.model.named_modules(remove_duplicate=False)
-        return [name for name, part in every if part in parts]
-
     def _sensitivity(
-        self, way: str, quantized: nn.Module | None, names: tuple[str, ...]
+        self, way: str, names: tuple[str, ...], build: Callable[[list[str]], nn.Module]
     ) -> Sensitivity:
-        def alone(name: str) -> nn.Module:
-            if quantized is None:
-                return self._convert(way, self._with_aliases([name]))
-            return with_parts(self.model, {name: quantized.get_submodule(name)})
+        """The error of each module by itself, the largest modules first while there is time."""
 
-        def advance(name: str) -> None:
+        def parameters(name: str) -> int:
+            return sum(p.numel() for p in self.model.get_submodule(name).parameters())
+
+        measured: list[ModuleError] = []
+        until = time.monotonic() + LONGEST_S
+        for name in sorted(names, key=parameters, reverse=True)[:MOST_MODULES]:
+            if measured and time.monotonic() > until:
+                break
             self.advance(_("{way}: {name} alone", way=way, name=name or Text("the model")))
-
-        return measure_sensitivity(names, self.model, alone, self.error, advance)
+            relative, failure = math.nan, None
+            try:
+                relative = self._errors(build([name])).relative
+            except RecipeError as problem:
+                failure = as_text(problem)
+            kind = type(self.model.get_submodule(name)).__name__
+            measured.append(ModuleError(name, kind, relative, failure))
+        # A module that cannot run is worse than any that can; NaN as an error likewise.
+        measured.sort(key=lambda m: -math.inf if math.isnan(m.relative) else -m.relative)
+        return Sensitivity(tuple(measured), len(names) - len(measured))
 
     def _mended(
         self,
         way: str,
-        quantized: nn.Module | None,
         names: tuple[str, ...],
         sensitivity: Sensitivity,
+        build: Callable[[list[str]], nn.Module],
     ) -> tuple[tuple[str, ...], Measured | None]:
         """Leave out what costs most until the output is close enough, and measure the rest."""
-
-        def build(left: tuple[str, ...]) -> nn.Module:
-            kept = [name for name in names if name not in left]
-            if quantized is None:
-                return self._convert(way, self._with_aliases(kept))
-            return with_parts(self.model, {name: quantized.get_submodule(name) for name in kept})
-
-        def excess(left: tuple[str, ...]) -> float:
+        for left in left_out(sensitivity, len(names)):
             self.advance(_("{way}: {count} left FP32", way=way, count=len(left)))
+            kept = [name for name in names if name not in left]
             try:
-                return self._excess(build(left))
+                made = build(kept)
+                promises = self._judged(made, self._errors(made))[1]
             except RecipeError:
-                return math.inf
-
-        left = leave_out(sensitivity, names, excess, 0.0)
-        if left is None:
+                continue
+            if all(promise.state != BROKEN for promise in promises):
+                break
+        else:
             return (), None
-        kept = self._with_aliases(name for name in names if name not in left)
-        partly = self._measured(way, self._convert(way, kept))
+        made = self._convert(way, kept)
+        partly = self._measured(way, made, self._errors(made))
         reasons = {m.name: m.left_float for m in sensitivity.modules if m.name in left}
-        return left, replace(partly, conversion=_explained(partly.conversion, reasons))
-
-    def _excess(self, model: nn.Module) -> float:
-        """By how much a model's output misses the limits; 0 or less where it keeps them."""
-        error = self.error(model)
-        misses = []
-        if self.error_limit is not None:
-            apart = judge_distance(self.task_error(model))
-            misses = [error - self.error_limit, *(p.measured - p.limit for p in apart)]
-        if self.metric is not None:
-            promise = self.judged_metric(self.metric_of(model))
-            misses.append(promise.measured - promise.limit)
-        return max(misses)
+        alone = [
+            replace(x, reason=reasons.get(x.name, x.reason)) for x in partly.conversion.left_alone
+        ]
+        conversion = replace(partly.conversion, left_alone=tuple(alone))
+        return left, replace(partly, conversion=conversion)
 
 
-def _explained(conversion: Conversion, reasons: Mapping[str, str]) -> Conversion:
-    """The same, with the true reason for modules that were left FP32 on purpose."""
-    left_alone = [replace(x, reason=reasons.get(x.name, x.reason)) for x in conversion.left_alone]
-    return replace(conversion, left_alone=tuple(left_alone))
+def left_out(sensitivity: Sensitivity, count: int) -> Iterator[tuple[str, ...]]:
+    """Which of so many modules to leave FP32, the most sensitive first, ever more of them.
+
+    Every try is a model that is built and run, since errors do not simply add up. What cannot run
+    is left out from the start, and at least one module is converted.
+    """
+    worst_first = [module.name for module in sensitivity.modules]
+    left = max(1, len(sensitivity.failing))
+    while left < count and left <= len(worst_first):
+        yield tuple(worst_first[:left])
+        left += 1 if left < 8 else left // 2
+
+
+def with_parts(model: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
+    """The float model with some modules replaced; it shares all others with `model`.
+
+    Args:
+        model: the float model, which is left as it is.
+        parts: the replacements, by the names of the modules that they replace.
+    """
+    replaced = {id(model.get_submodule(name)): part for name, part in parts.items()}
+    every = dict(model.named_modules(remove_duplicate=False))
+    above = {id(model)}
+    for name in [name for name, part in every.items() if id(part) in replaced]:
+        parents = itertools.accumulate(name.split(".")[:-1], lambda a, b: f"{a}.{b}")
+        above |= {id(every[parent]) for parent in parents}
+    # deepcopy takes what its memo holds for the copy already made, wherever it is referred to: so
+    # it makes anew just the modules that lead to a replaced one.
+    memo: dict[int, object] = {id(p): p for p in model.parameters()}
+    memo |= {id(part): part for part in every.values() if id(part) not in above}
+    return copy.deepcopy(model, memo | replaced)
+
+
+def metric_of(metric: Callable[[nn.Module], float], model: nn.Module) -> float:
+    """The caller's metric of a model.
+
+    Raises:
+        ArgumentError: it fails, or is no number.
+    """
+    try:
+        with torch.inference_mode():
+            value = float(metric(model))
+    except Exception as error:  # the caller's function
+        raise ArgumentError(
+            "metric raised {kind}: {error}; pass a function that takes a model and returns a "
+            "number, the larger the better.",
+            kind=type(error).__name__,
+            error=as_text(error),
+        ) from error
+    if not math.isfinite(value):
+        raise ArgumentError(
+            "metric returned {value}; pass a function that returns a number.", value=value
+        )
+    return value

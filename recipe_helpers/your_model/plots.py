@@ -9,7 +9,7 @@ from ..common.language import _
 from ..common.plots import COLORS, NEUTRAL_COLOR, Axes, RecipeFigure, drawn, new_figure
 from ..common.tables import in_threads
 from .candidates import Candidate, Measured
-from .findings import Findings
+from .report import Report
 
 _SMALLEST, _LARGEST = 1e-6, 1e6  # the errors, in percent, that an axis can show
 _MOST_MODULES = 12
@@ -24,7 +24,7 @@ class _Row(NamedTuple):
 
 
 @drawn
-def plot_report(report: Findings) -> RecipeFigure:
+def plot_report(report: Report) -> RecipeFigure:
     """Size, time and error of each conversion against the limits, and the error of each module.
 
     Args:
@@ -58,7 +58,7 @@ def plot_report(report: Findings) -> RecipeFigure:
     return figure
 
 
-def _shown(report: Findings) -> list[_Row]:
+def _shown(report: Report) -> list[_Row]:
     found = []
     for candidate in report.candidates:
         if candidate.whole is not None:
@@ -176,7 +176,7 @@ def _line(axes: Axes, limit: float | None) -> None:
         axes.axvline(limit, color=NEUTRAL_COLOR, linestyle="--", linewidth=1.2)
 
 
-def _description(report: Findings, shown: list[_Row], sensitive: list[Candidate]) -> str:
+def _description(report: Report, shown: list[_Row], sensitive: list[Candidate]) -> str:
     rows = [
         _(
             "{name}: {ratio:.2f} times smaller, FP32 / INT8 time {speedup:.2f}, largest relative "

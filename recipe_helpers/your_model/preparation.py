@@ -1,4 +1,4 @@
-"""Your own model: refuse, in one sentence, what cannot be measured, before anything is measured.
+"""Your own model: what is measured, as copies that belong to nobody else, checked beforehand.
 
 A report must not touch its caller's model or inputs, so everything below works on copies; and its
 figures mean something only if the model gives the same answer twice. Both are checked here.
@@ -9,100 +9,169 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..common import checks
-from ..common.errors import InputError, ModelError
+from ..common.errors import ArgumentError, InputError, ModelError, RecipeError
 from ..common.language import Text
-from ..recipe.accuracy import compare_outputs, named_tensors
-from .input_sets import InputSet, Recorded, copied_with
+from ..common.wording import joined
+from ..recipe.accuracy import compare_recorded, named_tensors
 
 # Two runs of one model on the same inputs may differ by the order in which floats were added.
 SAME_RELATIVE = 1e-4
+Value = TypeVar("Value")
 
 
-def checked_copy(value: object) -> nn.Module:
-    """A copy of a float model in eager mode, safe to run and convert; the model stays as it is.
+class Bound(nn.Module):
+    """A model with some keyword arguments of its forward filled in."""
+
+    def __init__(self, model: nn.Module, kwargs: dict[str, Any]) -> None:
+        super().__init__()
+        self.model, self._kwargs = model, kwargs
+
+    def forward(self, *args: Any) -> Any:
+        """Call the model."""
+        return self.model(*args, **self._kwargs)
+
+
+@dataclass(frozen=True)
+class InputSet:
+    """What one call of a model is given, and by which expressions the caller's code gives it."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    args_code: str = "inputs"
+    kwargs_code: str = ""
+
+    def bound(self, model: nn.Module) -> nn.Module:
+        """A module that takes `args` alone and calls `model` with the keyword arguments as well."""
+        return Bound(model, self.kwargs).eval() if self.kwargs else model
+
+    def describe(self) -> Text:
+        """Shapes and dtypes: `float32 tensor of shape (20, 1, 8), mask: bool tensor of ...`."""
+        parts = [checks.describe(value) for value in self.args]
+        parts += [joined((n, checks.describe(value)), ": ") for n, value in self.kwargs.items()]
+        return joined(parts, ", ")
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Every tensor with its place: `inputs[0]`, `inputs['mask']`."""
+        yield from named_tensors(self.args, "inputs")
+        yield from named_tensors(self.kwargs, "inputs")
+
+    def other_sizes(self, other: InputSet) -> set[tuple[str, int]]:
+        """Which dimensions of which tensors have another size in another set."""
+        pairs = zip(sorted(self.tensors()), sorted(other.tensors()), strict=False)
+        return {
+            (name, axis)
+            for (name, one), (_, two) in pairs
+            for axis, sizes in enumerate(zip(one.shape, two.shape, strict=False))
+            if sizes[0] != sizes[1]
+        }
+
+
+def as_input_sets(
+    inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None, input_sets: Iterable[Any] | None
+) -> tuple[InputSet, ...]:
+    """The arguments of `report` as copied input sets, all of their tensors on the CPU.
 
     Raises:
-        ModelError: the model is scripted, exported, compiled, partly in training mode, not on the
-            CPU, not in float32, holds NaN, or cannot be copied.
-        AlreadyQuantizedError: it holds quantized modules.
+        ArgumentError: `inputs` and `input_sets` are both given or both missing, or one of the
+            sets is neither a tuple nor a dict.
+        InputError: a tensor is on another device, or something cannot be copied.
     """
-    _refuse_what_is_not_eager(value)
-    model = checks.float_model("model", value)
-    for name, part in model.named_modules():
-        if part.training:
-            raise ModelError(
-                Text(
-                    "model is in eval mode but model.{name} is in training mode; call model.eval() "
-                    "once more, after the last change.",
-                    name=name,
-                )
-            )
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise ArgumentError(
+            "kwargs is {kwargs!r}; pass a dict of keyword arguments.", kwargs=kwargs
+        )
+    keywords = dict(kwargs or {})
+    code = "kwargs" if keywords else ""
+    if input_sets is not None and inputs:
+        raise ArgumentError(
+            "inputs and input_sets are both given; pass every set of inputs in input_sets."
+        )
+    if input_sets is not None:
+        found = [_input_set(i, value, keywords, code) for i, value in enumerate(input_sets)]
+    elif inputs or keywords:
+        found = [InputSet(inputs, keywords, "inputs" if inputs else "", code)]
+    else:
+        raise ArgumentError(
+            "inputs are missing; pass what the model's forward is called with, as in "
+            "report(model, inputs)."
+        )
+    if not found:
+        raise ArgumentError("input_sets is empty; pass at least one tuple of inputs.")
+    return tuple(map(_copied, found))
+
+
+def _input_set(index: int, value: Any, keywords: dict[str, Any], code: str) -> InputSet:
+    here = f"input_sets[{index}]"
+    if isinstance(value, Mapping):
+        both = f"{{**kwargs, **{here}}}" if keywords else here
+        return InputSet((), {**keywords, **value}, "", both)
+    if isinstance(value, torch.Tensor):
+        return InputSet((value,), keywords, f"({here},)", code)
+    if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
+        return InputSet(tuple(value), keywords, here, code)
+    raise ArgumentError(
+        "input_sets[{index}] is a {what}; pass a tensor, a tuple of positional inputs or a dict of "
+        "keyword arguments.",
+        index=index,
+        what=checks.describe(value),
+    )
+
+
+def _copied(given: InputSet) -> InputSet:
+    """The same with tensors of their own, without gradients."""
     try:
-        return copy.deepcopy(model)
-    except Exception as error:  # __deepcopy__ of any class
-        reason = str(error).split("  ")[0]
-        raise ModelError(
-            Text(
-                "model cannot be copied, which quantization needs ({kind}: {reason}); remove "
-                "weight_norm hooks, parametrizations (rh.without_parametrizations) and attributes "
-                "that hold tensors with a gradient's history.",
-                kind=type(error).__name__,
-                reason=reason,
-            )
+        return copied_with(given, given.tensors())
+    except Exception as error:  # an input may be of any class
+        raise InputError(
+            "inputs cannot be copied ({kind}: {error}); pass tensors, and tuples, lists or dicts "
+            "of tensors.",
+            kind=type(error).__name__,
+            error=checks.first_line(error),
         ) from error
 
 
-def _refuse_what_is_not_eager(value: object) -> None:
-    if isinstance(value, torch.export.ExportedProgram):
+def copied_with(value: Value, tensors: Iterable[tuple[str, torch.Tensor]]) -> Value:
+    """A deep copy; its memo spares `deepcopy` tensors with a gradient, which it refuses."""
+    return copy.deepcopy(value, {id(tensor): tensor.detach().clone() for _, tensor in tensors})
+
+
+def checked_copy(value: object) -> nn.Module:
+    """A copy of a float model, safe to run and convert; the model stays as it is.
+
+    Raises:
+        ModelError: the model is partly in training mode, not on the CPU, not in float32, holds
+            NaN, has no weights yet, or cannot be copied.
+        AlreadyQuantizedError: it holds quantized modules.
+    """
+    try:
+        model = copy.deepcopy(checks.float_model("model", value))
+    except RecipeError:
+        raise
+    except Exception as error:  # of any class of module
         raise ModelError(
-            Text("model is an exported program; pass the nn.Module that was given to torch.export.")
-        )
-    for name, part in checks.module("model", value).named_modules():
-        where = f"model.{name}" if name else "model"
-        if isinstance(part, torch.jit.ScriptModule):
+            "model cannot be copied, which quantization needs ({kind}: {reason}); pass the "
+            "nn.Module as it was built, run once, without weight_norm hooks, parametrizations "
+            "(rh.without_parametrizations) and tensors with a gradient's history.",
+            kind=type(error).__name__,
+            reason=checks.first_line(error),
+        ) from error
+    for name, part in model.named_modules():
+        if part.training:
             raise ModelError(
-                Text(
-                    "{where} is scripted; its layers can no longer be replaced: pass the nn.Module "
-                    "that was given to torch.jit.",
-                    where=where,
-                )
+                "model is in eval mode but model.{name} is in training mode; call model.eval() "
+                "once more, after the last change.",
+                name=name,
             )
-        # Told by its home, since looking at torch._dynamo imports all of the compiler.
-        wrapped = type(part).__module__.startswith("torch._dynamo")
-        if wrapped or part._compiled_call_impl is not None:
-            raise ModelError(
-                Text(
-                    "{where} is compiled; pass the nn.Module as it was before torch.compile.",
-                    where=where,
-                )
-            )
-        if any(map(nn.parameter.is_lazy, part.parameters(recurse=False))):
-            raise ModelError(
-                Text(
-                    "{where} is a {kind} that has not seen an input yet, so that it has no "
-                    "weights; run the model once.",
-                    where=where,
-                    kind=type(part).__name__,
-                )
-            )
-        if isinstance(part, torch.fx.GraphModule) and any(
-            isinstance(node.target, torch._ops.OpOverload) for node in part.graph.nodes
-        ):
-            raise ModelError(
-                Text(
-                    "{where} is an exported graph; its layers are operators already: pass the "
-                    "nn.Module that was given to torch.export.",
-                    where=where,
-                )
-            )
+    return model
 
 
 def steady_outputs(model: nn.Module, inputs: InputSet) -> Any:
@@ -113,17 +182,15 @@ def steady_outputs(model: nn.Module, inputs: InputSet) -> Any:
         ModelError: forward changes its inputs, returns no tensor or NaN, or gives another answer
             when it is called again.
     """
-    used, random_state = inputs.copied(), torch.get_rng_state()
+    used = _copied(inputs)
     run = used.bound(model)
     first = checks.runs("model", run, used.args)
     for (name, before), (_, after) in zip(inputs.tensors(), used.tensors(), strict=True):
-        if not _same(before, after):
+        if not torch.equal(torch.nan_to_num(before), torch.nan_to_num(after)):
             raise ModelError(
-                Text(
-                    "model.forward changes {name} in place, so that no two calls see the same "
-                    "inputs; let it work on a clone.",
-                    name=name,
-                )
+                "model.forward changes {name} in place, so that no two calls see the same inputs; "
+                "let it work on a clone.",
+                name=name,
             )
     # A model may return a buffer that it writes to again; not every class can be copied.
     with contextlib.suppress(Exception):
@@ -131,45 +198,30 @@ def steady_outputs(model: nn.Module, inputs: InputSet) -> Any:
     tensors = list(named_tensors(first))
     if not tensors:
         raise ModelError(
-            Text(
-                "model returns {what}, in which no tensor was found; return tensors, or tuples, "
-                "lists, dicts or dataclasses of tensors.",
-                what=checks.describe(first),
-            )
+            "model returns {what}, in which no tensor was found; return tensors, or tuples, lists, "
+            "dicts or dataclasses of tensors.",
+            what=checks.describe(first),
         )
     for name, tensor in tensors:
         if not bool(torch.isfinite(tensor).all()):
             raise ModelError(
-                Text(
-                    "model returns NaN or infinity in {name} for these inputs; such an output "
-                    "cannot be compared: repair the model or the inputs first.",
-                    name=name,
-                )
+                "model returns NaN or infinity in {name} for these inputs; such an output cannot "
+                "be compared: repair the model or the inputs first.",
+                name=name,
             )
-    if (change := _change(first, run, used)) is not None:
-        torch.set_rng_state(random_state)
-        if _change(first, run, used) is None:
-            raise ModelError(
-                Text(
-                    "model gives another answer when it is called again ({change}): it draws "
-                    "random numbers; make it deterministic in eval mode before it is measured.",
-                    change=change,
-                )
-            )
+    if (change := _change(first, run, used.args)) is not None:
         raise ModelError(
-            Text(
-                "model gives another answer when it is called again ({change}): it keeps a state "
-                "between calls; make it deterministic in eval mode before it is measured.",
-                change=change,
-            )
+            "model gives another answer when it is called again ({change}); make it deterministic "
+            "in eval mode, without random numbers and without a state that is kept between calls.",
+            change=change,
         )
     return first
 
 
-def _change(first: Any, run: nn.Module, inputs: InputSet) -> Text | None:
+def _change(first: Any, run: nn.Module, args: tuple[Any, ...]) -> Text | None:
     """How a further call differs from the first outputs, or None if it does not."""
     try:
-        again = compare_outputs(Recorded(first), run, *inputs.args)
+        again = compare_recorded(first, checks.runs("model", run, args))
     except InputError:
         return Text("it fails, or returns other shapes")
     for tensor in again.tensors:
@@ -178,12 +230,6 @@ def _change(first: Any, run: nn.Module, inputs: InputSet) -> Text | None:
                 "{name} differs by {relative:.2%}", name=tensor.name, relative=tensor.relative
             )
     return None
-
-
-def _same(before: torch.Tensor, after: torch.Tensor) -> bool:
-    if before.shape != after.shape or before.dtype != after.dtype:
-        return False
-    return torch.equal(torch.nan_to_num(before), torch.nan_to_num(after))
 
 
 @contextlib.contextmanager

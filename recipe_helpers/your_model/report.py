@@ -2,73 +2,192 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any
 
+import jinja2
+from markupsafe import Markup
 from torch import nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, NothingQuantizedError
-from ..common.language import Text, _
+from ..common.language import ENGLISH, Text, _, language, speaking
 from ..common.progress import progress_line
-from ..common.tables import Ready
-from ..common.wording import as_text
-from ..recipe.latency import BUDGET_S
-from ..recipe.model import machine
-from ..recipe.timing import check_budget
-from . import preparation, tables
-from .advice import decide
-from .as_data import as_dict
-from .candidates import EVERY_WAY, WAYS, Candidate
-from .findings import Findings
-from .input_sets import as_input_sets
-from .measurement import Bench
-from .page import fragment, page
-from .promises import (
-    MAX_METRIC_DROP,
-    MIN_SIZE_RATIO,
-    MIN_SPEEDUP,
-    WORTH_SIZE_RATIO,
-    WORTH_SPEEDUP,
-    Limits,
-)
+from ..common.tables import Ready, Shown, Table
+from ..common.wording import as_text, joined, named
+from ..int8.parametrizations import parametrized
+from ..recipe.accuracy import OutputComparison, TensorComparison
+from ..recipe.latency import BUDGET_S, LatencyComparison
+from ..recipe.memory import MemoryComparison
+from ..recipe.model import Machine, machine
+from ..recipe.size import SizeComparison
+from ..recipe.timing import Timing, check_budget
+from . import preparation
+from .candidates import EVERY_WAY, ONNX, WAYS, Candidate
+from .measurement import Bench, metric_of, with_parts
+from .next_steps import Step, make_step, watch_step
+from .promises import Limits
+from .task_error import Recorded, TaskError
+from .verdict import KEEP, Verdict, decide
+
+FORMAT, VERSION = "recipe_helpers report", 2
+WAITING = 1.5  # how much slower several threads may make the float model before we say so
+
+# What stands in JSON beside a result's fields, and what stands there instead of them.
+_ALSO: dict[type, tuple[str, ...]] = {
+    LatencyComparison: ("rounds",),
+    MemoryComparison: ("loaded", "peak"),
+    SizeComparison: ("reference_bytes", "candidate_bytes", "ratio"),
+    TaskError: ("share",),
+    TensorComparison: ("relative",),
+}
+_INSTEAD = {OutputComparison: ("tensors",), Timing: ("median_us", "quartiles_us")}
 
 
 @dataclass(frozen=True)
-class Report(Findings):
+class Report(Shown):
     """What quantization does to one model on this machine, and what to do about it.
 
-    It shows itself in a notebook and in a terminal, and writes itself as HTML and as JSON; its
-    attributes are those of `Findings`.
+    It shows itself in a notebook and in a terminal, and writes itself as HTML and as JSON.
     """
+
+    model: str  # its class
+    parameters: int  # how many numbers it holds as parameters
+    inputs: tuple[str, ...]  # shapes and dtypes of each input set, each as a Text
+    limits: Limits
+    reference_metric: float | None  # the caller's metric of the float model
+    verdict: Verdict
+    candidates: tuple[Candidate, ...]  # every conversion that was tried
+    notes: tuple[str, ...]  # what else the reader should know, each a Text
+    next_steps: tuple[Step, ...]  # what to do now, as code to copy
+    machine: Machine
+
+    @property
+    def passed(self) -> bool:
+        """Whether a conversion was found that keeps its promises."""
+        return self.verdict.decision != KEEP
+
+    @property
+    def error_limit(self) -> float | None:
+        """The limit of the relative error, or None where the metric alone decides."""
+        return self.limits.error_limit(self.reference_metric)
+
+    @property
+    def meaning(self) -> str:
+        """What the error of the conversion that the verdict speaks of means, or nothing."""
+        best = {c.name: c.best for c in self.candidates}.get(self.verdict.candidate or "")
+        return "" if best is None else f"{self.verdict.candidate}: {best.meaning}"
+
+    def candidate(self, name: str) -> Candidate:
+        """One of the conversions that were tried.
+
+        Raises:
+            ArgumentError: there is none of this name.
+        """
+        names = [candidate.name for candidate in self.candidates]
+        return self.candidates[names.index(checks.one_of("name", name, names))]
+
+    def table(self) -> Table:
+        """One row per conversion."""
+        rows = [row for candidate in self.candidates for row in candidate.rows()]
+        ratios = _("FP32 / INT8 bytes"), _("memory, MB"), _("FP32 / INT8 time")
+        headers = (_("conversion"), *ratios, _("relative error"), "")
+        caption = _(
+            "{model}, {parameters:,} parameters, called with {inputs}",
+            model=self.model,
+            parameters=self.parameters,
+            inputs=self.inputs[0],
+        )
+        return Table(headers, rows, caption, self.meaning)
+
+    def limits_table(self) -> Table:
+        """What INT8 had to reach."""
+        limits = vars(self.limits) | {"max_relative_error": self.error_limit}
+        if self.reference_metric is None:
+            del limits["max_metric_drop"]
+        rows = [
+            (_(one.metadata["meaning"]), f"{limits[one.name]:g}")
+            for one in fields(Limits)
+            if limits.get(one.name) is not None
+        ]
+        return Table((_("what INT8 had to reach"), _("limit")), rows)
 
     def __str__(self) -> str:
         blocks = [str(self.verdict), self.verdict.code, super().__str__(), *map(str, self.notes)]
-        for candidate, own in self.details():
+        for candidate in self.candidates:
             # The others are in to_html() and to_dict(): a terminal is read from top to bottom.
             if candidate.name == self.verdict.candidate:
                 blocks.append(_('--- the conversion "{name}" ---', name=candidate.name))
-                blocks += [str(Ready(table)) for table in own]
+                blocks += [str(Ready(table)) for table in candidate.tables()]
         blocks += [f"--- {step.title} ---\n{step.code}" for step in self.next_steps]
         return "\n\n".join(block for block in blocks if block)
 
     def _repr_html_(self) -> str:
-        return fragment(self)
+        return self._rendered(whole=False)
 
     def to_html(self) -> str:
         """The report as one self-contained HTML page, figure included."""
-        return page(self)
+        return self._rendered(whole=True)
+
+    def _rendered(self, *, whole: bool) -> str:
+        figure = None
+        if any(candidate.best for candidate in self.candidates):
+            from .plots import plot_report  # Matplotlib only where it is used
+
+            figure = plot_report(self)
+        return _template().render(
+            report=self,
+            figure=figure,
+            picture=figure and base64.b64encode(figure.png()).decode("ascii"),
+            size=figure and [round(100 * float(inches)) for inches in figure.get_size_inches()],
+            shown=lambda table: Markup(Ready(table)._repr_html_()),  # escaped already
+            language=language(),
+            whole=whole,
+            title=_("Quantization report: {model}", model=self.model),
+            details=lambda candidate: _("{name}: the details", name=candidate.name),
+            headings=(_("Limits"), _("Machine")),
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain dicts, lists, strings and numbers; see `as_data`."""
-        return as_dict(self)
+        """The report as plain dicts, lists, strings and numbers; infinite or undefined is None.
+
+        It speaks English whatever the language in force, and the keys keep their meaning within
+        one `version`.
+        """
+        with speaking(ENGLISH):
+            found = plain(self)
+        return {"format": FORMAT, "version": VERSION, "passed": self.passed, **found}
 
     def to_json(self) -> str:
         """The same as JSON; what is infinite or undefined is null."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """A result as dicts, lists, strings, numbers and None, each field under its own name."""
+    if isinstance(value, tuple | list):
+        return [plain(part) for part in value]
+    if is_dataclass(value):
+        names = (*(one.name for one in fields(value)), *_ALSO.get(type(value), ()))
+        names = _INSTEAD.get(type(value), names)
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, Text):
+        return value.english
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@cache
+def _template() -> jinja2.Template:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."), autoescape=True, trim_blocks=True
+    ).get_template("report.html.j2")
 
 
 def report(
@@ -79,16 +198,12 @@ def report(
     backends: Iterable[str] = tuple(WAYS),
     modules: Iterable[type[nn.Module] | str] | None = None,
     metric: Callable[[nn.Module], float] | None = None,
+    scores: str | None = None,
     threads: int | None = None,
     budget_s: float = BUDGET_S,
     memory: bool = True,
-    max_relative_error: float | None = None,
-    min_size_ratio: float = MIN_SIZE_RATIO,
-    min_speedup: float = MIN_SPEEDUP,
-    max_metric_drop: float = MAX_METRIC_DROP,
-    worth_size_ratio: float = WORTH_SIZE_RATIO,
-    worth_speedup: float = WORTH_SPEEDUP,
     progress: bool | None = None,
+    **limits: Any,
 ) -> Report:
     """Quantize a model in several ways, measure each, and say whether to ship it in INT8.
 
@@ -111,90 +226,70 @@ def report(
         metric: a function of a model that returns a number, the larger the better. It then
             judges "nearly the same output", and the relative error only if
             `max_relative_error` is given too.
+        scores: the name of an output whose highest number in each row is the model's choice, as
+            "output" or "output['logits']"; the report then counts the rows where the choice is
+            another one. None where no output holds scores.
         threads: intra-op threads; None for as many as PyTorch uses now. Times are taken with so
             many, which the verdict looks at, and with one.
         budget_s: about how long to time each conversion on each number of threads, in seconds.
         memory: measure memory, too, each model in a process of its own; two seconds for each.
-        max_relative_error: the largest mean |difference| / mean |FP32| allowed in any output
-            tensor of floats; `promises.MAX_RELATIVE_ERROR` unless given.
-        min_size_ratio: FP32 bytes / INT8 bytes, at least.
-        min_speedup: FP32 time / INT8 time, at least; a promise counts as broken only if the
-            whole 95 % interval misses it. 0 where the time does not matter.
-        max_metric_drop: how much the metric may fall, as a share of the FP32 model's.
-        worth_size_ratio: INT8 is recommended only for a gain: at least so many times smaller,
-        worth_speedup: or at least so many times faster over the whole interval. Not asked of a
-            caller who set `min_size_ratio` or `min_speedup` above 1, and so named a gain.
         progress: False shows none; else it is shown where stdout is a notebook or a terminal.
+        **limits: what INT8 has to reach to be recommended, the fields of `promises.Limits`:
+            `max_relative_error` (0.05 unless there is a metric), the largest mean |difference| /
+            mean |FP32| of any output tensor of floats; `min_size_ratio` (1) and `min_speedup` (1),
+            the least FP32 / INT8 of bytes and of time, which counts as missed only if the whole
+            95 % interval misses it, or 0 where it does not matter; `max_metric_drop` (0.01), how
+            much the metric may fall, as a share; and a gain, for which either is enough:
+            `worth_size_ratio` (1.5) times smaller or `worth_speedup` (1.1) times faster. A `min_`
+            above 1 is itself the gain.
 
     Raises:
-        ModelError: the model is scripted, exported, compiled, in training mode, on another device,
-            not float32, holds or returns NaN, changes its inputs, or gives different answers.
+        ModelError: the model is in training mode, on another device, not float32, holds or returns
+            NaN, changes its inputs, gives different answers, or cannot be copied.
         AlreadyQuantizedError: it holds quantized modules.
         NothingQuantizedError: it holds nothing that any of the backends converts.
         InputError: the inputs do not fit the model.
         ArgumentError: another argument is out of range, or the metric fails.
     """
     ways = _ways(backends)
-    limits = Limits(
-        max_relative_error,
-        min_size_ratio,
-        min_speedup,
-        max_metric_drop,
-        worth_size_ratio,
-        worth_speedup,
-    )
-    _check(threads, metric, budget_s)
-    with _undisturbed(threads, progress) as (used, advance):
-        bench = Bench(
-            preparation.checked_copy(model),
-            as_input_sets(inputs, kwargs, input_sets),
-            limits,
-            metric,
-            tuple(dict.fromkeys((used, 1))),
-            budget_s,
-            advance,
-            bool(memory),
-            modules=_listed(modules),
+    for name in limits:
+        checks.one_of("limit", name, [one.name for one in fields(Limits)])
+    asked = Limits(**limits)
+    if threads is not None:
+        checks.positive_int("threads", threads)
+    if metric is not None and not callable(metric):
+        raise ArgumentError(
+            "metric is {metric!r}; pass a function that takes a model.", metric=metric
         )
-        candidates = _examined(bench, ways)
-    return _reported(bench, candidates)
-
-
-@contextmanager
-def _undisturbed(
-    threads: int | None, progress: bool | None
-) -> Iterator[tuple[int, Callable[[str], None]]]:
-    """What of the process must not change, or is put back; yields the threads and the progress."""
+    if modules is not None and (isinstance(modules, str) or not isinstance(modules, Iterable)):
+        raise ArgumentError(
+            "modules is {modules!r}; pass a list of types or names of modules.", modules=modules
+        )
+    check_budget(budget_s)
     with (
         preparation.random_states_kept(),
         settings.threads_set(threads) as used,
         progress_line(progress) as advance,
     ):
-        yield used, advance
-
-
-def _check(threads: object, metric: object, budget_s: object) -> None:
-    if threads is not None:
-        checks.positive_int("threads", threads)
-    if metric is not None and not callable(metric):
-        raise ArgumentError(
-            Text("metric is {metric!r}; pass a function that takes a model.", metric=metric)
+        own = preparation.checked_copy(model)
+        sets = preparation.as_input_sets(inputs, kwargs, input_sets)
+        advance(_("run the float model"))
+        # What is wrong with the float model must not look like a fault of a conversion.
+        recorded = Recorded([preparation.steady_outputs(own, one) for one in sets], scores)
+        bench = Bench(
+            model=own,
+            input_sets=sets,
+            recorded=recorded,
+            limits=asked,
+            metric=metric,
+            reference_metric=None if metric is None else metric_of(metric, with_parts(own, {})),
+            threads=tuple(dict.fromkeys((used, 1))),
+            budget_s=budget_s,
+            with_memory=bool(memory),
+            modules=None if modules is None else tuple(modules),
+            advance=advance,
         )
-    check_budget(budget_s)
-
-
-def _reported(bench: Bench, candidates: tuple[Candidate, ...]) -> Report:
-    return Report(
-        model=type(bench.model).__name__,
-        parameters=sum(p.numel() for p in bench.model.parameters()),
-        inputs=tuple(one.describe() for one in bench.input_sets),
-        limits=bench.limits,
-        reference_metric=bench.reference_metric,
-        verdict=decide(candidates, bench.model, by_name=bench.modules is not None),
-        candidates=candidates,
-        notes=tuple(tables.notes(bench, candidates)),
-        machine=machine(),
-    )
+        return _reported(bench, _examined(bench, ways))
 
 
 def _ways(backends: Iterable[str]) -> tuple[str, ...]:
@@ -203,20 +298,8 @@ def _ways(backends: Iterable[str]) -> tuple[str, ...]:
     ways = tuple(dict.fromkeys(checks.one_of("backends", name, EVERY_WAY) for name in backends))
     if not ways:
         every = ", ".join(map(repr, EVERY_WAY))
-        raise ArgumentError(Text("backends is empty; pass some of {every}.", every=every))
+        raise ArgumentError("backends is empty; pass some of {every}.", every=every)
     return ways
-
-
-def _listed(modules: object) -> tuple[Any, ...] | None:
-    if modules is None:
-        return None
-    if isinstance(modules, str) or not isinstance(modules, Iterable):
-        raise ArgumentError(
-            Text(
-                "modules is {modules!r}; pass a list of types or names of modules.", modules=modules
-            )
-        )
-    return tuple(modules)
 
 
 def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
@@ -226,8 +309,76 @@ def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
         try:
             candidates.append(bench.examine(way))
         except (NothingQuantizedError, ArgumentError) as error:
-            candidates.append(Candidate(way, as_text(error), None, None, (), None))
+            candidates.append(Candidate(way, as_text(error)))
             refused.append(error)
     if len(refused) == len(ways):
         raise refused[-1]
     return tuple(candidates)
+
+
+def _reported(bench: Bench, candidates: tuple[Candidate, ...]) -> Report:
+    verdict = decide(candidates, bench.model, bench.input_sets, by_name=bench.modules is not None)
+    metric, shipped = bench.reference_metric, verdict.decision != KEEP
+    limit, first = bench.limits.error_limit(metric), bench.input_sets[0]
+    steps = [watch_step(verdict.candidate if shipped else None, bench.limits, metric)]
+    if shipped:
+        steps.insert(0, make_step(str(verdict.candidate), verdict.code, first, limit))
+    return Report(
+        model=type(bench.model).__name__,
+        parameters=sum(p.numel() for p in bench.model.parameters()),
+        inputs=tuple(one.describe() for one in bench.input_sets),
+        limits=bench.limits,
+        reference_metric=metric,
+        verdict=verdict,
+        candidates=candidates,
+        notes=tuple(_notes(bench, candidates)),
+        next_steps=tuple(steps),
+        machine=machine(),
+    )
+
+
+def _notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[Text]:
+    """Several input sets, threads that wait for each other, weights that are no longer tied."""
+    if len(bench.input_sets) > 1:
+        yield Text(
+            "Outputs were compared on {count} sets of inputs, times were taken on the first.",
+            count=len(bench.input_sets),
+        )
+    if computed := parametrized(bench.model):
+        yield Text(
+            "{modules}: a parametrization (such as weight norm) computes the weights at each call, "
+            "so that they stay FP32. rh.without_parametrizations(model) makes a copy with plain "
+            "weights: report on that.",
+            modules=joined([name or Text("the model") for name in computed], ", "),
+        )
+    if any(candidate.name == ONNX and candidate.best for candidate in candidates):
+        yield Text(
+            "{name} runs a traced graph: it does what the model did with these inputs, and takes "
+            "no sizes but those that were measured.",
+            name=ONNX,
+        )
+    yield from dict.fromkeys(bench.problems)
+    measured = [one.best for one in candidates if one.best is not None]
+    for several, *single in (found.latencies for found in measured):
+        slowdown = several.reference.median_us / single[0].reference.median_us if single else 0
+        if slowdown > WAITING:
+            yield Text(
+                "The float model was {slowdown:.1f} times slower on {threads} than on 1: threads "
+                "that wait for each other, or other work on this machine. Look at the times on 1 "
+                "thread, or measure again with threads=1.",
+                threads=Text.plural("{count} thread", "{count} threads", several.threads),
+                slowdown=slowdown,
+            )
+            break
+    converted = {done.name for found in measured for done in found.conversion.converted}
+    holders: dict[int, list[str]] = {}
+    for name, parameter in bench.model.named_parameters(remove_duplicate=False):
+        holders.setdefault(id(parameter), []).append(name)
+    for names in holders.values():
+        owners = {name.rpartition(".")[0] for name in names}
+        if len({bench.model.get_submodule(o) for o in owners}) > 1 and owners & converted:
+            yield Text(
+                "{names} are one tensor. Converted modules store integers of their own, so that "
+                "this tie is lost, and with it some of the saving.",
+                names=named(names),
+            )

@@ -1,4 +1,4 @@
-"""Your own model: what the error of the outputs means for the task, as far as outputs can tell.
+"""Your own model: how far the outputs are off, and what that means for the task.
 
 A relative error has no meaning of its own. Two things that every output can be asked give it one:
 how far apart the outputs of different inputs are (an error of that size is no longer small), and,
@@ -8,50 +8,37 @@ metric, if there is one, says more than either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
+from ..common.errors import ArgumentError
 from ..common.language import Text, _
-from ..common.wording import in_turn
-from ..recipe.accuracy import compare_tensors, named_tensors
+from ..common.wording import as_text, in_turn
+from ..recipe.accuracy import OutputComparison, compare_recorded, compare_tensors, named_tensors
 
 COMPARABLE = 0.5  # of the distance between outputs: from here on an error can be taken for it
 SMALL = 0.1  # and up to here it is small
+SETS, ROWS = "input sets", "rows"
 _MOST_ROWS = 500  # whose distances are taken; more change the mean by little
-_SUMS_TO_ONE = 1e-3
 
 
 @dataclass(frozen=True)
 class TaskError:
-    """One output tensor of the float model and of a converted one, over all input sets.
+    """One output tensor of the float model and of a converted one, over all input sets."""
 
-    Attributes:
-        place: which output this is.
-        sqnr_db: signal to quantization-noise ratio, in dB.
-        cosine: of the angle between the two, as vectors.
-        difference: mean |INT8 - FP32|.
-        distance: mean |difference| of the float model's outputs for different inputs; None where
-            there is one output alone, or all are equal.
-        apart: what these different inputs are: "input sets", or "rows" of one output.
-        same_choice: the share of rows whose highest score is the same one; None without scores.
-        rows: how many rows were looked at for that.
-        lead: in the rows where it is another one, the largest lead that the highest score had over
-            the second, as a share of the median row's lead; None where it is always the same.
-    """
-
-    place: str
-    sqnr_db: float
-    cosine: float
-    difference: float
+    place: str  # which output this is
+    sqnr_db: float  # signal to quantization-noise ratio
+    cosine: float  # of the angle between the two, as vectors
+    difference: float  # mean |INT8 - FP32|
+    # Mean |difference| of the float model's outputs for different inputs: `apart` says whether
+    # these are SETS or ROWS of one output. None where there is one alone, or all are equal.
     distance: float | None
     apart: str
-    same_choice: float | None
-    rows: int
-    lead: float | None = None
 
     @property
     def share(self) -> float | None:
@@ -61,174 +48,183 @@ class TaskError:
     @property
     def sentence(self) -> str:
         """What the error means."""
-        said = [
-            _(
-                "SQNR {sqnr_db:.1f} dB, cosine {cosine:.5f}",
-                sqnr_db=self.sqnr_db,
-                cosine=self.cosine,
-            )
-        ]
+        said = _(
+            "SQNR {sqnr_db:.1f} dB, cosine {cosine:.5f}", sqnr_db=self.sqnr_db, cosine=self.cosine
+        )
         if self.share is not None:
-            said.append(self._comparison)
-        if self.choice is not None:
-            said.append(str(self.choice))
-        return _("In {place}: {findings}.", place=self.place, findings=in_turn(said))
+            said = in_turn([said, self._comparison(self.share)])
+        return _("In {place}: {findings}.", place=self.place, findings=said)
 
-    @property
-    def _comparison(self) -> str:
+    def _comparison(self, share: float) -> str:
         """The error beside the distance between outputs of different inputs."""
-        share = self.share or 0.0
-        if share >= COMPARABLE:
-            size = _("comparable")
-        else:
-            size = _("small") if share < SMALL else _("not small")
+        size = _("comparable") if share >= COMPARABLE else _("not small")
+        values = {"share": share, "size": _("small") if share < SMALL else size}
         if self.apart == SETS:
             return _(
                 "the error is {share:.1%} of how far the outputs of different input sets are "
                 "apart: {size}",
-                share=share,
-                size=size,
+                **values,
             )
         return _(
             "the error is {share:.1%} of how far the rows of the output (its steps and sequences) "
             "are apart: {size}",
-            share=share,
-            size=size,
+            **values,
         )
 
+
+@dataclass(frozen=True)
+class Choices:
+    """How often the highest score of a row is still the same one."""
+
+    place: str  # which output holds the scores
+    same: float  # the share of rows whose highest score is the same one
+    rows: int  # how many were looked at
+    # In the rows where it is another one, the largest lead that the highest score had over the
+    # second, as a share of the median row's lead; None where it is always the same.
+    lead: float | None
+
     @property
-    def choice(self) -> Text | None:
-        """How often the highest score is the same one; None without scores."""
-        if self.same_choice is None:
-            return None
+    def sentence(self) -> Text:
+        """How often it is the same one, and how clear the others were."""
+        values = {"place": self.place, "same": self.same, "rows": self.rows}
         if self.lead is None:
             return Text(
-                "the highest score is the same in {same:.2%} of {rows} rows",
-                same=self.same_choice,
-                rows=self.rows,
+                "In {place} the highest score is the same in {same:.2%} of {rows} rows.", **values
             )
         return Text(
-            "the highest score is the same in {same:.2%} of {rows} rows (the others led by at most "
-            "{lead:.1%} of the usual)",
-            same=self.same_choice,
-            rows=self.rows,
+            "In {place} the highest score is the same in {same:.2%} of {rows} rows (the others led "
+            "by at most {lead:.1%} of the usual).",
+            **values,
             lead=self.lead,
         )
 
 
-SETS, ROWS = "input sets", "rows"
+@dataclass(frozen=True)
+class OutputErrors:
+    """How far a converted model's outputs are from the float model's."""
+
+    outputs: tuple[OutputComparison, ...]  # one comparison for each input set
+    relative: float  # the largest relative error of an output tensor of floats
+    place: str  # where that is
+    tasks: tuple[TaskError, ...]  # of each such output, the one with the largest error first
+    choices: Choices | None  # where an output was named that holds scores
+
+    @property
+    def task(self) -> TaskError:
+        """What the largest error means."""
+        return self.tasks[0]
+
+    @property
+    def meaning(self) -> str:
+        """What the largest error means, and how often the choice is the same one."""
+        said = [self.task.sentence, *([self.choices.sentence] if self.choices else [])]
+        return " ".join(map(str, said))
 
 
-def task_error(
-    place: str,
-    reference: Sequence[torch.Tensor],
-    candidate: Sequence[torch.Tensor],
-    *,
-    scores: bool,
-) -> TaskError:
-    """Put the error of an output into terms of the task.
-
-    Args:
-        place: which output this is.
-        reference: that output of the float model, (..., features), one for each input set.
-        candidate: the same of the converted model.
-        scores: whether the features are scores, of which the highest counts.
-    """
-    compared = compare_tensors(
-        place, *(torch.cat([t.flatten() for t in x]) for x in (reference, candidate))
-    )
-    distance, apart = _distance(reference)
-    same, rows, lead = _choices(reference, candidate) if scores else (None, 0, None)
-    return TaskError(
-        place=place,
-        sqnr_db=compared.sqnr_db,
-        cosine=compared.cosine,
-        difference=compared.difference_mean,
-        distance=distance,
-        apart=apart,
-        same_choice=same,
-        rows=rows,
-        lead=lead,
-    )
-
-
-def named_scores(model: nn.Module, run: nn.Module, inputs: Sequence[Any]) -> Iterator[str]:
-    """The outputs that are a distribution, its logarithm, or were made by a Linear row by row.
+class Recorded:
+    """The float model's outputs for each input set, to hold others against.
 
     Args:
-        model: the float model, whose Linear modules are watched.
-        run: what is called, `model` or a wrapper of it.
-        inputs: what it is called with.
+        outputs: what it returned for each set.
+        scores: the name of the output whose highest number in each row counts, or None.
+
+    Raises:
+        ArgumentError: there is no such output, or its rows are no scores.
     """
-    made: list[torch.Tensor] = []
-    hooks = [
-        part.register_forward_hook(lambda _module, _inputs, output: made.append(output))
-        for part in model.modules()
-        if isinstance(part, nn.Linear)
-    ]
-    try:
-        with torch.inference_mode():
-            outputs = run(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for name, tensor in named_tensors(outputs):
-        if not tensor.is_floating_point() or not tensor.numel():
-            continue
-        if tensor.ndim == 0 or tensor.shape[-1] < 2:
-            continue
-        if _rows_of(made, tensor) or _distribution(tensor) or _distribution(tensor.exp()):
-            yield name
+
+    def __init__(self, outputs: Sequence[Any], scores: str | None = None) -> None:
+        self.outputs, self._scores = tuple(outputs), scores
+        self._tensors = [dict(named_tensors(one)) for one in outputs]
+        # Those of floats are judged; others only where there is none.
+        floats = [[n for n, t in one.items() if _inexact(t)] or [*one] for one in self._tensors]
+        self._judged = tuple(dict.fromkeys(name for names in floats for name in names))
+        self._distances = {name: _distance(_of(name, self._tensors)) for name in self._judged}
+        wide = [n for n in self._judged if all(_has_rows(t) for t in _of(n, self._tensors))]
+        if scores is not None and scores not in wide:
+            raise ArgumentError(
+                "scores is {scores!r}; pass the name of an output that has several numbers in a "
+                "row: {names}.",
+                scores=scores,
+                names=", ".join(wide) or Text("this model has none"),
+            )
+
+    def errors(self, outputs: Sequence[Any]) -> OutputErrors:
+        """Hold what a converted model returned for each input set against these.
+
+        Raises:
+            InputError: it is something else.
+        """
+        pairs = zip(self.outputs, outputs, strict=True)
+        compared = tuple(compare_recorded(before, after) for before, after in pairs)
+        worst = {name: (-1.0, as_text(name)) for name in self._judged}
+        for index, comparison in enumerate(compared, 1):
+            for one in comparison.tensors:
+                if one.name in worst and not one.relative <= worst[one.name][0]:  # NaN is worse
+                    worst[one.name] = one.relative, _place(one.name, index, len(compared))
+        names = sorted(worst, key=lambda name: (not math.isnan(worst[name][0]), -worst[name][0]))
+        tensors = [dict(named_tensors(one)) for one in outputs]
+        tasks = tuple(self._task(name, _of(name, tensors)) for name in names)
+        choices = None
+        if self._scores is not None:
+            both = (_of(self._scores, one) for one in (self._tensors, tensors))
+            choices = compare_choices(self._scores, *both)
+        return OutputErrors(compared, *worst[names[0]], tasks, choices)
+
+    def _task(self, name: str, candidate: Sequence[Tensor]) -> TaskError:
+        both = _of(name, self._tensors), candidate
+        whole = compare_tensors(name, *(torch.cat([t.flatten() for t in one]) for one in both))
+        distance, apart = self._distances[name]
+        return TaskError(name, whole.sqnr_db, whole.cosine, whole.difference_mean, distance, apart)
 
 
-def _rows_of(made: Sequence[torch.Tensor], tensor: torch.Tensor) -> bool:
-    """Whether every row is one that a Linear returned, in whatever order they were put together."""
-    width = tensor.shape[-1]
-    rows = [output.reshape(-1, width) for output in made if output.shape[-1] == width]
-    known = {row.numpy().tobytes() for output in rows for row in output.contiguous()}
-    return all(row.numpy().tobytes() in known for row in tensor.reshape(-1, width).contiguous())
-
-
-def _distribution(shares: torch.Tensor) -> bool:
-    """Whether every row holds shares of one."""
-    sums = shares.sum(dim=-1)
-    return bool((shares >= 0).all()) and bool(((sums - 1).abs() < _SUMS_TO_ONE).all())
-
-
-def _choices(
-    reference: Sequence[torch.Tensor], candidate: Sequence[torch.Tensor]
-) -> tuple[float, int, float | None]:
-    """The share of rows with the same highest score, the rows, and the lead where it is not."""
-    before, after = (
+def compare_choices(place: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> Choices:
+    """Count the rows, the last dimension of the tensors, whose highest number is the same one."""
+    reference, candidate = (
         torch.cat([tensor.double().reshape(-1, tensor.shape[-1]) for tensor in tensors])
-        for tensors in (reference, candidate)
+        for tensors in (before, after)
     )
-    changed = before.argmax(dim=-1) != after.argmax(dim=-1)
-    first, second = before.topk(2, dim=-1).values.unbind(dim=-1)
-    leads = first - second
-    same, usual = float((~changed).double().mean()), float(leads.median())
-    if not bool(changed.any()) or not usual:
-        return same, len(before), None
-    return same, len(before), float(leads[changed].max()) / usual
+    changed = reference.argmax(dim=-1) != candidate.argmax(dim=-1)
+    first, second = reference.topk(2, dim=-1).values.unbind(dim=-1)
+    leads, lead = first - second, None
+    if bool(changed.any()) and (usual := float(leads.median())):
+        lead = float(leads[changed].max()) / usual
+    return Choices(place, float((~changed).double().mean()), len(reference), lead)
 
 
-def _distance(tensors: Sequence[torch.Tensor]) -> tuple[float | None, str]:
+def _distance(tensors: Sequence[Tensor]) -> tuple[float | None, str]:
     """The mean |difference| between different outputs, and what makes them different."""
     shape = tensors[0].shape
     if len(tensors) > 1 and all(tensor.shape == shape for tensor in tensors):
         rows, apart = torch.stack([tensor.double().flatten() for tensor in tensors]), SETS
+    elif tensors[0].ndim < 2:
+        return None, ROWS
     else:
-        if tensors[0].ndim < 2:
-            return None, ROWS
-        features = {tensor.shape[-1] for tensor in tensors}
-        alike = tensors if len(features) == 1 else tensors[:1]
-        rows = torch.cat([tensor.double().reshape(-1, shape[-1]) for tensor in alike])
-        apart = ROWS
-    step = max(1, len(rows) // _MOST_ROWS)
-    rows = rows[::step]
+        alike = [tensor for tensor in tensors if tensor.shape[-1:] == shape[-1:]]
+        rows, apart = torch.cat([t.double().reshape(-1, shape[-1]) for t in alike]), ROWS
+    rows = rows[:: max(1, len(rows) // _MOST_ROWS)]
     if len(rows) < 2 or not rows.shape[1]:
         return None, apart
     # The sum over all pairs; the diagonal adds nothing.
     total = float(torch.cdist(rows, rows, p=1).sum())
-    mean = total / (len(rows) * (len(rows) - 1) * rows.shape[1])
-    return (mean or None), apart
+    return total / (len(rows) * (len(rows) - 1) * rows.shape[1]) or None, apart
+
+
+def _of(name: str, sets: Sequence[dict[str, Tensor]]) -> list[Tensor]:
+    """One output in each set that has it, complex numbers as pairs of real ones."""
+    found = [one[name] for one in sets if name in one]
+    return [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in found]
+
+
+def _inexact(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def _has_rows(tensor: Tensor) -> bool:
+    return tensor.ndim > 0 and tensor.shape[-1] > 1 and tensor.numel() > 0
+
+
+def _place(name: str, index: int, count: int) -> Text:
+    """Which output this is, and of which input set where there are several."""
+    if count == 1:
+        return as_text(name)
+    return Text("{name} of input set {index}", name=name, index=index)

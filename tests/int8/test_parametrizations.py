@@ -9,7 +9,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 import recipe_helpers as rh
 
-from ..your_model.report_models import quickly
+from ..your_model.made_up import quickly
 
 LSTM_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "weight_hh_l1_reverse")
 

@@ -16,7 +16,7 @@ import recipe_helpers as rh
 from recipe_helpers.common.files import write_atomically
 from recipe_helpers.int8.conversion import convert_modules
 
-from ..your_model.report_models import Language, Shared, Tagger, Weak, weak
+from ..your_model.made_up import Language, Shared, Tagger, Weak, weak
 
 
 @pytest.fixture

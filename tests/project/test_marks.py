@@ -24,8 +24,8 @@ from recipe_helpers.trained_models.classification import DigitRun, DigitStudy
 from recipe_helpers.under_the_hood import plots as under_the_hood
 from recipe_helpers.under_the_hood.schemes import ChoiceErrors, SchemeErrors
 from recipe_helpers.your_model import plots as your_model
+from recipe_helpers.your_model.candidates import ModuleError, Sensitivity
 from recipe_helpers.your_model.promises import Limits
-from recipe_helpers.your_model.sensitivity import ModuleError, Sensitivity
 
 from ..your_model.made_up import candidate, filled_findings, measured
 from .marks import band, mark, marks, words

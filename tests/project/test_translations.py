@@ -182,8 +182,7 @@ UNSAID = {
     "exercises/simulated_machine.py": r"the models were called | times without an end",
     "explorer/page.py": r"<style>.*",
     "int8/fast_path/kernels.py": r" has no attribute ",
-    "your_model/arguments.py": r"  python -m recipe_helpers .*",
-    "your_model/page.py": r"\n:root.*",
+    "your_model/command_line.py": r"  python -m recipe_helpers .*",
     "": r"outside (lower|right) center",  # where Matplotlib puts a legend
 }
 THREE_WORDS = re.compile(r"[a-z]{2,}[ ,:;]+[a-z]{2,}[ ,:;]+[a-z]{2,}")

@@ -1,16 +1,27 @@
-import dataclasses
+"""The report as a whole: its arguments, its verdict, its texts, its page and its JSON."""
+
+import base64
+import io
+import itertools
 import json
+import math
+import re
+import sys
+from dataclasses import fields, is_dataclass, replace
+from html.parser import HTMLParser
 
 import pytest
-import torch
-from torch import nn
+from matplotlib import image
 
 import recipe_helpers as rh
+from recipe_helpers.recipe.accuracy import OutputComparison, TensorComparison
 from recipe_helpers.recipe.timing import Timing
-from recipe_helpers.your_model import reference
-from recipe_helpers.your_model.promises import KEEP, SHIP, SHIP_PARTLY
+from recipe_helpers.your_model import measurement
+from recipe_helpers.your_model.plots import plot_report
+from recipe_helpers.your_model.promises import Limits
+from recipe_helpers.your_model.verdict import KEEP, SHIP, SHIP_PARTLY
 
-from .report_models import Classifier, Shared, Sleeping, Weak, made_up_latency, quickly, weak
+from .made_up import filled, filled_findings, made_up_latency, quickly, weak
 
 
 @pytest.fixture(scope="module")
@@ -24,314 +35,269 @@ def found(model_and_inputs):
     return quickly(model, x, max_relative_error=0.02)
 
 
-def relative(model, other, x):
-    """The definition, once more and by hand."""
-    with torch.inference_mode():
-        before, after = model(x).double(), other(x).double()
-    return float((after - before).abs().mean() / before.abs().mean())
-
-
-def test_every_conversion_is_measured_against_the_same_float_model(found, model_and_inputs):
-    model, x = model_and_inputs
-    ways = {
-        "torch.ao": rh.quantize_dynamic(model),
-        "torch.ao-per-channel": rh.quantize_dynamic(model, weights="per-channel"),
-        "plain": rh.quantize_dynamic(model, backend="plain"),
-    }
-    assert [candidate.name for candidate in found.candidates] == list(ways)
-    for name, quantized in ways.items():
-        whole = found.candidate(name).whole
-        assert whole.relative == pytest.approx(relative(model, quantized, x), rel=1e-4)
-        sizes = rh.state_dict_bytes(model), rh.state_dict_bytes(quantized)
-        assert (whole.size.reference_bytes, whole.size.candidate_bytes) == sizes
-
-
-def test_the_sensitivity_of_a_module_is_the_error_of_converting_it_alone(found, model_and_inputs):
-    model, x = model_and_inputs
-    measured = {m.name: m.relative for m in found.candidate("torch.ao").sensitivity.modules}
-    for name in ("encoder", "bridge", "decoder"):
-        alone = rh.quantize_dynamic(model, modules=[name])
-        assert measured[name] == pytest.approx(relative(model, alone, x), rel=1e-4)
-    assert found.candidate("torch.ao").sensitivity.worst.name == "decoder"
-
-
-def test_the_culprit_is_left_fp32_and_the_rest_is_built_and_measured(found, model_and_inputs):
-    model, x = model_and_inputs
-    candidate = found.candidate("torch.ao")
-    assert [p.name for p in candidate.whole.broken] == ["nearly the same output"]
-    assert candidate.left_float == ("decoder",)
-    rest = rh.quantize_dynamic(model, modules=["encoder", "bridge"])
-    assert candidate.partly.relative == pytest.approx(relative(model, rest, x), rel=1e-4)
-    assert candidate.partly.size.candidate_bytes == rh.state_dict_bytes(rest)
-    left = {x.name: x.reason for x in candidate.partly.conversion.left_alone}
-    assert left.keys() == {"decoder"}
-    assert "left FP32: alone it costs" in left["decoder"]
-
-
-def test_where_scales_per_row_mend_the_model_the_verdict_is_to_ship_it_whole(found):
-    assert found.verdict.decision == SHIP
-    assert found.verdict.candidate in ("torch.ao-per-channel", "plain")
-    assert found.passed
-
-
-def test_with_one_scale_per_matrix_alone_the_verdict_names_the_module_to_leave(model_and_inputs):
-    model, x = model_and_inputs
-    found = quickly(model, x, backends=["torch.ao"], max_relative_error=0.02)
-    assert (found.verdict.decision, found.verdict.left_float) == (SHIP_PARTLY, ("decoder",))
-    assert found.passed
-    assert "decoder left FP32" in str(found)
-
-
-@pytest.mark.parametrize("backend", ["torch.ao", "torch.ao-per-channel", "plain"])
-@pytest.mark.parametrize("decision", [SHIP, SHIP_PARTLY])
-def test_the_line_of_code_makes_the_model_measured(model_and_inputs, found, backend, decision):
-    model, x = model_and_inputs
-    limit = found.candidate(backend).whole.relative * (1.1 if decision == SHIP else 0.9)
-    found = quickly(model, x, backends=[backend], max_relative_error=limit)
-    assert found.verdict.decision == decision
-    best = found.candidate(backend).best
-    made = eval(found.verdict.code, {"rh": rh, "torch": torch, "model": model})
-    assert relative(model, made, x) == pytest.approx(best.relative, rel=1e-4)
-    assert rh.state_dict_bytes(made) == best.size.candidate_bytes
-
-
-def test_the_code_leaves_single_modules_out_of_many():
-    model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(12)]).eval()
-    with torch.no_grad():
-        model[7].weight[3] = 0
-        model[7].weight[3, 5] = 1000.0
-        model[8].weight[:, 3] = 0
-    x = torch.ones(4, 16)
-    found = quickly(model, x, backends=["torch.ao"], min_size_ratio=0, max_relative_error=0.05)
-    assert found.verdict.decision == SHIP_PARTLY
-    assert "named_modules()" in found.verdict.code
-    made = eval(found.verdict.code, {"rh": rh, "torch": torch, "model": model})
-    kept = {name for name, part in made.named_modules() if type(part) is nn.Linear}
-    assert kept == set(found.verdict.left_float)
-
-
-def test_gru_models_are_told_to_name_their_types():
-    model, x = Classifier().eval(), torch.randn(4, 9, 8)
-    found = quickly(model, x, backends=["torch.ao"])
-    made = eval(found.verdict.code, {"rh": rh, "torch": torch, "model": model})
-    assert relative(model, made, x) == pytest.approx(found.candidates[0].whole.relative, rel=1e-4)
-
-
-def test_no_conversion_in_the_limits_keeps_fp32_and_says_what_broke(model_and_inputs):
-    model, x = model_and_inputs
-    found = quickly(model, x, backends=["torch.ao"], max_relative_error=1e-9, min_size_ratio=3.99)
-    assert (found.verdict.decision, found.verdict.code) == (KEEP, "")
-    assert not found.passed
-    assert found.verdict.broken == ("smaller", "nearly the same output")
-    assert "decoder" in str(found.verdict)
-
-
-QUICK = {"backends": ["torch.ao"], "threads": 1, "budget_s": 0.02, "memory": False}
-
-
-def test_a_model_that_gets_slower_breaks_the_promise_of_speed_alone():
-    model, x = Sleeping(when_float=False).eval(), torch.randn(1, 64)
-    found = rh.report(
-        model, x, backends=["torch.ao"], threads=1, budget_s=0.02, min_size_ratio=0, memory=False
-    )
-    assert found.verdict.broken == ("faster",)
-    assert found.verdict.decision == KEEP
-
-
-def test_a_model_that_gets_faster_keeps_it():
-    model, x = Sleeping(when_float=True).eval(), torch.randn(1, 64)
-    found = rh.report(
-        model, x, backends=["torch.ao"], threads=1, budget_s=0.02, min_size_ratio=0, memory=False
-    )
-    states = {promise.name: promise.state for promise in found.candidates[0].whole.promises}
-    assert states["faster"] == "kept"
-    assert found.verdict.decision == SHIP
-
-
-def test_the_right_models_are_timed_on_the_callers_threads_and_on_one(model_and_inputs):
-    timed = []
-
-    def watch(reference, candidate, *inputs, **options):
-        timed.append((type(reference.decoder), type(candidate.decoder), options["threads"]))
-        return made_up_latency(reference, candidate, *inputs, **options)
-
-    model, x = model_and_inputs
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "compare_latency", watch)
-        rh.report(model, x, backends=["plain"], threads=2, min_speedup=0, memory=False)
-    assert timed == [(nn.Linear, rh.Int8Linear, 2), (nn.Linear, rh.Int8Linear, 1)]
-
-
-@pytest.mark.parametrize(("slowdown", "told"), [(1.0, 0), (1.49, 0), (1.51, 1), (4.0, 1)])
-def test_threads_that_wait_for_each_other_are_pointed_out(model_and_inputs, slowdown, told):
-    def waiting(*models, threads, **options):
-        found = made_up_latency(*models, threads=threads, **options)
-        times = Timing((100.0 * (slowdown if threads > 1 else 1),) * 8)
-        return dataclasses.replace(found, reference=times)
-
-    model, x = model_and_inputs
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "compare_latency", waiting)
-        found = rh.report(model, x, threads=2, min_speedup=0, memory=False)
-    said = f"{slowdown:.1f} times slower on 2 threads"
-    assert sum(said in note for note in found.notes) == told
-
-
-def test_a_time_that_is_left_open_is_taken_again_for_longer(model_and_inputs):
-    budgets = []
-
-    def watch(*models, budget_s, **options):
-        budgets.append(budget_s)
-        return made_up_latency(*models, **options)
-
-    model, x = model_and_inputs
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "compare_latency", watch)
-        found = rh.report(model, x, backends=["plain"], threads=1, budget_s=0.1, memory=False)
-    assert budgets == pytest.approx([0.1, 0.4])
-    assert "could not be settled" in str(found.verdict)
-
-
-def test_outputs_are_compared_on_every_input_set():
-    model, x = weak()
-    sets = [(x,), (1000 * x,), {"x": x[:3]}]
-    found = quickly(model, input_sets=sets, backends=["plain"])
-    whole = found.candidates[0].whole
-    made = rh.quantize_dynamic(model, backend="plain")
-    errors = [relative(model, made, one) for one in (x, 1000 * x, x[:3])]
-    assert [o.relative for o in whole.outputs] == pytest.approx(errors, rel=1e-4)
-    assert whole.relative == pytest.approx(max(errors), rel=1e-4)
-    assert whole.place.endswith(f"input set {1 + errors.index(max(errors))}")
-    assert any("3 sets" in note for note in found.notes)
-
-
-def test_the_metric_decides_where_there_is_one(model_and_inputs):
-    model, x = model_and_inputs
-    with torch.inference_mode():
-        truth = model(x)
-
-    def likeness(other):
-        return 2.0 if torch.allclose(other(x), truth, rtol=0.05, atol=0.05) else 1.0
-
-    found = quickly(model, x, backends=["torch.ao"], metric=likeness)
-    candidate = found.candidates[0]
-    assert (found.reference_metric, candidate.whole.metric) == (2.0, 1.0)
-    assert [p.limit for p in candidate.whole.promises if p.name.startswith("nearly")] == [0.01]
-    assert found.verdict.decision == SHIP_PARTLY
-    assert candidate.partly.metric == 2.0
-
-    constant = quickly(model, x, backends=["torch.ao"], metric=lambda other: 1.0)
-    assert constant.verdict.decision == SHIP  # whatever the outputs are
-    both = quickly(
-        model, x, backends=["torch.ao"], metric=lambda other: 1.0, max_relative_error=1e-9
-    )
-    assert both.verdict.decision == KEEP
-
-
-@pytest.mark.parametrize("metric", [lambda m: "much", lambda m: float("nan"), lambda m: m.nothing])
-def test_a_metric_that_fails_is_named(model_and_inputs, metric):
-    model, x = model_and_inputs
-    with pytest.raises(rh.ArgumentError, match="metric"):
-        quickly(model, x, backends=["torch.ao"], metric=metric)
-
-
-def test_chosen_modules_only(model_and_inputs):
-    model, x = model_and_inputs
-    found = quickly(model, x, modules=["encoder"], min_size_ratio=0)
-    for candidate in found.candidates:
-        assert [c.name for c in candidate.whole.conversion.converted] == ["encoder"]
-    assert found.verdict.code.endswith('modules=["encoder"])')
-
-
-def test_shared_modules_are_measured_once_and_their_fate_is_told():
-    model, x = Shared().eval(), torch.randn(2, 64)
-    found = quickly(model, x, backends=["torch.ao"], min_size_ratio=0)
-    assert len(found.candidates[0].sensitivity.modules) == 2
-    left = found.candidates[0].whole.conversion.left_alone
-    assert [(entry.name, "only a was converted" in entry.reason) for entry in left] == [("b", True)]
-
-
-def test_json_holds_the_numbers_and_no_nan(found):
-    data = json.loads(found.to_json(), parse_constant=pytest.fail)
-    assert data["verdict"]["decision"] == found.verdict.decision
-    assert data["version"] == 1
-    for entry, candidate in zip(data["candidates"], found.candidates, strict=True):
-        assert entry["whole"]["relative"] == candidate.whole.relative
-        assert entry["whole"]["size"]["ratio"] == candidate.whole.size.ratio
-        speedup = candidate.whole.latencies[0].speedup
-        assert entry["whole"]["latencies"][0]["speedup"]["median"] == speedup.median
-        assert len(entry["sensitivity"]["modules"]) == 3
-
-
-def test_an_exact_output_is_null_in_json_where_its_sqnr_is_infinite():
-    class Constant(Weak):
-        def forward(self, x):
-            return super().forward(x), torch.ones(3)
-
-    model, x = Constant().eval(), weak()[1]
-    data = json.loads(quickly(model, x, backends=["plain"]).to_json())
-    tensors = data["candidates"][0]["whole"]["outputs"][0]
-    assert (tensors[1]["relative"], tensors[1]["sqnr_db"]) == (0.0, None)
-
-
-def test_text_leads_with_the_verdict_and_shows_the_chosen_conversion(found):
-    text = str(found)
-    assert text.startswith("Ship INT8.")
-    assert found.verdict.code in text
-    for word in ("encoder", "95 % interval", "SQNR", "converted alone", "container"):
-        assert word in text
-
-
-def test_bytes_by_module_add_up(found, model_and_inputs):
-    model, _ = model_and_inputs
-    sizes = found.candidate("torch.ao").partly.modules
-    assert sum(m.float_bytes for m in sizes.modules) == rh.size_breakdown(model).payload_bytes
-    after = {m.name: m.int8_bytes for m in sizes.modules}
-    total = found.candidate("torch.ao").partly.size.candidate.payload_bytes
-    assert sum(after.values()) == total
-    assert after["decoder"] == 4 * (32 * 10 + 10)
+# --- arguments and verdict ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("options", "name"),
+    ("options", "pattern"),
     [
-        ({"backends": ["onnx"]}, "backends"),
-        ({"backends": []}, "backends"),
+        ({"backends": ["onnx"]}, "backends is 'onnx'"),
+        ({"backends": []}, "backends is empty"),
         ({"threads": 0}, "threads"),
         ({"budget_s": 0}, "budget_s"),
         ({"max_relative_error": -1}, "max_relative_error"),
-        ({"min_size_ratio": float("nan")}, "min_size_ratio"),
-        ({"min_speedup": "2"}, "min_speedup"),
+        ({"worth_speedup": "2"}, "worth_speedup"),
+        ({"min_sped": 2}, "limit is 'min_sped'; pass one of 'max_relative_error', 'min_size"),
         ({"metric": 3}, "metric"),
-        ({"modules": "encoder"}, "modules"),
+        ({"metric": lambda model: None}, "metric raised TypeError"),
+        ({"modules": "encoder"}, "modules is 'encoder'"),
         ({"modules": ["nothing"]}, "modules"),
         ({"modules": [3]}, "modules"),
-        ({"kwargs": [1]}, "kwargs"),
+        ({"scores": "output[0]"}, "scores is 'output.0.'.*: output\\."),
     ],
 )
-def test_arguments_out_of_range_are_named(model_and_inputs, options, name):
+def test_arguments_out_of_range_are_named(model_and_inputs, options, pattern):
     model, x = model_and_inputs
-    with pytest.raises(rh.ArgumentError, match=name):
-        rh.report(model, x, **options, memory=False)
+    with pytest.raises(rh.ArgumentError, match=pattern):
+        quickly(model, x, **options)
 
 
-class Second(nn.Module):
-    """Its first output is a plain copy; its second comes out of the weak decoder."""
+def test_the_verdict_follows_the_limits(found, model_and_inputs):
+    model, x = model_and_inputs
+    assert (found.verdict.decision, found.passed) == (SHIP, True)
+    assert found.verdict.candidate in ("torch.ao-per-channel", "plain")
+    partly = quickly(model, x, backends=["torch.ao"], max_relative_error=0.02)
+    assert (partly.verdict.decision, partly.passed) == (SHIP_PARTLY, True)
+    assert partly.verdict.left_float == ("decoder",)
+    assert "decoder left FP32" in str(partly)
+    kept = quickly(model, x, backends="torch.ao", max_relative_error=0, min_size_ratio=3.99)
+    assert (kept.verdict.decision, kept.verdict.code, kept.passed) == (KEEP, "", False)
+    assert kept.verdict.broken == ("smaller", "nearly the same output")
+
+
+def test_the_same_conversion_is_tried_once_and_all_but_one_outside_pytorch(model_and_inputs):
+    model, x = model_and_inputs
+    assert [one.name for one in quickly(model, x).candidates] == [
+        "torch.ao", "torch.ao-per-channel", "plain"
+    ]  # fmt: skip
+    twice = quickly(model, x, backends=["plain", "onnxruntime", "plain"])
+    assert [one.name for one in twice.candidates] == ["plain", "onnxruntime"]
+    assert any("traced graph" in note for note in twice.notes)
+    onnx = twice.candidate("onnxruntime")
+    assert (onnx.failure, onnx.partly, onnx.sensitivity, onnx.whole.close) == (
+        None,
+        None,
+        None,
+        True,
+    )
+    with pytest.raises(rh.ArgumentError, match="'plain', 'onnxruntime'"):
+        twice.candidate("torch.ao")
+
+
+def test_what_one_backend_refuses_is_told_and_what_all_refuse_is_an_error(model_and_inputs):
+    model, x = model_and_inputs
+    found = quickly(model, x, backends=["onnxruntime", "plain"], modules=["encoder"])
+    assert "converts a model as a whole" in found.candidate("onnxruntime").failure
+    assert found.verdict.code == 'rh.quantize_dynamic(model, backend="plain", modules=["encoder"])'
+    with pytest.raises(rh.ArgumentError, match="converts a model as a whole"):
+        quickly(model, x, backends=["onnxruntime"], modules=["encoder"])
+
+
+def test_several_sets_are_compared_and_the_first_is_timed(model_and_inputs):
+    model, x = model_and_inputs
+    found = quickly(model, input_sets=[x, x[:4]], backends=["plain"], scores="output")
+    assert [len(one.tensors) for one in found.candidates[0].whole.outputs] == [1, 1]
+    assert "2 sets of inputs, times were taken on the first" in found.notes[0]
+    assert found.candidates[0].whole.choices.rows == 18 + 8
+    assert found.inputs == tuple(f"float32 tensor of shape ({n}, 2, 24)" for n in (9, 4))
+
+
+@pytest.mark.parametrize(("slower", "noted"), [(1.4, False), (1.6, True)])
+def test_threads_that_wait_for_each_other_are_noted(monkeypatch, slower, noted):
+    def timed(*args, threads, budget_s):
+        time = Timing((100.0 * (slower if threads == 2 else 1),) * 8)
+        return replace(made_up_latency(*args, threads=threads), reference=time)
+
+    model, x = weak()
+    monkeypatch.setattr(measurement, "compare_latency", timed)
+    given = {"backends": ["plain"], "min_speedup": 0, "memory": False}
+    found = rh.report(model, x, threads=2, **given)
+    assert ("The float model was 1.6 times slower on 2 threads" in str(found.notes)) is noted
+    assert rh.report(model, x, threads=1, **given).notes == ()
+
+
+def test_progress_is_shown_where_somebody_looks(model_and_inputs, monkeypatch, capsys):
+    model, x = model_and_inputs
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    quickly(model, x, backends=["plain"])
+    shown = capsys.readouterr().out
+    for doing in ("run the float model", "plain: convert", "plain: time on 1 thread",
+                  "plain: decoder alone"):  # fmt: skip
+        assert doing in shown
+    quickly(model, x, backends=["plain"], progress=False)
+    assert capsys.readouterr().out == ""
+
+
+# --- text and page --------------------------------------------------------------------------------
+
+
+def test_the_text_is_verdict_table_details_and_what_to_do(found):
+    text = str(found)
+    places = [
+        text.index(one)
+        for one in (str(found.verdict), found.verdict.code, "Weak, 8,810 parameters", "promise",
+                    "converted alone", "--- Make, check and save it ---", "--- Watch it in")
+    ]  # fmt: skip
+    assert places == sorted(places)
+    assert text.count("--- the conversion") == 1
+    assert f'--- the conversion "{found.verdict.candidate}" ---' in text
+    best = found.candidate(found.verdict.candidate).best
+    assert found.meaning == f"{found.verdict.candidate}: {best.meaning}"
+    assert found.table().note == found.meaning
+
+
+class Reader(HTMLParser):
+    """Checks that every element is closed in order, and gathers attributes."""
 
     def __init__(self):
         super().__init__()
-        self.weak = weak()[0]
+        self.open, self.seen, self.text = [], [], []
 
-    def forward(self, x):
-        return x, {"scores": self.weak(x)}
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
 
 
-def test_every_output_tensor_is_judged_and_not_the_first_alone():
-    _, x = weak()
-    found = quickly(Second().eval(), x, backends=["torch.ao"], max_relative_error=0.02)
-    whole = found.candidate("torch.ao").whole
-    first, second = whole.outputs[0].tensors
-    assert first.relative == 0
-    assert whole.relative == second.relative > 0.02
-    assert second.name in whole.place
-    assert [promise.name for promise in whole.broken] == ["nearly the same output"]
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_is_whole_and_refers_to_nothing_outside(found):
+    page = found.to_html()
+    reader = read(page)
+    assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
+    tags = [tag for tag, _ in reader.seen]
+    assert [tags.count(tag) for tag in ("html", "head", "title", "body", "h1", "img")] == [1] * 6
+    links = [attrs.get(key) for _, attrs in reader.seen for key in ("src", "href")]
+    assert all(link.startswith("data:") for link in links if link)
+    assert "url(" not in page
+    assert "prefers-color-scheme: dark" in page
+    text = " ".join("".join(reader.text).split())
+    assert f"{found.verdict.headline}. {found.verdict.reason}" in text
+    assert found.verdict.code in text
+    for candidate in found.candidates:
+        assert f"{candidate.name}: the details" in text
+        assert f"{candidate.whole.relative:.2%}" in text
+    opened = [attrs for tag, attrs in reader.seen if tag == "details"]
+    assert ["open" in attrs for attrs in opened] == [
+        candidate.name == found.verdict.candidate for candidate in found.candidates
+    ]
+
+
+def test_the_picture_is_the_figure_and_says_what_it_shows(found):
+    (_, attrs) = next(entry for entry in read(found.to_html()).seen if entry[0] == "img")
+    kind, _, data = attrs["src"].partition(",")
+    assert kind == "data:image/png;base64"
+    pixels = image.imread(io.BytesIO(base64.b64decode(data)))
+    assert abs(pixels.shape[1] - 2 * int(attrs["width"])) <= 1  # it may be odd
+    assert attrs["alt"] == plot_report(found).alt
+
+
+def test_names_of_modules_are_escaped():
+    model, x = weak()
+    model.__class__ = type("<script>", (type(model),), {})
+    page = quickly(model, x, backends=["plain"]).to_html()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_notebook_gets_a_part_of_a_page(found):
+    bundle = found._repr_mimebundle_()
+    assert bundle["text/plain"] == str(found)
+    read(bundle["text/html"])
+    assert bundle["text/html"].startswith("<div>")
+    assert "<details open" not in bundle["text/html"]
+    assert 'alt="Three panels' in bundle["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "metric", "shown"),
+    [
+        (Limits(), None, ["0.05", "1", "1", "1.5", "1.1"]),
+        (Limits(min_speedup=0, max_relative_error=0), None, ["0", "1", "0", "1.5", "1.1"]),
+        (Limits(worth_speedup=2), 0.9, ["1", "1", "0.01", "1.5", "2"]),
+        (Limits(0.02, 3, 4, 5, 6, 7), 0.9, ["0.02", "3", "4", "5", "6", "7"]),
+    ],
+)
+def test_the_page_lists_the_limits_that_counted(found, limits, metric, shown):
+    made = replace(found, limits=limits, reference_metric=metric).limits_table()
+    assert [value for _, value in made.rows] == shown
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def leaves(data, source, path=""):
+    """Each leaf of the JSON beside what it should be: the same path through the report."""
+    if isinstance(data, dict):
+        for key in data.keys() - {"format", "version"}:
+            yield from leaves(data[key], getattr(source, key), f"{path}.{key}")
+    elif isinstance(data, list):
+        assert len(data) == len(source), path
+        for place, (value, inner) in enumerate(zip(data, source, strict=True)):
+            yield from leaves(value, inner, f"{path}[{place}]")
+    else:
+        yield path, data, source
+
+
+def test_every_leaf_is_the_number_that_its_name_says():
+    made = filled_findings()
+    found = list(leaves(made.to_dict(), made))
+    assert len(found) > 500
+    assert [(path, data) for path, data, source in found if data != source] == []
+
+
+def test_nothing_of_the_report_is_missing_but_single_times():
+    def missing(data, source):
+        if isinstance(source, tuple):
+            for one, inner in zip(data, source, strict=True):
+                yield from missing(one, inner)
+        elif is_dataclass(source) and not isinstance(source, Timing | OutputComparison):
+            yield from {field.name for field in fields(source)} - data.keys()
+            for key in data.keys() - {"format", "version"}:
+                yield from missing(data[key], getattr(source, key))
+
+    made = filled_findings()
+    data = made.to_dict()
+    assert list(missing(data, made)) == []
+    assert (data["format"], data["version"]) == ("recipe_helpers report", 2)
+    whole = data["candidates"][0]["whole"]
+    assert whole["latencies"][0]["reference"].keys() == {"median_us", "quartiles_us"}
+    assert {"relative", "worst", "cosine"} <= whole["outputs"][0]["tensors"][0].keys()
+    assert {"ratio", "candidate_bytes"} <= whole["size"].keys()
+    assert {"loaded", "peak"} <= whole["memory"].keys()
+    assert "share" in whole["tasks"][0]
+
+
+def test_what_json_cannot_hold_is_null():
+    tensor = replace(filled(TensorComparison, itertools.count(1)), sqnr_db=math.inf)
+    made = filled_findings()
+    outputs = (replace(made.candidates[0].whole.outputs[0], tensors=(tensor,)),)
+    whole = replace(made.candidates[0].whole, relative=math.nan, outputs=outputs)
+    spoiled = replace(made, candidates=(replace(made.candidates[0], whole=whole),))
+    measured = json.loads(spoiled.to_json())["candidates"][0]["whole"]
+    assert measured["relative"] is None
+    assert measured["outputs"][0]["tensors"][0]["sqnr_db"] is None
+    assert measured["outputs"][0]["tensors"][0]["cosine"] == tensor.cosine
+    assert re.search(r'"passed": (true|false)', spoiled.to_json())

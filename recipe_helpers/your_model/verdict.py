@@ -1,0 +1,214 @@
+"""Your own model: choose between the candidates, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from torch import nn
+
+from ..common.language import N_, Text, _
+from ..common.wording import in_turn, named, sentences, within
+from ..recipe.timing import SLOWER
+from .candidates import Candidate, Measured
+from .next_steps import conversion_code
+from .preparation import InputSet
+from .promises import BROKEN, CLOSE, GAIN, OPEN, QUICKER, SMALLER
+from .task_error import COMPARABLE
+
+SHIP = N_("ship INT8")
+SHIP_PARTLY = N_("ship INT8 with some modules left FP32")
+KEEP = N_("keep FP32")
+_MUCH = 1 / 3  # of the bytes: with so much in FP32 no conversion reaches 2 to 1
+_MOST_NAMES = 8  # in a line of code that somebody copies
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with this model on this machine, and why."""
+
+    decision: str  # SHIP, SHIP_PARTLY or KEEP
+    candidate: str | None  # the conversion it speaks of; None where no conversion worked
+    left_float: tuple[str, ...]  # names of the modules to leave FP32
+    broken: tuple[str, ...]  # the promises that this conversion does not keep, in words
+    reason: str  # the numbers behind the decision, as a Text
+    code: str  # the call that makes the model to ship; empty where none is to be shipped
+
+    def __str__(self) -> str:
+        return f"{self.headline}. {self.reason}"
+
+    @property
+    def headline(self) -> str:
+        """The decision as a title, in the language in force."""
+        said = _(self.decision)
+        return said[0].upper() + said[1:]
+
+
+def decide(
+    candidates: Sequence[Candidate],
+    model: nn.Module,
+    input_sets: Sequence[InputSet] = (),
+    *,
+    by_name: bool = False,
+) -> Verdict:
+    """The verdict over all candidates.
+
+    A candidate that keeps its promises as a whole comes before one with exceptions, and one that is
+    both smaller and faster before one that is only one of the two. Among equals the one with the
+    smallest error is chosen, unless another is faster beyond doubt.
+
+    Args:
+        candidates: what was measured, at least one.
+        model: the float model, for the names and types in the line of code.
+        input_sets: what it was called with, for the same.
+        by_name: whether that line has to name the modules even where none is left FP32.
+    """
+    for decision, pick in ((SHIP, attrgetter("whole")), (SHIP_PARTLY, attrgetter("partly"))):
+        tried = ((candidate, pick(candidate)) for candidate in candidates)
+        sound = [(one, found) for one, found in tried if found is not None and not found.broken]
+        if sound:
+            chosen, found = _best(sound)
+            exact = by_name or decision == SHIP_PARTLY
+            code = conversion_code(chosen.name, found, model, input_sets, exact=exact)
+            left = chosen.left_float if decision == SHIP_PARTLY else ()
+            return Verdict(decision, chosen.name, left, (), _why_ship(chosen, found, left), code)
+    measured = [(one, one.best) for one in candidates if one.best is not None]
+    if not measured:
+        failures = in_turn(
+            Text('"{name}": {failure}', name=one.name, failure=within(one.failure or ""))
+            for one in candidates
+        )
+        said = Text("No conversion works: {failures}.", failures=failures)
+        return Verdict(KEEP, None, (), (), said, "")
+    nearest, best = min(measured, key=lambda pair: (len(pair[1].broken), pair[1].relative))
+    broken = tuple(promise.name for promise in best.broken)
+    reason = sentences(_why_keep(nearest, best, candidates))
+    return Verdict(KEEP, nearest.name, nearest.left_float, broken, reason, "")
+
+
+def _best(sound: Iterable[tuple[Candidate, Measured]]) -> tuple[Candidate, Measured]:
+    """Of those that gain most, the least error, unless another is faster beyond both intervals."""
+    gains = [(_gains(found), (candidate, found)) for candidate, found in sound]
+    most = max(gain for gain, _pair in gains)
+    equals = [pair for gain, pair in gains if gain == most]
+    best, *others = sorted(equals, key=lambda pair: pair[1].relative)
+    for other in others:
+        if other[1].latencies[0].speedup.low > best[1].latencies[0].speedup.high:
+            best = other
+    return best
+
+
+def _gains(found: Measured) -> float:
+    return sum(promise.measured for promise in found.promises if promise.name == GAIN)
+
+
+def _why_ship(chosen: Candidate, found: Measured, left: Sequence[str]) -> Text:
+    findings = in_turn(promise.sentence for promise in found.promises if promise.sentence)
+    said = [
+        Text("The conversion {name} is {findings}.", name=_named(chosen, left), findings=findings)
+    ]
+    if found.choices is not None and found.choices.same < 1:
+        said.append(found.choices.sentence)
+    if unsure := [Text(promise.name) for promise in found.promises if promise.state == OPEN]:
+        said.append(Text("Whether it is {promises} could not be settled.", promises=named(unsure)))
+    if chosen.failure:
+        said.append(Text("As a whole it fails: {failure}.", failure=within(chosen.failure)))
+    elif left and chosen.whole is not None:
+        missed = in_turn(promise.sentence for promise in chosen.whole.broken)
+        said.append(Text("As a whole it misses: {findings}.", findings=missed))
+    return sentences(said)
+
+
+def _why_keep(
+    nearest: Candidate, found: Measured, candidates: Sequence[Candidate]
+) -> Iterator[Text]:
+    """Which promises the nearest conversion breaks, with the numbers, and what is in the way."""
+    broken = dict.fromkeys(promise.name for promise in found.broken)
+    said, *others = map(Text, broken)
+    for name in others:
+        said = Text("{names} and not {name}", names=said, name=name)
+    yield Text(
+        "The nearest conversion, {name}, is not {broken}: {numbers}.",
+        name=_named(nearest, nearest.left_float if nearest.partly else ()),
+        broken=said,
+        numbers=in_turn(promise.sentence for promise in found.broken),
+    )
+    sensitivity = nearest.sensitivity if nearest.partly is None else None
+    if CLOSE in broken and sensitivity is not None and sensitivity.worst is not None:
+        worst = _module(sensitivity.worst.name)
+        yield Text("The most sensitive module is {name}.", name=worst)
+    if rest := [p.sentence for p in found.promises if p.state != BROKEN and p.sentence]:
+        yield Text("Otherwise: {findings}.", findings=in_turn(rest))
+    if {GAIN, QUICKER, SMALLER} & broken.keys():
+        yield from _in_the_way(nearest, found)
+    yield from _for_the_task(candidates, nearest)
+
+
+def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[Text]:
+    """Why there is so little to gain, and what would change it."""
+    sizes = found.modules
+    stay = [module for module in sizes.modules if not module.converted]
+    share = (sum(m.float_bytes for m in stay) + sizes.others_bytes) / max(sizes.total_bytes, 1)
+    if stay and share > _MUCH:
+        largest = max(stay, key=lambda module: module.float_bytes)
+        reasons = {one.name: one.reason for one in found.conversion.left_alone}
+        yield Text(
+            "What stands in the way: {share:.0%} of the bytes stay FP32, most of them in {name} "
+            "({kind}; {reason}).",
+            share=share,
+            name=_module(largest.name),
+            kind=largest.kind,
+            reason=reasons.get(largest.name, Text("it is not converted")),
+        )
+    if candidate.left_float and found is candidate.partly:
+        yield Text(
+            "What would change it: a conversion that is closer to FP32 in {left}, or a larger "
+            "max_relative_error if the task allows.",
+            left=_modules(candidate.left_float),
+        )
+    elif found.latencies[0].verdict == SLOWER:
+        yield Text(
+            "What would change it: wider layers or more sequences per call, for in a small call "
+            "INT8 pays more for its overhead than it saves."
+        )
+
+
+def _for_the_task(candidates: Iterable[Candidate], nearest: Candidate) -> Iterator[Text]:
+    """A conversion that only misses an error limit, and might well be good enough for the task."""
+    worthy = [
+        (candidate, found)
+        for candidate in candidates
+        if (found := candidate.whole) is not None
+        and found.metric is None
+        and {promise.name for promise in found.broken} == {CLOSE}
+        and found.task.share is not None
+        and found.task.share < COMPARABLE
+    ]
+    if not worthy:
+        return
+    candidate, found = min(worthy, key=lambda pair: pair[1].relative)
+    if found is not nearest.best:
+        costs = in_turn(found.promise(name).sentence for name in (SMALLER, QUICKER))
+        yield Text('As a whole "{name}" is {findings}.', name=candidate.name, findings=costs)
+    yield Text(
+        'The error of "{name}" is {share:.1%} of how far the outputs of different inputs are '
+        "apart: whether the task bears it, a metric= can tell.",
+        name=candidate.name,
+        share=found.task.share,
+    )
+
+
+def _named(candidate: Candidate, left: Sequence[str]) -> Text:
+    if not left:
+        return Text('"{name}"', name=candidate.name)
+    return Text('"{name}", with {left} left FP32,', name=candidate.name, left=_modules(left))
+
+
+def _modules(names: Sequence[str]) -> Text:
+    """The names of modules as a sentence lists them; long lists are cut."""
+    return named([_module(name) for name in names], most=_MOST_NAMES)
+
+
+def _module(name: str) -> str:
+    return name or Text("the model itself")
