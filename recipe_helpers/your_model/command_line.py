@@ -92,7 +92,7 @@ _EXAMPLES = """\
 """
 
 
-class _WrongUseError(RecipeError):
+class WrongUseError(RecipeError):
     """What was asked for on the command line cannot be done."""
 
 
@@ -224,7 +224,7 @@ def _report(options: argparse.Namespace) -> Report:
     try:
         model, inputs, metric = (*pkgutil.resolve_name(options.factory)(), None)[:3]
     except (Exception, SystemExit) as error:  # a factory may raise what it likes
-        raise _WrongUseError(
+        raise WrongUseError(
             "{named!r} gives no model and inputs ({kind}: {error}); pass MODULE:FUNCTION, as "
             "tagger:factory, a function that returns the two, and the metric if there is one.",
             named=options.factory,
@@ -275,6 +275,6 @@ def _refuse_unwritable(path: Path | None) -> None:
         return
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise _WrongUseError(
+        raise WrongUseError(
             "{path} cannot be written; pass a file in a folder that exists.", path=path
         )
