@@ -6,6 +6,7 @@ the differences, which vary far less than the accuracies themselves.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,15 +17,15 @@ from torch import nn
 from ..common import checks
 from ..common.errors import ArgumentError
 from ..common.intervals import Interval, mean_interval
-from ..common.language import Text, _
+from ..common.language import _
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.quantize import quantize_dynamic
 from ..recipe.size import state_dict_bytes
 from .data import Sequences, digits
-from .training import DigitClassifier, train_classifier
+from .training import train_classifier
 
-HIDDEN_SIZES = (4, 8, 16, 32, 64)
+WIDTHS = (4, 8, 16, 32, 64)
 SEEDS = range(5)
 
 
@@ -92,12 +93,17 @@ def disagreements(
 class DigitRun:
     """One training: the test accuracy of the model and of its quantized copy, and their files."""
 
-    hidden_size: int
+    width: int
     seed: int
     fp32_accuracy: float
     int8_accuracy: float
     fp32_bytes: int
     int8_bytes: int
+
+    @property
+    def hidden_size(self) -> int:
+        """The width, by its name in version 2.0."""
+        return self.width
 
     @property
     def difference(self) -> float:
@@ -112,53 +118,48 @@ class DigitStudy(Shown):
     runs: tuple[DigitRun, ...]
 
     @property
-    def hidden_sizes(self) -> tuple[int, ...]:
+    def widths(self) -> tuple[int, ...]:
         """The widths, rising."""
-        return tuple(sorted({run.hidden_size for run in self.runs}))
+        return tuple(sorted({run.width for run in self.runs}))
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """The widths, by their name in version 2.0."""
+        return self.widths
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds, rising."""
         return tuple(sorted({run.seed for run in self.runs}))
 
-    def of(self, hidden_size: int) -> tuple[DigitRun, ...]:
+    def of(self, width: int) -> tuple[DigitRun, ...]:
         """The runs of one width.
 
         Raises:
             ArgumentError: the study has no such width.
         """
-        found = tuple(run for run in self.runs if run.hidden_size == hidden_size)
-        if not found:
-            raise ArgumentError(
-                Text(
-                    "hidden_size is {size!r}; the study has {sizes}.",
-                    size=hidden_size,
-                    sizes=list(self.hidden_sizes),
-                )
-            )
-        return found
+        checks.one_of("width", width, self.widths)
+        return tuple(run for run in self.runs if run.width == width)
 
-    def difference(self, hidden_size: int | None = None) -> Interval:
+    def difference(self, width: int | None = None) -> Interval:
         """INT8 less FP32 accuracy with its interval over the seeds.
 
         Runs of one seed share their images and are no independent evidence: over all widths
         (None) the seeds' means are compared, not the runs.
         """
-        runs = self.runs if hidden_size is None else self.of(hidden_size)
+        runs = self.runs if width is None else self.of(width)
         by_seed = [[r.difference for r in runs if r.seed == seed] for seed in self.seeds]
         return mean_interval([float(np.mean(differences)) for differences in by_seed])
 
     def table(self) -> Table:
         """One row per width, then all of them."""
         rows = []
-        for size in self.hidden_sizes:
-            runs = self.of(size)
-            fp32, int8 = (
-                np.mean([getattr(r, f"{kind}_accuracy") for r in runs]) for kind in ("fp32", "int8")
-            )
-            change = self.difference(size).percent()
+        for width in self.widths:
+            runs = self.of(width)
+            accuracies = np.mean([(r.fp32_accuracy, r.int8_accuracy) for r in runs], axis=0)
+            change = self.difference(width).percent()
             files = (in_bytes(runs[0].fp32_bytes), in_bytes(runs[0].int8_bytes))
-            rows.append((str(size), f"{fp32:.2%}", f"{int8:.2%}", change, *files))
+            rows.append((str(width), *(f"{mean:.2%}" for mean in accuracies), change, *files))
         rows.append((_("all"), "", "", self.difference().percent(), "", ""))
         files = (_("FP32 file"), _("INT8 file"))
         headers = (_("width"), "FP32", "INT8", _("INT8 - FP32, points (95 %)"), *files)
@@ -166,8 +167,9 @@ class DigitStudy(Shown):
         return Table(headers, rows, caption)
 
 
+@checks.renamed(hidden_sizes="widths")
 def digit_study(
-    hidden_sizes: Iterable[int] = HIDDEN_SIZES,
+    widths: Iterable[int] = WIDTHS,
     seeds: Iterable[int] = SEEDS,
     *,
     epochs: int = 30,
@@ -178,35 +180,27 @@ def digit_study(
     A seed draws the split of the images, the first weights and the order of the training.
 
     Args:
-        hidden_sizes: rising widths of the LSTM.
-        seeds: at least two rising whole numbers.
+        widths: rising widths of the LSTM (`hidden_sizes` in version 2.0).
+        seeds: at least two different whole numbers.
         epochs: see `train_classifier`.
         progress: wraps the loop over the trainings, for example `rh.progress_bar`.
 
     Raises:
         ArgumentError: an argument is out of range.
     """
-    sizes = checks.positive_ints("hidden_sizes", hidden_sizes)
-    chosen = [checks.whole_number("seeds", seed) for seed in seeds]
-    if len(set(chosen)) < 2:
+    chosen = checks.positive_ints("widths", widths), dict.fromkeys(checks.seeds("seeds", seeds))
+    if len(chosen[1]) < 2:
         raise ArgumentError(
-            Text("seeds is {seeds}; an interval needs at least two different seeds.", seeds=chosen)
+            "seeds is {seeds}; an interval needs at least two different seeds.",
+            seeds=list(chosen[1]),
         )
-    runs = []
-    for size, seed in progress([(h, s) for h in sizes for s in dict.fromkeys(chosen)], _("digits")):
-        data = digits(seed)
-        model = train_classifier(data, size, seed, epochs)
-        runs.append(_run(model, data.test, size, seed))
-    return DigitStudy(tuple(runs))
+    trainings = progress(list(itertools.product(*chosen)), _("digits"))
+    return DigitStudy(tuple(_run(width, seed, epochs) for width, seed in trainings))
 
 
-def _run(model: DigitClassifier, test: Sequences, hidden_size: int, seed: int) -> DigitRun:
-    quantized = quantize_dynamic(model)
-    return DigitRun(
-        hidden_size=hidden_size,
-        seed=seed,
-        fp32_accuracy=classification_accuracy(model, test),
-        int8_accuracy=classification_accuracy(quantized, test),
-        fp32_bytes=state_dict_bytes(model),
-        int8_bytes=state_dict_bytes(quantized),
-    )
+def _run(width: int, seed: int, epochs: int) -> DigitRun:
+    data = digits(seed)
+    model = train_classifier(data, width, seed, epochs)
+    pair = model, quantize_dynamic(model)
+    fp32, int8 = (classification_accuracy(version, data.test) for version in pair)
+    return DigitRun(width, seed, fp32, int8, *map(state_dict_bytes, pair))

@@ -14,7 +14,7 @@ import torch
 
 from ..common.checks import positive_int
 from ..common.errors import ArgumentError, extra
-from ..common.language import Text, _
+from ..common.language import _
 from ..common.tables import Shown, Table
 from ..recipe.model import SEED
 
@@ -77,15 +77,13 @@ class ReferenceText(Shown):
         given = words.split()
         if unknown := [word for word in given if word not in known]:
             raise ArgumentError(
-                Text(
-                    "words has {word!r}, which the vocabulary of {count} lower-case words does not "
-                    "know; pass other words.",
-                    word=unknown[0],
-                    count=len(known),
-                )
+                "words has {word!r}, which the vocabulary of {count} lower-case words does not "
+                "know; pass other words.",
+                word=unknown[0],
+                count=len(known),
             )
         if not given:
-            raise ArgumentError(Text("words is {words!r}; pass at least one word.", words=words))
+            raise ArgumentError("words is {words!r}; pass at least one word.", words=words)
         return torch.tensor([known[word] for word in given])
 
     def table(self) -> Table:
@@ -198,9 +196,7 @@ def _distinct_paragraphs(documents: dict[str, str]) -> dict[str, list[str]]:
 def _fraction(name: str, value: float) -> None:
     if not isinstance(value, int | float) or not 0 < value < 1:
         raise ArgumentError(
-            Text(
-                "{name} is {value!r}; pass a number between 0 and 1, both excluded.",
-                name=name,
-                value=value,
-            )
+            "{name} is {value!r}; pass a number between 0 and 1, both excluded.",
+            name=name,
+            value=value,
         )

@@ -16,7 +16,7 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
 from ..recipe.model import LSTMModel
 from ..recipe.quantize import quantize_dynamic
@@ -42,7 +42,7 @@ QUANTIZERS: Mapping[str, Quantizer] = {
 class Cliff(Shown):
     """Accuracy of several versions of one classifier while a factor grows."""
 
-    cause: str  # what the factor multiplies, as the label of an axis; a Text
+    cause: str  # what the factor multiplies, in English: the label of an axis
     factors: tuple[float, ...]
     accuracies: Mapping[str, tuple[float, ...]]  # version -> fraction right at each factor
     fp32_unchanged: bool  # whether every FP32 logit is the same, to the bit, at every factor
@@ -58,11 +58,10 @@ class Cliff(Shown):
             (f"{factor:g}", *(f"{self.accuracies[v][i]:.1%}" for v in self.versions))
             for i, factor in enumerate(self.factors)
         ]
+        note = _("The FP32 logits are NOT the same at every factor.")
         if self.fp32_unchanged:
             note = _("The FP32 logits are the same to the bit at every factor.")
-        else:
-            note = _("The FP32 logits are NOT the same at every factor.")
-        caption = _("Accuracy against {cause}", cause=self.cause)
+        caption = _("Accuracy against {cause}", cause=_(self.cause))
         return Table((_("factor"), *map(_, self.versions)), rows, caption, note)
 
 
@@ -105,11 +104,9 @@ def change_unit_of_feature(
     """
     if checks.whole_number("feature", feature) not in range(model.lstm.input_size):
         raise ArgumentError(
-            Text(
-                "feature is {feature}; the LSTM has features 0 to {last}.",
-                feature=feature,
-                last=model.lstm.input_size - 1,
-            )
+            "feature is {feature}; the LSTM has features 0 to {last}.",
+            feature=feature,
+            last=model.lstm.input_size - 1,
         )
     inputs = sequences.inputs.clone()
     inputs[..., feature] *= factor
@@ -151,7 +148,7 @@ def unread_unit_cliff(
     def versions(factor: float) -> dict[str, torch.Tensor]:
         return _all_logits(with_unread_unit(model, factor), sequences)
 
-    cause = Text("factor on the weights of an unread unit")
+    cause = N_("factor on the weights of an unread unit")
     return _cliff(cause, factors, versions, sequences.labels)
 
 
@@ -176,7 +173,7 @@ def feature_unit_cliff(
         rescaled = _logits(quantize_dynamic(better), same)
         return _all_logits(changed, data) | {RESCALED: rescaled}
 
-    cause = Text("factor on the numbers of one feature")
+    cause = N_("factor on the numbers of one feature")
     return _cliff(cause, factors, versions, sequences.labels)
 
 
@@ -201,19 +198,19 @@ def loud_passage_cliff(
         both = Sequences(torch.cat([sequences.inputs, following]), sequences.labels)
         return _all_logits(model, both, steps) | {APART: apart}
 
-    cause = Text("factor on the brightness of what follows")
+    cause = N_("factor on the brightness of what follows")
     return _cliff(cause, factors, versions, sequences.labels)
 
 
 def _cliff(
-    cause: Text,
+    cause: str,
     factors: Iterable[float],
     versions: Callable[[float], dict[str, torch.Tensor]],
     labels: torch.Tensor,
 ) -> Cliff:
     chosen = tuple(_power_of_two(factor) for factor in factors)
     if not chosen:
-        raise ArgumentError(Text("factors is empty; pass at least one power of two."))
+        raise ArgumentError("factors is empty; pass at least one power of two.")
     found = [versions(factor) for factor in chosen]
     right = [{name: logits.argmax(-1) == labels for name, logits in at.items()} for at in found]
     return Cliff(
@@ -239,9 +236,6 @@ def _logits(model: nn.Module, sequences: Sequences, steps: int | None = None) ->
 def _power_of_two(factor: float) -> float:
     if not isinstance(factor, int | float) or factor <= 0 or math.frexp(factor)[0] != 0.5:
         raise ArgumentError(
-            Text(
-                "factors has {factor!r}; pass powers of two, which change no FP32 digit.",
-                factor=factor,
-            )
+            "factors has {factor!r}; pass powers of two, which change no FP32 digit.", factor=factor
         )
     return float(factor)

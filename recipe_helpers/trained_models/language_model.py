@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import nn
@@ -70,11 +71,9 @@ def compare_perplexity(
     """
     if len(words) < 4 * _STREAMS:
         raise InputError(
-            Text(
-                "words has {count} elements; pass at least {least} words.",
-                count=len(words),
-                least=4 * _STREAMS,
-            )
+            "words has {count} elements; pass at least {least} words.",
+            count=len(words),
+            least=4 * _STREAMS,
         )
     with threads_set(1):  # so small a model gains nothing from a second thread
         before = _losses("reference", reference, words)
@@ -145,6 +144,11 @@ class PartSize:
     reference_bytes: int
     candidate_bytes: int
 
+    @property
+    def ratio(self) -> float:
+        """Bytes before / bytes after."""
+        return self.reference_bytes / self.candidate_bytes
+
 
 @dataclass(frozen=True)
 class PartSizes(Shown):
@@ -153,29 +157,32 @@ class PartSizes(Shown):
     parts: tuple[PartSize, ...]
 
     @property
+    def whole(self) -> PartSize:
+        """All parts together."""
+        columns = zip(*map(astuple, self.parts), strict=True)
+        return PartSize("", *map(sum, itertools.islice(columns, 1, None)))
+
+    @property
     def ratio(self) -> float:
         """All bytes before / all bytes after."""
-        before = sum(part.reference_bytes for part in self.parts)
-        return before / sum(part.candidate_bytes for part in self.parts)
+        return self.whole.ratio
 
     def table(self) -> Table:
         """One row per part: parameters, bytes, ratio, share of the quantized whole."""
-        whole = sum(part.candidate_bytes for part in self.parts)
         rows = [
             (
                 part.name,
                 f"{part.parameters:,}",
                 in_bytes(part.reference_bytes),
                 in_bytes(part.candidate_bytes),
-                _("{ratio:.2f} to 1", ratio=part.reference_bytes / part.candidate_bytes),
-                f"{part.candidate_bytes / whole:.0%}",
+                _("{ratio:.2f} to 1", ratio=part.ratio),
+                f"{part.candidate_bytes / self.whole.candidate_bytes:.0%}",
             )
             for part in self.parts
         ]
         headers = (_("part"), _("parameters"), "FP32", "INT8", _("ratio"), _("share of INT8"))
-        return Table(
-            headers, rows, "", _("All parts together: {ratio:.2f} to 1.", ratio=self.ratio)
-        )
+        note = _("All parts together: {ratio:.2f} to 1.", ratio=self.ratio)
+        return Table(headers, rows, "", note)
 
 
 def size_by_part(reference: nn.Module, candidate: nn.Module) -> PartSizes:
@@ -189,17 +196,13 @@ def size_by_part(reference: nn.Module, candidate: nn.Module) -> PartSizes:
     after = dict(checks.module("candidate", candidate).named_children())
     parts = []
     for name, child in reference.named_children():
-        parameters = sum(p.numel() for p in child.parameters())
-        if not parameters:
-            continue
-        if name not in after:
-            raise InputError(
-                Text(
+        if parameters := sum(p.numel() for p in child.parameters()):
+            if name not in after:
+                raise InputError(
                     "candidate has no {name}, only {children}; pass two versions of one model.",
                     name=name,
                     children=", ".join(after) or Text("nothing"),
                 )
-            )
-        sizes = [size_breakdown(part).payload_bytes for part in (child, after[name])]
-        parts.append(PartSize(name, parameters, *sizes))
+            sizes = [size_breakdown(part).payload_bytes for part in (child, after[name])]
+            parts.append(PartSize(name, parameters, *sizes))
     return PartSizes(tuple(parts))

@@ -14,19 +14,23 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import InputError
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
-from ..recipe.accuracy import StepErrors
+from ..recipe.accuracy import StepErrors, compare_recorded
 from ..recipe.model import working_engine
 from ..recipe.quantize import quantize_dynamic
 
 PARTS = (N_("weights"), N_("inputs"), N_("hidden state"))
 ALL, MEASURED = N_("all three"), N_("torch.ao itself")
-# What the notebook calls its LSTMs; a name of a reader's own stays as it is.
-_NOTEBOOKS_OWN = (
+_LSTMS_OF_THE_NOTEBOOK = (
     *(N_("recipe"), N_("digits"), N_("language model")),
     *(N_("random"), N_("random, forget gates held open"), N_("trained language model")),
 )
+
+
+def shown(name: str) -> str:
+    """What an LSTM is called: the notebook's own in the language in force, a reader's as it is."""
+    return _(name) if name in _LSTMS_OF_THE_NOTEBOOK else name
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Sensitivity(Shown):
             for kind in (*PARTS, ALL, MEASURED)
         ]
         note = _("Signal to quantization-noise ratio of the output; a larger one is better.")
-        return Table((_("rounded"), *map(_, self.sqnr_db)), rows, "", note)
+        return Table((_("rounded"), *map(shown, self.sqnr_db)), rows, "", note)
 
 
 def sensitivity_by_part(lstms: Mapping[str, tuple[nn.LSTM, torch.Tensor]]) -> Sensitivity:
@@ -79,7 +83,7 @@ def fake_quantized(
         checks.one_of("parts", part, PARTS)
     if inputs.ndim != 3:
         what = checks.describe(inputs)
-        raise InputError(Text("inputs is a {what}; pass (steps, batch, width).", what=what))
+        raise InputError("inputs is a {what}; pass (steps, batch, width).", what=what)
     weight = _round_weight if "weights" in parts else _exact
     outer = _round_activation if "inputs" in parts else _exact
     inner = _round_activation if "hidden state" in parts else _exact
@@ -124,12 +128,7 @@ def _sqnr_by_part(lstm: nn.LSTM, inputs: torch.Tensor) -> dict[str, float]:
     # torch.ao converts only what is inside a module.
     wrapped = quantize_dynamic(nn.Sequential(lstm).eval())
     outputs[MEASURED] = checks.runs("quantized lstm", wrapped, (inputs,))[0]
-    return {name: _sqnr_db(exact, output) for name, output in outputs.items()}
-
-
-def _sqnr_db(exact: torch.Tensor, rounded: torch.Tensor) -> float:
-    signal, noise = exact.double().square().sum(), (rounded - exact).double().square().sum()
-    return float(10 * (signal / noise).log10())
+    return {name: compare_recorded(exact, output).sqnr_db for name, output in outputs.items()}
 
 
 def _exact(values: torch.Tensor) -> torch.Tensor:

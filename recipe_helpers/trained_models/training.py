@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ..common.checks import positive_int
+from ..common.checks import positive_int, renamed
 from ..common.language import N_
 from ..common.progress import Progress, silent
 from ..common.settings import seeded, threads_set
@@ -69,25 +69,26 @@ def tutorial_language_model() -> LanguageModel:
     return LanguageModel(words=33278, embedding=512, hidden_size=256, layers=5).eval()
 
 
+@renamed(hidden_size="width")
 def train_classifier(
-    data: Digits, hidden_size: int, seed: int = SEED, epochs: int = 30
+    data: Digits, width: int, seed: int = SEED, epochs: int = 30
 ) -> DigitClassifier:
     """Train a `DigitClassifier` on the training part of `data`, with Adam; returned in eval mode.
 
     Args:
         data: digits as sequences.
-        hidden_size: width of the LSTM.
+        width: of the LSTM (`hidden_size` in version 2.0).
         seed: of the first weights and of the order of the images.
         epochs: how often every image is seen, in batches of 64.
 
     Raises:
-        ArgumentError: `hidden_size` or `epochs` is no whole number of at least 1.
+        ArgumentError: `width` or `epochs` is no whole number of at least 1.
     """
-    positive_int("hidden_size", hidden_size)
+    positive_int("width", width)
     positive_int("epochs", epochs)
     inputs, labels = data.train.inputs, data.train.labels
     with threads_set(1), seeded(seed), _gradients():
-        model = DigitClassifier(hidden_size, width=inputs.shape[2])
+        model = DigitClassifier(width, inputs.shape[2])
         batches = [b for _ in range(epochs) for b in torch.randperm(len(labels)).split(64)]
         optimizer = torch.optim.Adam(model.parameters())
         schedule = _one_cycle(optimizer, 0.02, len(batches))
@@ -99,11 +100,12 @@ def train_classifier(
     return model.eval()
 
 
+@renamed(hidden_size="width")
 def train_language_model(
     text: ReferenceText,
     seed: int = SEED,
     embedding: int = 96,
-    hidden_size: int = 192,
+    width: int = 192,
     epochs: int = 4,
     progress: Progress = silent,
 ) -> LanguageModel:
@@ -118,19 +120,19 @@ def train_language_model(
         text: the corpus; only its training part is read.
         seed: of the first weights and of the dropout.
         embedding: width of the embedding.
-        hidden_size: width of the LSTM.
+        width: of the LSTM (`hidden_size` in version 2.0).
         epochs: how often the text is read.
         progress: wraps the loop over the pieces, for example `rh.progress_bar`.
 
     Raises:
         ArgumentError: a size or `epochs` is no whole number of at least 1.
     """
-    for name, value in (("embedding", embedding), ("hidden_size", hidden_size), ("epochs", epochs)):
+    for name, value in (("embedding", embedding), ("width", width), ("epochs", epochs)):
         positive_int(name, value)
     streams = in_streams(text.train, 20)
     starts = list(range(0, len(streams) - 1, 35)) * epochs
     with threads_set(1), seeded(seed), _gradients():
-        model = LanguageModel(len(text.vocabulary), embedding, hidden_size, dropout=0.2)
+        model = LanguageModel(len(text.vocabulary), embedding, width, dropout=0.2)
         optimizer = torch.optim.Adam(model.parameters())
         schedule = _one_cycle(optimizer, 0.01, len(starts))
         hidden: Hidden | None = None

@@ -35,7 +35,7 @@ from recipe_helpers.your_model import plots as your_model
 from ..classroom.made_up import compared
 from ..deployment.made_up import LOADS
 from ..recipe import made_up as made
-from ..trained_models.test_classification import FIRST, LABELS, SECOND, study
+from ..trained_models.made_up import FIRST, LABELS, SECOND, study
 from ..under_the_hood.test_plots import question
 from ..your_model.made_up import candidate, filled_findings, measured
 

@@ -14,42 +14,16 @@ from recipe_helpers.common.settings import deprecations_silenced
 from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART
 from recipe_helpers.recipe.ledger import judge
 from recipe_helpers.trained_models.classification import (
-    DigitRun,
-    DigitStudy,
     classification_accuracy,
     digit_study,
     disagreements,
 )
-from recipe_helpers.trained_models.data import Sequences, digits
+from recipe_helpers.trained_models.data import digits
 from recipe_helpers.trained_models.language_model import PerplexityComparison
 from recipe_helpers.trained_models.training import train_classifier
 
-
-class Says(nn.Module):
-    """A classifier whose logits are given."""
-
-    def __init__(self, logits: list[list[float]]) -> None:
-        super().__init__()
-        self.logits = torch.tensor(logits)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        assert inputs.shape[1] == len(self.logits)
-        return self.logits
-
-
-LABELS = Sequences(torch.arange(4 * 2 * 3.0).view(2, 4, 3), torch.tensor([0, 1, 2, 0]))
-FIRST = Says([[5, 0, 0], [0, 1, 0.5], [9, 0, 0], [0, 0, 2]]).eval()  # right, right, wrong, wrong
-SECOND = Says([[5, 0, 0], [0, 0, 1.0], [0, 0, 9], [0, 2, 0]]).eval()  # right, wrong, right, wrong
-
-
-def study(differences: dict[int, list[float]]) -> DigitStudy:
-    return DigitStudy(
-        tuple(
-            DigitRun(width, seed, 0.9, 0.9 + difference, 4000, 1000)
-            for width, found in differences.items()
-            for seed, difference in enumerate(found)
-        )
-    )
+from ..korean import told_in_korean
+from .made_up import FIRST, LABELS, SECOND, SQUARES, STUDY, Says, study
 
 
 def test_accuracy_is_the_fraction_named_right() -> None:
@@ -95,7 +69,7 @@ def test_a_mean_has_students_interval() -> None:
 
 def test_a_study_reports_what_was_trained_quantized_and_saved() -> None:
     found = digit_study([4, 6], [3, 9], epochs=2)
-    assert [(r.hidden_size, r.seed) for r in found.runs] == [(4, 3), (4, 9), (6, 3), (6, 9)]
+    assert [(r.width, r.seed) for r in found.runs] == [(4, 3), (4, 9), (6, 3), (6, 9)]
     run = found.runs[3]
     data = digits(9)
     model = train_classifier(data, 6, 9, epochs=2)
@@ -121,7 +95,7 @@ def test_a_quantized_classifier_keeps_its_accuracy() -> None:
 
 
 def test_the_interval_over_all_widths_counts_seeds_not_runs() -> None:
-    found = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
+    found = STUDY
     expected = mean_interval([-0.01, 0.01, 0.02])
     overall = found.difference()
     assert (overall.mean, overall.low) == pytest.approx((expected.mean, expected.low))
@@ -129,14 +103,14 @@ def test_the_interval_over_all_widths_counts_seeds_not_runs() -> None:
     rows = found.table().rows
     assert [row[0] for row in rows] == ["4", "8", "all"]
     assert rows[1][3] == found.difference(8).percent()
-    with pytest.raises(ArgumentError, match=r"\[4, 8\]"):
+    with pytest.raises(ArgumentError, match="one of 4, 8"):
         found.of(5)
 
 
 @pytest.mark.parametrize(
     ("sizes", "seeds", "said"),
     [
-        ([], [0, 1], "hidden_sizes"),
+        ([], [0, 1], "widths"),
         ([8, 4], [0, 1], "rising"),
         ([4], [0], "two"),
         ([4], [1, 1], "two"),
@@ -165,3 +139,8 @@ def test_the_claim_of_kept_accuracy_is_judged_from_both_intervals() -> None:
     assert judge("C18").verdict == ELSEWHERE
     assert "-3.00" in judge("C18", lost, same).measured
     assert same.relative.percent() in judge("C18", kept, same).measured
+
+
+def test_the_results_in_korean() -> None:
+    assert "시드 3개의 평균" in told_in_korean(STUDY)
+    assert "4개 가운데 3개" in told_in_korean(disagreements(FIRST, SECOND, SQUARES))

@@ -8,11 +8,17 @@ from recipe_helpers.recipe.accuracy import StepErrors
 from recipe_helpers.trained_models import plots
 from recipe_helpers.trained_models.classification import Disagreements, disagreements
 from recipe_helpers.trained_models.data import Sequences
-from recipe_helpers.trained_models.fragility import FP32, PER_TENSOR, Cliff
+from recipe_helpers.trained_models.fragility import (
+    APART,
+    FP32,
+    PER_TENSOR,
+    QUANTIZERS,
+    RESCALED,
+    Cliff,
+)
 
-from .test_classification import FIRST, LABELS, SECOND, study
-
-STUDY = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
+from ..korean import english_in, figure_in_both
+from .made_up import FIRST, LABELS, SECOND, SQUARES, STUDY
 
 
 def test_pareto_shows_the_mean_accuracy_of_both_against_their_bytes() -> None:
@@ -90,3 +96,20 @@ def test_error_along_shows_percent_against_position() -> None:
     assert "steps" in axes.get_xlabel()
     assert "%" in axes.get_ylabel()
     assert "flat: 2.00% over the first half" in figure.alt
+
+
+def test_the_figures_in_korean() -> None:
+    accuracies = dict.fromkeys((*QUANTIZERS, RESCALED, APART), (0.9, 0.5))
+    cliff = Cliff("factor on the numbers of one feature", (1.0, 64.0), accuracies, True)
+    name = "random, forget gates held open"
+    draws = [
+        lambda: plots.pareto(STUDY),
+        lambda: plots.differences(STUDY),
+        lambda: plots.disagreements(disagreements(FIRST, SECOND, SQUARES)),
+        lambda: plots.disagreements(disagreements(FIRST, FIRST, SQUARES)),
+        lambda: plots.cliff(cliff),
+        lambda: plots.error_along({name: StepErrors((0.02,) * 100)}),
+    ]
+    for draw in draws:
+        assert english_in(said := figure_in_both(draw)) == []
+    assert said.count("무작위, 망각 게이트를 열어 둠") == 2  # the legend and the alternative text

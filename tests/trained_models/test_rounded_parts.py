@@ -7,16 +7,20 @@ import torch
 from torch import nn
 
 from recipe_helpers.common.errors import ArgumentError, InputError, ModelError
+from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe.accuracy import StepErrors
 from recipe_helpers.recipe.quantize import quantize_dynamic
 from recipe_helpers.trained_models.rounded_parts import (
     ALL,
     MEASURED,
     PARTS,
+    Sensitivity,
     error_by_position,
     fake_quantized,
     sensitivity_by_part,
 )
+
+from ..korean import error_in_both, told_in_korean
 
 
 @pytest.fixture
@@ -119,3 +123,18 @@ def test_positions_cover_every_step_once(steps: int) -> None:
     for position in positions:
         edges.append(2 * position - 1 - edges[-1])
     assert edges[-1] == steps
+
+
+def test_sensitivity_and_an_error_in_korean() -> None:
+    """The notebook's own LSTMs have Korean names; a reader's keep theirs, whatever they are."""
+    found = dict.fromkeys((*PARTS, ALL, MEASURED), 40.0)
+    said = told_in_korean(Sensitivity({"language model": found}))
+    assert "은닉 상태" in said
+    assert "언어 모델" in said
+    with speaking("ko"):
+        assert "weights" in str(Sensitivity({"weights": found})).splitlines()[0]
+    first, second = error_in_both(
+        InputError, lambda: fake_quantized(nn.LSTM(2, 2), torch.ones(3), [])
+    )
+    assert first.startswith("inputs의 값: shape이 (3,)인 float32 Tensor. shape이")
+    assert second.startswith("inputs is a float32 tensor of shape (3,); pass")

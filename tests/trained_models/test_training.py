@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.trained_models import training
@@ -73,7 +74,7 @@ def test_a_classifier_answers_after_the_step_it_is_asked_for() -> None:
 
 
 def test_a_language_model_learns_a_cycle() -> None:
-    model = train_language_model(cycle(), embedding=8, hidden_size=8, epochs=20)
+    model = train_language_model(cycle(), embedding=8, width=8, epochs=20)
     with torch.inference_mode():
         logits, _ = model(torch.arange(60).view(60, 1) % 3)
     following = (torch.arange(60) + 1) % 3
@@ -83,7 +84,7 @@ def test_a_language_model_learns_a_cycle() -> None:
 
 def test_a_language_model_depends_on_its_seed_alone() -> None:
     first, again, other = (
-        weights(train_language_model(cycle(200), seed, embedding=4, hidden_size=4, epochs=1))
+        weights(train_language_model(cycle(200), seed, embedding=4, width=4, epochs=1))
         for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
@@ -98,7 +99,7 @@ def test_progress_sees_every_piece_of_every_epoch() -> None:
         return items
 
     # 20 streams of 105 words: pieces start at 0, 35 and 70.
-    train_language_model(cycle(), embedding=4, hidden_size=4, epochs=2, progress=progress)
+    train_language_model(cycle(), embedding=4, width=4, epochs=2, progress=progress)
     assert seen == ["6 training"]
 
 
@@ -112,10 +113,10 @@ def test_streams_that_the_text_cannot_fill_are_refused(streams: object) -> None:
         in_streams(torch.arange(11), streams)
 
 
-@pytest.mark.parametrize("fault", [{"hidden_size": 0}, {"epochs": 0}, {"hidden_size": "8"}])
+@pytest.mark.parametrize("fault", [{"width": 0}, {"epochs": 0}, {"width": "8"}])
 def test_sizes_that_are_none_are_refused(data: Digits, fault: dict) -> None:
     with pytest.raises(ArgumentError, match=next(iter(fault))):
-        train_classifier(data, **{"hidden_size": 4} | fault)
+        train_classifier(data, **{"width": 4} | fault)
     with pytest.raises(ArgumentError, match=next(iter(fault))):
         train_language_model(cycle(), **fault)
 
@@ -139,6 +140,39 @@ def test_hidden_states_are_those_of_the_model() -> None:
         assert torch.equal(model.decoder(states), model(words)[0])
 
 
+def test_each_step_is_taken_with_gradients_clipped_to_a_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    norms: list[float] = []
+    step = torch.optim.Adam.step
+
+    def recorded(self: torch.optim.Adam, *args: object) -> object:
+        gradients = [p.grad.flatten() for group in self.param_groups for p in group["params"]]
+        norms.append(float(torch.cat(gradients).norm()))
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", recorded)
+    train_language_model(cycle(), embedding=8, width=8, epochs=1)
+    assert max(norms) < 0.45, "what is shorter stays as it is"
+    norms.clear()
+    monkeypatch.setattr(training, "cross_entropy", lambda *given: 1000 * cross_entropy(*given))
+    train_language_model(cycle(), embedding=8, width=8, epochs=1)
+    assert norms == pytest.approx([0.5] * 3, abs=1e-4)
+
+
+def test_dropout_lies_before_and_behind_the_lstm_and_trains_with_a_fifth() -> None:
+    model = LanguageModel(7, 4, 6).eval()
+    words = torch.arange(6).view(3, 2)
+    with torch.no_grad():
+        output = model.rnn(3 * model.encoder(words))[0]
+        expected = model.decoder(3 * output)
+        model.drop = nn.Linear(1, 1)
+        model.drop.forward = lambda values: 3 * values
+        assert torch.allclose(model(words)[0], expected, atol=1e-6)
+    trained = train_language_model(cycle(200), embedding=4, width=4, epochs=1)
+    assert trained.drop.p == 0.2
+
+
 def test_the_hidden_state_is_carried_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     carried: list[bool] = []
 
@@ -149,5 +183,5 @@ def test_the_hidden_state_is_carried_within_an_epoch(monkeypatch: pytest.MonkeyP
             return super().forward(words, hidden)
 
     monkeypatch.setattr(training, "LanguageModel", Recorder)
-    train_language_model(cycle(), embedding=4, hidden_size=4, epochs=2)
+    train_language_model(cycle(), embedding=4, width=4, epochs=2)
     assert carried == [False, True, True] * 2
