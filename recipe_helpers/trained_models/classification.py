@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import eq
 
 import numpy as np
 import torch
@@ -31,12 +32,7 @@ SEEDS = range(5)
 
 def classification_accuracy(model: nn.Module, sequences: Sequences) -> float:
     """The fraction of the sequences that a classifier names right."""
-    return float((predictions(model, sequences) == sequences.labels).float().mean())
-
-
-def predictions(model: nn.Module, sequences: Sequences) -> torch.Tensor:
-    """The class (sequences) with the largest logit."""
-    return checks.runs("model", model, (sequences.inputs,)).argmax(-1)
+    return sequences.share_right(checks.runs("model", model, (sequences.inputs,)))
 
 
 @dataclass(frozen=True)
@@ -56,8 +52,7 @@ class Disagreements(Shown):
 
     def table(self) -> Table:
         """Who is right where the two differ."""
-        fp32 = sum(a == b for a, b in zip(self.reference, self.labels, strict=True))
-        int8 = sum(a == b for a, b in zip(self.candidate, self.labels, strict=True))
+        fp32, int8 = (sum(map(eq, said, self.labels)) for said in (self.reference, self.candidate))
         counts = (fp32, int8, len(self) - fp32 - int8)
         differ = _("{count} of {all}", count=len(self), all=self.sequences)
         headers = (_("answers differ"), _("FP32 is right"), _("INT8 is right"), _("neither"))
@@ -73,9 +68,10 @@ def disagreements(
         InputError: the sequences do not fit one of the models.
     """
     logits = checks.runs("reference", reference, (sequences.inputs,))
+    other = checks.runs("candidate", candidate, (sequences.inputs,))
     first, second = logits.softmax(-1).topk(2).values.unbind(-1)
     margins = first - second
-    before, after = logits.argmax(-1), predictions(candidate, sequences)
+    before, after = logits.argmax(-1), other.argmax(-1)
     differ = torch.nonzero(before != after).flatten()
     differ = differ[margins[differ].argsort(descending=True)]
     return Disagreements(

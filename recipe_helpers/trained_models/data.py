@@ -32,6 +32,10 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def share_right(self, logits: torch.Tensor) -> float:
+        """The fraction of the sequences whose label has the largest logit."""
+        return float((logits.argmax(-1) == self.labels).float().mean())
+
 
 @dataclass(frozen=True)
 class Digits(Shown):

@@ -54,9 +54,10 @@ class Cliff(Shown):
 
     def table(self) -> Table:
         """One row per factor, one column per version."""
+        percents = zip(*self.accuracies.values(), strict=True)
         rows = [
-            (f"{factor:g}", *(f"{self.accuracies[v][i]:.1%}" for v in self.versions))
-            for i, factor in enumerate(self.factors)
+            (f"{factor:g}", *(f"{accuracy:.1%}" for accuracy in accuracies))
+            for factor, accuracies in zip(self.factors, percents, strict=True)
         ]
         note = _("The FP32 logits are NOT the same at every factor.")
         if self.fp32_unchanged:
@@ -102,18 +103,14 @@ def change_unit_of_feature(
     The feature's numbers become `factor` times as large and its weights as many times smaller,
     as they would be had the model been trained in that unit.
     """
-    if checks.whole_number("feature", feature) not in range(model.lstm.input_size):
+    last = model.lstm.input_size - 1
+    if checks.whole_number("feature", feature) not in range(last + 1):
         raise ArgumentError(
-            "feature is {feature}; the LSTM has features 0 to {last}.",
-            feature=feature,
-            last=model.lstm.input_size - 1,
+            "feature is {feature}; the LSTM has features 0 to {last}.", feature=feature, last=last
         )
-    inputs = sequences.inputs.clone()
-    inputs[..., feature] *= factor
-    changed = copy.deepcopy(model)
-    with torch.no_grad():
-        changed.lstm.weight_ih_l0[:, feature] /= factor
-    return changed, Sequences(inputs, sequences.labels)
+    factors = torch.ones(last + 1)
+    factors[feature] = factor
+    return _in_other_units(model, sequences, factors)
 
 
 def rescale_features(
@@ -127,11 +124,17 @@ def rescale_features(
     """
     largest = sequences.inputs.abs().amax(dim=(0, 1))
     exponents = torch.where(largest > 0, largest, 1).log2().round()
-    divisors = torch.exp2(exponents)  # (width)
-    rescaled = copy.deepcopy(model)
+    return _in_other_units(model, sequences, torch.exp2(-exponents))
+
+
+def _in_other_units(
+    model: DigitClassifier, sequences: Sequences, factors: torch.Tensor
+) -> tuple[DigitClassifier, Sequences]:
+    """Inputs times `factors` (width), a power of two for each feature; weights divided by them."""
+    changed = copy.deepcopy(model)
     with torch.no_grad():
-        rescaled.lstm.weight_ih_l0 *= divisors
-    return rescaled, Sequences(sequences.inputs / divisors, sequences.labels)
+        changed.lstm.get_parameter("weight_ih_l0").div_(factors)
+    return changed, Sequences(sequences.inputs * factors, sequences.labels)
 
 
 def unread_unit_cliff(
@@ -148,8 +151,7 @@ def unread_unit_cliff(
     def versions(factor: float) -> dict[str, torch.Tensor]:
         return _all_logits(with_unread_unit(model, factor), sequences)
 
-    cause = N_("factor on the weights of an unread unit")
-    return _cliff(cause, factors, versions, sequences.labels)
+    return _cliff(N_("factor on the weights of an unread unit"), factors, versions, sequences)
 
 
 def feature_unit_cliff(
@@ -170,11 +172,9 @@ def feature_unit_cliff(
     def versions(factor: float) -> dict[str, torch.Tensor]:
         changed, data = change_unit_of_feature(model, sequences, feature, factor)
         better, same = rescale_features(changed, data)
-        rescaled = _logits(quantize_dynamic(better), same)
-        return _all_logits(changed, data) | {RESCALED: rescaled}
+        return _all_logits(changed, data) | {RESCALED: _logits(quantize_dynamic(better), same)}
 
-    cause = N_("factor on the numbers of one feature")
-    return _cliff(cause, factors, versions, sequences.labels)
+    return _cliff(N_("factor on the numbers of one feature"), factors, versions, sequences)
 
 
 def loud_passage_cliff(
@@ -191,36 +191,29 @@ def loud_passage_cliff(
         factors: powers of two.
     """
     steps = sequences.inputs.shape[0]
-    apart = _logits(quantize_dynamic(model), sequences)
+    apart = {APART: _logits(quantize_dynamic(model), sequences)}
 
     def versions(factor: float) -> dict[str, torch.Tensor]:
         following = sequences.inputs.roll(-1, dims=1) * factor
         both = Sequences(torch.cat([sequences.inputs, following]), sequences.labels)
-        return _all_logits(model, both, steps) | {APART: apart}
+        return _all_logits(model, both, steps) | apart
 
-    cause = N_("factor on the brightness of what follows")
-    return _cliff(cause, factors, versions, sequences.labels)
+    return _cliff(N_("factor on the brightness of what follows"), factors, versions, sequences)
 
 
 def _cliff(
     cause: str,
     factors: Iterable[float],
     versions: Callable[[float], dict[str, torch.Tensor]],
-    labels: torch.Tensor,
+    sequences: Sequences,
 ) -> Cliff:
     chosen = tuple(_power_of_two(factor) for factor in factors)
     if not chosen:
         raise ArgumentError("factors is empty; pass at least one power of two.")
     found = [versions(factor) for factor in chosen]
-    right = [{name: logits.argmax(-1) == labels for name, logits in at.items()} for at in found]
-    return Cliff(
-        cause=cause,
-        factors=chosen,
-        accuracies={
-            name: tuple(float(at[name].float().mean()) for at in right) for name in found[0]
-        },
-        fp32_unchanged=all(torch.equal(at[FP32], found[0][FP32]) for at in found),
-    )
+    accuracies = {name: tuple(sequences.share_right(at[name]) for at in found) for name in found[0]}
+    unchanged = all(torch.equal(at[FP32], found[0][FP32]) for at in found)
+    return Cliff(cause, chosen, accuracies, unchanged)
 
 
 def _all_logits(

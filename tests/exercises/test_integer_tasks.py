@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import torch
-from hypothesis import given, settings, strategies as st
 
 import recipe_helpers as rh
 from recipe_helpers.under_the_hood.saturation import pair_sums
@@ -23,10 +22,9 @@ def loud(step=-1, factor=1000.0):
 # --- E10 ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(-5, -1), st.floats(300, 1e6))
-def test_e10_accepts_a_loud_step_at_the_end(step, factor):
-    accepted("E10", loud(step, factor))
+def test_e10_accepts_a_loud_step_at_the_end():
+    for step, factor in ((-5, 300), (-1, 1e6)):
+        accepted("E10", loud(step, factor))
 
 
 def test_e10_accepts_other_ideas():

@@ -134,10 +134,10 @@ def test_a_loud_passage_changes_the_past_in_int8_alone(
 
 
 def test_a_changed_float_function_is_reported(model: DigitClassifier, data: Digits) -> None:
-    labels = data.test.labels
-    cliff = fragility._cliff(
-        "factor", (1, 2), lambda factor: {FP32: logits(model, data.test) * factor}, labels
-    )
+    def versions(factor: float) -> dict[str, torch.Tensor]:
+        return {FP32: logits(model, data.test) * factor}
+
+    cliff = fragility._cliff("factor", (1, 2), versions, data.test)
     assert not cliff.fp32_unchanged
     assert "NOT the same" in str(cliff)
 
