@@ -14,7 +14,17 @@ ORDER = {
         "glossary",
     ),
     "exercises": ("recipe", "trained_models", "under_the_hood"),
-    "docs": ("int8_rnn", "torch_ao", "benchmarks", "platforms", "command_line", "teaching"),
+    "docs": (
+        "int8_rnn",
+        "torch_ao",
+        "packages",
+        "platforms",
+        "command_line",
+        "helpers",
+        "benchmarks",
+        "surveys",
+        "teaching",
+    ),
     "api": ("recipe_helpers", "int8_rnn"),
 }
 # The rooms of the helpers, as a reader meets them.
