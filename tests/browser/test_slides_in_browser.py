@@ -23,14 +23,16 @@ EDGES = """() => {
 
 def test_every_slide_is_whole(chromium, tmp_path):
     notebook = nbformat.read(RECIPE, as_version=4)
-    (tmp_path / "slides.html").write_text(tool("slides").as_slides(notebook, "R"), encoding="utf-8")
+    text = tool("slides").deck_of(RECIPE)
+    page_text = tool("slides").as_slides(notebook, text, "R")
+    (tmp_path / "slides.html").write_text(page_text, encoding="utf-8")
     context = chromium.new_context(viewport={"width": WIDTH, "height": HEIGHT})
     page, fetched, errors = context.new_page(), [], []
     page.on("request", lambda request: fetched.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto((tmp_path / "slides.html").as_uri())
     total = page.evaluate("Reveal.getTotalSlides()")
-    assert total == sum("slide" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    assert total == len(tool("slides").BREAK.split(text))
     for number in range(1, total + 1):
         expect(page.locator(".slide-number-a")).to_have_text(str(number))
         left, top, right, bottom = page.evaluate(EDGES)

@@ -1,4 +1,4 @@
-"""The slides of the recipe: made from its own cells, in one file that fetches nothing."""
+"""The slides of the recipe: its own cells under titles that say what was found, in one file."""
 
 import re
 from pathlib import Path
@@ -7,69 +7,92 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
+from .test_prose import NO_TEXT, numbers, shown
 from .tool import tool
 
 ROOT = Path(__file__).parents[2]
-RECIPE = nbformat.read(ROOT / "notebooks" / "dynamic_quantization.ipynb", as_version=4)
 slides = tool("slides")
+PATHS = {
+    "en": ROOT / "notebooks" / "dynamic_quantization.ipynb",
+    "ko": ROOT / "notebooks" / "ko" / "dynamic_quantization.ipynb",
+}
+MINUTES = re.compile(r"^\s*(\d+) ?(?:minutes|분)")
+TABLE = '<table><tr><th>claim</th></tr><tbody>{}</tbody></table><p>a note</p>'.format(
+    "".join(f"<tr><td>C{number} </td><td>found</td></tr>" for number in (1, 2, 12))
+)
 
 
-def tagged(tag):
-    return [cell for cell in RECIPE.cells if tag in cell.metadata.get("tags", [])]
+def notebook(language):
+    return nbformat.read(PATHS[language], as_version=4)
 
 
-@pytest.fixture(scope="module")
-def page():
-    return BeautifulSoup(slides.as_slides(RECIPE, "Recipe"), "html.parser")
+def decks():
+    return {language: slides.deck_of(path) for language, path in PATHS.items()}
+
+
+@pytest.fixture(scope="module", params=["en", "ko"])
+def page(request):
+    path = PATHS[request.param]
+    made = slides.as_slides(
+        notebook(request.param), slides.deck_of(path), "Recipe", request.param
+    )
+    return BeautifulSoup(made, "html.parser")
 
 
 def single_slides(page):
     return [section for section in page.select("section") if not section.select("section")]
 
 
-def test_there_is_a_slide_for_each_tag_and_each_has_a_title(page):
+def test_every_slide_has_a_title_of_its_own_and_notes_with_minutes(page):
     found = single_slides(page)
-    assert len(found) == len(tagged("slide")) >= 15
+    assert len(found) == len(slides.BREAK.split(decks()["en"])) >= 20
+    titles = [slide.select_one("h1").text for slide in found]
+    assert len(set(titles)) == len(titles)
     for slide in found:
-        assert slide.select_one("h1, h2, h3") is not None
-    sections = {heading.text.rstrip("¶") for heading in page.select("section h2")}
-    assert {"2. Quantize", "3. Size", "4. Latency", "5. Accuracy"} <= sections
+        (notes,) = slide.select("aside.notes")
+        assert MINUTES.match(notes.text), slide.text[:60]
 
 
-def test_the_tagged_cells_and_no_others_are_shown(page):
-    shown = ["".join(code.text.split()) for code in page.select(".jp-CodeCell .highlight")]
-    expected = [
-        c for c in RECIPE.cells if {"slide", "slide-more"} & set(c.metadata.get("tags", []))
+def test_no_braces_are_left_and_titles_quote_what_was_measured(page):
+    language = page.html["lang"]
+    assert not re.search(r"\{(said|cell|code|output|rows) ", page.text)
+    (cell,) = [c for c in notebook(language).cells if c.id == "cell-60"]
+    last = cell.outputs[0].data["text/plain"].splitlines()[-1]
+    assert last.rstrip(".") in [h.text.rstrip("¶") for h in page.select("h1")]
+
+
+def test_what_a_class_needs_is_on_them():
+    text = decks()["en"]
+    for needed in ("cell-64", "model-class", "cell-32", "your bet", "{rows cell-99"):
+        assert needed in text, needed
+    assert len(re.findall(r"^\*\*Exercises? E", text, re.M)) == 3
+    assert text.count("**Ask first:**") >= 5
+
+
+def test_both_languages_show_the_same():
+    english, korean = decks().values()
+    for mark in (slides.PART, slides.SAID, slides.BREAK, re.compile(r"\bE\d+\b")):
+        assert mark.findall(english) == mark.findall(korean)
+    minutes = [
+        [MINUTES.match(note)[1] for note in re.findall(r"Note:\s+\**(.*)", text)]
+        for text in (english, korean)
     ]
-    code = ["".join(cell.source.split()) for cell in expected if cell.cell_type == "code"]
-    assert shown == code
-    assert "torch.ao.quantization.quantize_dynamic(" in "".join(shown)
+    assert minutes[0] == minutes[1]
+    for slide in slides.BREAK.split(korean):
+        assert re.search("[가-힣]|{said", slide.strip().splitlines()[0])
 
 
-def test_a_text_is_short_and_its_whole_is_in_the_speaker_s_notes(page):
-    notes = [note.extract() for note in page.select("aside.notes")]
-    texts = [c for c in RECIPE.cells if c.cell_type == "markdown" and c in tagged("slide")]
-    assert len(notes) >= len(texts) > 10
-    assert "What you will learn" in notes[0].text
-    for slide in single_slides(page):
-        words = sum(len(part.text.split()) for part in slide.select(".jp-MarkdownCell p"))
-        assert words < 110, slide.text[:60]
-
-
-def test_a_sentence_that_announces_a_cell_is_followed_by_it(page):
-    for note in page.select("aside.notes"):
-        note.extract()
-    for slide in single_slides(page):
-        cells = slide.select(".jp-Cell")
-        for cell, following in zip(cells, [*cells[1:], None], strict=True):
-            if cell.text.strip().rstrip("¶").endswith(":") and "jp-MarkdownCell" in cell["class"]:
-                assert following is not None, cell.text
-                assert "jp-CodeCell" in following["class"]
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_number_was_shown(language):
+    visible = [slide.partition("\nNote:")[0] for slide in slides.BREAK.split(decks()[language])]
+    words = slides.PART.sub("", slides.SAID.sub("", "\n".join(visible)))
+    titles = re.sub(r"^# ", "", words, flags=re.M)
+    found = numbers(NO_TEXT.sub(" ", titles)) - shown(PATHS[language])
+    assert found <= {"32", "3.5"}
 
 
 def test_it_is_one_file_that_fetches_nothing(page):
     loading = page.select("[src], link, iframe, object, embed, base")
-    assert loading
     assert {tag.name for tag in loading} == {"img"}
     assert all(tag["src"].startswith("data:image/png;base64,") for tag in loading)
     styles = " ".join(style.text for style in page.select("style"))
@@ -77,20 +100,6 @@ def test_it_is_one_file_that_fetches_nothing(page):
     scripts = [script.text for script in page.select("script")]
     assert any("Reveal.initialize" in script for script in scripts)
     assert max(map(len, scripts)) > 100_000, "reveal.js itself"
-    assert not re.search(r"<script[^>]+src", str(page))
-
-
-def test_the_korean_slides_are_the_same_in_korean(page, tmp_path, monkeypatch):
-    path = ROOT / "notebooks" / "ko" / "dynamic_quantization.ipynb"
-    monkeypatch.setattr("sys.argv", ["slides", str(path), "--output", str(tmp_path)])
-    slides.main()
-    written = (tmp_path / "ko" / "dynamic_quantization.slides.html").read_text(encoding="utf-8")
-    assert "<title>동적 양자화: 슬라이드</title>" in written
-    korean = BeautifulSoup(written, "html.parser")
-    assert korean.html["lang"] == "ko"
-    assert len(single_slides(korean)) == len(single_slides(page))
-    for slide in single_slides(korean):
-        assert re.search("[가-힣]", slide.select_one("h1, h2, h3").text)
 
 
 def test_links_lead_to_the_web_or_nowhere(page):
@@ -101,22 +110,60 @@ def test_links_lead_to_the_web_or_nowhere(page):
 def test_every_figure_says_what_it_shows(page):
     figures = page.select("section img")
     assert len(figures) >= 6
-    assert all(len(figure["alt"]) > 40 for figure in figures)
+    assert all(len(figure["alt"]) > 25 for figure in figures)
+
+
+def made(text):
+    """What slides of this text hold, from a notebook of one cell."""
+    cell = nbformat.v4.new_code_cell("measure()")
+    cell["id"] = "found"
+    shows = {"text/plain": "a table\n2 holds.", "text/html": TABLE}
+    cell.outputs = [nbformat.v4.new_output("execute_result", shows, execution_count=1)]
+    return slides.deck(nbformat.v4.new_notebook(cells=[cell]), text).cells
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "expected"),
-    [
-        ("one\n\ntwo", 0, "one"),
-        ("one\n\ntwo", 1, "two"),
-        ("before\n\n## A\n\none\n\ntwo", 0, "## A\n\none"),
-        ("## A\n\n### B\n\none\n\ntwo", 1, "### B\n\ntwo"),
-        ("## A", 0, "## A"),
-        ("one\n\ntwo", 2, ""),
-    ],
+    ("part", "bare", "outputs"),
+    [("cell", False, 1), ("code", False, 0), ("output", True, 1)],
 )
-def test_what_is_shown_of_a_text(text, place, expected):
-    assert slides.shortened(text, place) == expected
+def test_what_a_part_takes_over(part, bare, outputs):
+    title, cell, after, notes = made(f"# A\n\n{{{part} found}}\n\nbelow\n\nNote:\nsay this")
+    assert [title.source, after.source, notes.source] == ["# A", "below", "say this"]
+    assert cell.source == "measure()"
+    assert (cell.metadata.tags == [slides.BARE]) == bare
+    assert len(cell.outputs) == outputs
+    kinds = [c.metadata.slideshow.slide_type for c in (title, cell, after, notes)]
+    assert kinds == ["slide", "-", "-", "notes"]
+
+
+def test_rows_are_chosen_by_their_first_word_and_the_note_below_is_left_out():
+    cell = made("# A\n\n{rows found C1 C12}\n\nNote:\n1 minute")[1]
+    left = BeautifulSoup(cell.outputs[0].data["text/html"], "html.parser")
+    assert [row.td.text.strip() for row in left.select("tbody tr")] == ["C1", "C12"]
+    assert "a note" not in left.text
+    assert "claim" in left.text
+
+
+def test_the_last_line_can_be_said_in_a_title():
+    assert made("# Here {said found}\n\nNote:\n1 minute")[0].source == "# Here 2 holds"
+
+
+@pytest.mark.parametrize("text", ["# A\n\n{cell gone}", "# {said gone}"])
+def test_a_cell_that_is_not_there_is_named(text):
+    with pytest.raises(SystemExit, match="no code cell gone"):
+        made(text)
+
+
+def test_a_notebook_without_slides_is_told_where_to_write_them(tmp_path):
+    with pytest.raises(SystemExit, match=r"other\.ipynb has no slides.*other\.md"):
+        slides.deck_of(tmp_path / "other.ipynb")
+
+
+def test_they_are_written_beside_the_pages_of_their_language(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["slides", str(PATHS["ko"]), "--output", str(tmp_path)])
+    slides.main()
+    written = (tmp_path / "ko" / "dynamic_quantization.slides.html").read_text(encoding="utf-8")
+    assert "<title>동적 양자화: 슬라이드</title>" in written
 
 
 def test_without_reveal_js_one_sentence_says_what_to_install(monkeypatch):
