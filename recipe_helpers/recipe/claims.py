@@ -71,7 +71,7 @@ class Finding(Shown):
         measured = self.measured
         if self.why:
             measured = _("{measured}: {reason}", measured=measured, reason=self.reason)
-        return self.claim, _(CLAIMS[self.claim]), measured, _(self.verdict)
+        return self.claim, _(self.verdict), _(CLAIMS[self.claim]), measured
 
     def table(self) -> Table:
         """A ledger of one row."""
@@ -80,7 +80,7 @@ class Finding(Shown):
 
 def headers() -> tuple[str, ...]:
     """What stands over the rows of a ledger."""
-    return _("claim"), _("claimed"), _("measured here"), _("verdict")
+    return _("claim"), _("verdict"), _("claimed"), _("measured here")
 
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})

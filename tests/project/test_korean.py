@@ -121,10 +121,20 @@ def test_each_links_to_the_other_in_its_first_cell(path):
     assert f"](../{path.name})" in written.cells[0].source
 
 
+TUTORIALS = re.compile(r"https://(docs\.)?pytorch\.org/tutorials/|https://tutorials\.pytorch\.kr/")
+
+
 def targets(cell):
-    """Where a cell's links lead, but for the one to the other language."""
+    """Where a cell's links lead, but for the one to the other language.
+
+    PyTorch's tutorials are the same pages in English and at the Korean community's.
+    """
     found = set(re.findall(r"\]\(([^)\s]+)\)", cell.source))
-    return {target for target in found if not target.startswith(("ko/", "../"))}
+    return {
+        TUTORIALS.sub("tutorials/", target)
+        for target in found
+        if not target.startswith(("ko/", "../"))
+    }
 
 
 def test_each_link_is_there_in_korean(pair):

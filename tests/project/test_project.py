@@ -173,56 +173,6 @@ def test_the_server_and_its_clients_stay_on_this_machine(name):
     assert opened == ['"127.0.0.1"']
 
 
-def test_the_readme_names_every_notebook_and_command():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        assert f"notebooks/{notebook.name}" in readme, notebook.name
-    for command in ("make run", "make test", "make lab"):
-        assert command in readme
-
-
-def blocks(text, language):
-    """The fenced blocks of one kind, without their comments."""
-    found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-    return [re.sub(r" +#.*", "", block).replace(" LANGUAGE=ko", "") for block in found]
-
-
-def test_the_korean_readme_keeps_to_the_english_one():
-    """The same headings, code and tables; its links lead somewhere, each to its own language."""
-    english, korean = (
-        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md")
-    )
-    assert "[한국어](README.ko.md)" in english[:200]
-    assert "[English](README.md)" in korean[:200]
-    for language in ("sh", "python"):
-        assert blocks(korean, language) == blocks(english, language)
-    assert blocks(korean, "text")[-1] == blocks(english, "text")[-1]
-    for mark in (r"^#+ ", r"^\| `\w+/` ", r"^\| \[", r"^- \*\*"):
-        counts = [len(re.findall(mark, text, re.MULTILINE)) for text in (english, korean)]
-        assert counts[0] == counts[1] > 0, mark
-    for notebook in (ROOT / "notebooks" / "ko").glob("*.ipynb"):
-        assert f"](notebooks/ko/{notebook.name})" in korean, notebook.name
-    for target in re.findall(r"\]\(([^)#:]+)\)", korean):
-        assert (ROOT / target).exists(), target
-
-
-def test_the_readme_has_a_row_for_every_room():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    mapped = set(re.findall(r"^\| `(\w+)/` \|", readme, re.MULTILINE))
-    rooms = {path.parent.name for path in (ROOT / "recipe_helpers").glob("*/__init__.py")}
-    assert mapped == rooms
-
-
-def test_the_readme_example_prints_what_it_says():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    code, output = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", readme, re.DOTALL).groups()
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.stderr == ""
-    assert done.stdout.strip() == output.strip()
-
-
 def test_the_recipe_has_five_sections_in_order():
     recipe = json.loads((ROOT / "notebooks/dynamic_quantization.ipynb").read_text(encoding="utf-8"))
     headings = [

@@ -24,8 +24,8 @@ def test_a_finding_says_its_numbers_and_then_why():
         "C2", IN_PART, "{a:.2f} of {word}", {"a": 1.234}, "not {b}", {"b": 7, "word": "the text"}
     )
     assert (found.measured, found.reason) == ("1.23 of the text", "not 7")
-    assert found.row() == ("C2", CLAIMS["C2"], "1.23 of the text: not 7", IN_PART)
-    assert Finding("C2", HOLDS, "{a}", {"a": 1}).row()[2] == "1"
+    assert found.row() == ("C2", IN_PART, CLAIMS["C2"], "1.23 of the text: not 7")
+    assert Finding("C2", HOLDS, "{a}", {"a": 1}).row()[3] == "1"
     with speaking("ko"):
         assert found.measured == "1.23 of 텍스트", "words among the values are translated"
 

@@ -167,8 +167,8 @@ def test_each_claim_is_judged_by_what_was_measured(claim, results, verdict, says
     found = rh.judge(claim, *results)
     assert (found.claim, found.verdict) == (claim, verdict)
     row = found.row()
-    assert row == (claim, rh.CLAIMS[claim], row[2], verdict)
-    assert says in row[2]
+    assert row == (claim, verdict, rh.CLAIMS[claim], row[3])
+    assert says in row[3]
     assert bool(found.reason) == (verdict in (FAILS, IN_PART, INCONCLUSIVE))
     assert found.table().rows == [row]
 

@@ -102,7 +102,7 @@ def test_a_finding_is_made_once_and_said_in_both(claim, results, verdict, says):
     with speaking("ko"):
         found = rh.judge(claim, *results)
     in_both(lambda: str(found))
-    assert says in found.row()[2]
+    assert says in found.row()[3]
     assert found.verdict == verdict
     assert found == rh.judge(claim, *results)
     with speaking("ko"):
