@@ -43,7 +43,7 @@ build/lab/%: %
 	cp $< $@
 
 test: lint ## lint, unit tests, and every notebook re-run by nbval
-	$(PYTEST) $(NBVAL) $(NOTEBOOKS) tests
+	$(PYTEST) $(NBVAL) $(NOTEBOOKS) tests int8_rnn/tests
 
 lint: .venv/ready ## style, format, types, spelling, and the files that GitHub reads
 	$(BIN)/ruff check .
@@ -56,7 +56,7 @@ lint: .venv/ready ## style, format, types, spelling, and the files that GitHub r
 	$(BIN)/python tools/actionlint.py
 
 unit: .venv/ready ## the unit tests
-	$(PYTEST) tests
+	$(PYTEST) tests int8_rnn/tests
 
 notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 	$(PYTEST) $(NBVAL) $(NOTEBOOKS)

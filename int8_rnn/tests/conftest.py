@@ -1,10 +1,9 @@
 """What the tests of the library share: one thread, a fixed random state, each way to compute."""
 
-import importlib.util
-
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from made_up import COMPILED
 
 import int8_rnn
 
@@ -18,7 +17,6 @@ settings.register_profile(
 )
 settings.load_profile("any speed")
 
-COMPILED = importlib.util.find_spec("int8_rnn.fast") is not None
 HAS_FBGEMM = "fbgemm" in torch.backends.quantized.supported_engines
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_up import INT8, copied, equal_states, given, made, run_python, same
+from made_up import COMPILED, INT8, copied, equal_states, given, made, run_python, same
 from safetensors.torch import load, save
 from torch import nn
 
-from conftest import COMPILED
 from int8_rnn import ArgumentError, Int8GRU, Int8Linear, Int8LSTM, Scheme, quantize
 
 DATA = Path(__file__).parent / "data"
