@@ -3,7 +3,6 @@
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from made_up import COMPILED
 
 import int8_rnn
 
@@ -41,9 +40,7 @@ def _steady():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(
-    params=[False, None] if COMPILED else [False], ids=["reference", "compiled"][: 1 + COMPILED]
-)
+@pytest.fixture(params=[False, None], ids=["reference", "compiled"])
 def fast(request):
     """What a module's `fast` is: the reference, or compiled code where there is any."""
     return request.param

@@ -1,6 +1,5 @@
 """Modules, inputs and oracles that several tests need."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from torch.nn.utils.rnn import PackedSequence
 import int8_rnn
 from int8_rnn import scheme
 
-COMPILED = importlib.util.find_spec("int8_rnn.fast") is not None
 FLOATS = {"lstm": nn.LSTM, "gru": nn.GRU, "linear": nn.Linear}
 INT8 = {"lstm": int8_rnn.Int8LSTM, "gru": int8_rnn.Int8GRU, "linear": int8_rnn.Int8Linear}
 RECURRENT = ("lstm", "gru")

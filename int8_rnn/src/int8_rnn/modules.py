@@ -19,7 +19,6 @@ attributes of the module they are copies: to change a weight, load a state dict.
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
@@ -50,10 +49,8 @@ class Matrix(NamedTuple):
 @functools.cache
 def _kernels() -> ModuleType | None:
     """The compiled path, or None where it cannot be had, which it says once."""
-    try:
-        calls = importlib.import_module(f"{__package__}.fast.calls")
-    except ModuleNotFoundError:
-        return None
+    from .fast import calls
+
     return calls if calls.ready() else None
 
 
