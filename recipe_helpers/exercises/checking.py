@@ -44,7 +44,13 @@ class Exercise:
 
 _TASKS = (
     (size_law, N_("the law of file sizes"), "C2", RECIPE, N_("3. Size")),
-    (crossover, N_("where INT8 starts to win"), "C17", RECIPE, N_("The crossover")),
+    (
+        crossover,
+        N_("where INT8 starts to win"),
+        "C17",
+        RECIPE,
+        N_("The law again, and the crossover"),
+    ),
     (predicted_ratio, N_("predict a ratio of sizes, then measure it"), "C13", RECIPE, "3. Size"),
     (by_hand, N_("quantize by hand"), "C1", RECIPE, N_("Scaling and rounding")),
     (controlled_benchmark, N_("a benchmark with a control"), "C16", RECIPE, N_("4. Latency")),
