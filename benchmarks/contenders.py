@@ -1,15 +1,14 @@
-"""The runtimes that `peers.py` compares: each a callable on the same LSTM and inputs."""
+"""The runtimes that `peers.py` compares: each a callable on the same layers and inputs.
+
+A contender that is not installed, or has no kernel for a case, is left out of its row. Every
+session is made, and its weights are packed, before the first call that is timed.
+"""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import importlib
 import importlib.util
 import logging
-import os
-import shutil
-import sys
+import struct
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,164 +20,205 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recipe_helpers.common.settings import deprecations_silenced
-from recipe_helpers.int8.lstm import Int8LSTM
-from recipe_helpers.recipe.size import state_dict_bytes
+import int8_rnn
 
-OURS, EIGHT_BIT = "Int8LSTM", "Int8LSTM 8-bit"
-SHARED, EARLIER = "Int8LSTM, 2 threads", "Int8LSTM before"
-TORCH = ("torch FP32", "torch.ao INT8", "torch.ao INT8 per channel")
-ONNX_FLOAT = "ONNX Runtime FP32"
-ONNX_INT8 = ("ONNX Runtime INT8", "ONNX Runtime INT8 reduced")  # per channel, both
-PEERS = (*TORCH, ONNX_FLOAT, *ONNX_INT8)
+OURS = ("default", "16 bits", "8 bits")  # `activation_bits` of None, 16 and 8
+TORCH = ("torch FP32", "torch.ao", "torch.ao per channel")
+ONNX = ("ONNX Runtime FP32", "ONNX Runtime", "ONNX Runtime reduced range")
+NCNN, OPENVINO = "ncnn", "OpenVINO with NNCF"
+FLOAT = (TORCH[0], ONNX[0])  # every other peer computes with int8 weights
 
 
 @dataclass(frozen=True)
 class Case:
     """One row of the comparison."""
 
+    kind: str  # "LSTM" or "GRU"
+    inputs: int
     width: int
     batch: int = 1
     threads: int = 1
     layers: int = 1
     steps: int = 20
 
-    @property
-    def title(self) -> str:
-        """The case in words."""
-        plain = f"width {self.width}, batch {self.batch}, threads {self.threads}"
-        more = f", {self.layers} layers, {self.steps} steps"
-        return plain + more * (self.layers > 1)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of one call."""
-        return self.steps * self.batch * self.layers * 8 * self.width**2
-
-    @property
-    def bytes_per_call(self) -> int:
-        """int8 weights read if W_hh is read at every step and W_ih once."""
-        return self.layers * 4 * self.width**2 * (self.steps + 1)
+    def __str__(self) -> str:
+        sizes = f"{self.inputs} -> {self.width}" if self.inputs != self.width else f"{self.width}"
+        layers = f" x {self.layers}" * (self.layers > 1)
+        threads = f", {self.threads} threads" * (self.threads > 1)
+        return f"{self.kind} {sizes}{layers}, batch {self.batch}{threads}"
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A runtime ready to run: what to call, what came out, how large its file is."""
+    """A runtime ready to run: what to call, and what came out, (steps, batch, width)."""
 
     name: str
     call: Callable[[], Any]
-    output: np.ndarray  # (steps, batch, width)
-    file_bytes: int
-    threads: int
+    output: np.ndarray
 
 
 class Recurrent(nn.Module):
-    """An LSTM inside a module, which is where torch.ao looks for one."""
+    """A recurrent layer inside a module, which is where torch.ao looks for one."""
 
-    def __init__(self, lstm: nn.Module) -> None:
+    def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        self.lstm = lstm
+        self.layer = layer
 
-    def forward(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Any]:
-        """The outputs and the final state."""
-        return self.lstm(inputs, (hidden, cell))
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The output of every step; the states begin at zero."""
+        return self.layer(inputs)[0]
 
 
-def make(case: Case, *, with_onnx: bool, before: Path | None = None) -> list[Contender]:
-    """All contenders on one LSTM with PyTorch's own initialization and normal inputs.
-
-    `before` is a checkout of an earlier version of this repository, which takes part, too.
-    """
+def contenders(case: Case) -> list[Contender]:
+    """All that can run a case, ours first, on weights as PyTorch initializes them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(29592)
-        model = Recurrent(nn.LSTM(case.width, case.width, case.layers)).eval()
-        inputs = torch.randn(case.steps, case.batch, case.width)
-        state = [torch.randn(case.layers, case.batch, case.width) for _ in range(2)]
-    arguments = (inputs, *state)
-    found = [
-        torch_contender(name, made, arguments, 2 if name == SHARED else case.threads)
-        for name, made in torch_models(model, case, before)
-    ]
-    return found + list(onnx_contenders(model, arguments, case.threads)) if with_onnx else found
+        layer = getattr(nn, case.kind)(case.inputs, case.width, case.layers)
+        inputs = torch.randn(case.steps, case.batch, case.inputs)
+    model = Recurrent(layer).eval()
+    found = list(_of_torch(model, inputs))
+    if _installed("onnx", "onnxruntime"):
+        found += _of_onnx_runtime(model, inputs, case)
+    if _installed("ncnn") and case.kind == "LSTM" and case.batch == 1:
+        found.append(_of_ncnn(layer, inputs, case))
+    if _installed("openvino", "nncf", "onnx"):
+        found.append(_of_openvino(model, inputs, case))
+    return found
 
 
-def torch_models(
-    model: Recurrent, case: Case, before: Path | None
-) -> Iterator[tuple[str, nn.Module]]:
-    """Ours first, then the float model and what torch.ao makes of it."""
+def _installed(*names: str) -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in names)
+
+
+def _of_torch(model: Recurrent, inputs: Tensor) -> Iterator[Contender]:
     from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
-    exact = Recurrent(Int8LSTM.from_float(model.lstm))
-    yield OURS, exact
-    yield EIGHT_BIT, Recurrent(Int8LSTM.from_float(model.lstm, activation_bits=8))
-    if (case.batch, case.threads) == (1, 1) and (os.cpu_count() or 1) > 1:
-        yield SHARED, exact
-    if before is not None:
-        yield EARLIER, Recurrent(lstm_of(before).from_float(model.lstm))
-    yield TORCH[0], model
-    with deprecations_silenced():
-        yield TORCH[1], quantize_dynamic(model, {nn.LSTM}, dtype=torch.qint8)
-        yield TORCH[2], quantize_dynamic(model, {nn.LSTM: per_channel_dynamic_qconfig})
+    kind = type(model.layer)
+    models: dict[str, nn.Module] = {
+        name: int8_rnn.quantize(model, activation_bits=bits)
+        for name, bits in zip(OURS, (None, 16, 8), strict=True)
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that torch.ao is deprecated
+        models[TORCH[0]] = model
+        models[TORCH[1]] = quantize_dynamic(model, {kind}, dtype=torch.qint8)
+        models[TORCH[2]] = quantize_dynamic(model, {kind: per_channel_dynamic_qconfig})
+    for name, made in models.items():
+        output = made(inputs).numpy()
+        # The layer itself: other runtimes pay for no module around it.
+        yield Contender(name, lambda layer=made.layer: layer(inputs), output)
 
 
-@functools.cache
-def lstm_of(folder: Path) -> Any:
-    """The Int8LSTM of another checkout, imported beside ours under another name.
-
-    From a copy: numba writes the name of the package into the code that it keeps.
-    """
-    name, copy = "recipe_helpers_before", tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    leave = shutil.ignore_patterns("__pycache__")
-    package = Path(shutil.copytree(folder / "recipe_helpers", Path(copy, name), ignore=leave))
-    found = importlib.util.spec_from_file_location(
-        name, package / "__init__.py", submodule_search_locations=[str(package)]
-    )
-    sys.modules[name] = importlib.util.module_from_spec(found)
-    found.loader.exec_module(sys.modules[name])
-    return importlib.import_module(f"{name}.int8.lstm").Int8LSTM
+def _exported(model: nn.Module, inputs: Tensor, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that makes an operator LSTM is the older one
+        torch.onnx.export(model, (inputs,), str(path), dynamo=False, input_names=["inputs"])
 
 
-def torch_contender(
-    name: str, model: Recurrent, arguments: tuple[Tensor, ...], threads: int
-) -> Contender:
-    """A model of PyTorch; its file is what torch.save makes of its state_dict."""
-    lstm, (inputs, hidden, cell) = model.lstm, arguments  # called itself, as ONNX Runtime is
-    state = hidden, cell
-    with torch.inference_mode(), deprecations_silenced():
-        output = lstm(inputs, state)[0].numpy()
-        size = state_dict_bytes(model)
-    return Contender(name, lambda: lstm(inputs, state), output, size, threads)
-
-
-def onnx_contenders(
-    model: nn.Module, arguments: tuple[Tensor, ...], threads: int
-) -> Iterator[Contender]:
-    """ONNX Runtime on the exported model; weights are packed when the session is made."""
+def _of_onnx_runtime(model: nn.Module, inputs: Tensor, case: Case) -> Iterator[Contender]:
+    """Its dynamic quantization, per channel, with weights of eight and of seven bits."""
     import onnxruntime
     from onnxruntime.quantization import quantize_dynamic
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    feed = {name: x.numpy() for name, x in zip(("x", "h", "c"), arguments, strict=True)}
-    names = (ONNX_FLOAT, *ONNX_INT8)
+    options.intra_op_num_threads, options.inter_op_num_threads = case.threads, 1
+    feed = {"inputs": inputs.numpy()}
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, f"{index}.onnx") for index in range(3)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter that needs no compiler is the older one
-            torch.onnx.export(model, arguments, paths[0], dynamo=False, input_names=list(feed))
-        logging.disable(logging.WARNING)
+        paths = [Path(folder, f"{index}.onnx") for index in range(len(ONNX))]
+        _exported(model, inputs, paths[0])
+        quantizer = logging.getLogger()
+        before = quantizer.level
+        quantizer.setLevel(logging.ERROR)
         try:
             for path, reduced in zip(paths[1:], (False, True), strict=True):
                 quantize_dynamic(paths[0], path, per_channel=True, reduce_range=reduced)
         finally:
-            logging.disable(logging.NOTSET)
-        for name, path in zip(names, paths, strict=True):
+            quantizer.setLevel(before)
+        # It quantizes no GRU: the file is the float one again.
+        count = len(ONNX) if case.kind == "LSTM" else 1
+        for name, path in zip(ONNX[:count], paths, strict=False):
             session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
             output = session.run(None, feed)[0]
-            size = path.stat().st_size
-            call = lambda session=session: session.run(None, feed)  # noqa: E731
-            yield Contender(name, call, output, size, threads)
+            yield Contender(name, lambda run=session.run: run(None, feed), output)
+
+
+def _of_openvino(model: nn.Module, inputs: Tensor, case: Case) -> Contender:
+    """NNCF's static quantization, calibrated on the very inputs of the row."""
+    import nncf
+    import openvino
+
+    nncf.set_log_level(logging.ERROR)
+    array = inputs.numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "float.onnx")
+        _exported(model, inputs, path)
+        floats = openvino.Core().read_model(path)
+    quantized = nncf.quantize(floats, nncf.Dataset([array]), subset_size=1)
+    settings = {"INFERENCE_NUM_THREADS": case.threads, "PERFORMANCE_HINT": "LATENCY"}
+    request = openvino.compile_model(quantized, "CPU", settings).create_infer_request()
+    output = next(iter(request.infer([array]).values())).copy()
+    return Contender(OPENVINO, lambda: request.infer([array], share_inputs=True), output)
+
+
+def _of_ncnn(lstm: nn.LSTM, inputs: Tensor, case: Case) -> Contender:
+    import ncnn
+
+    with tempfile.TemporaryDirectory() as folder:
+        param, weights = Path(folder, "lstm.param"), Path(folder, "lstm.bin")
+        param.write_text(_ncnn_graph(lstm))
+        weights.write_bytes(b"".join(_ncnn_weights(lstm)))
+        net = ncnn.Net()
+        net.opt.num_threads = case.threads
+        net.load_param(str(param))
+        net.load_model(str(weights))
+    mat = ncnn.Mat(np.ascontiguousarray(inputs[:, 0].numpy()))
+
+    def call() -> Any:
+        extractor = net.create_extractor()
+        extractor.input("x0", mat)
+        return extractor.extract(f"x{lstm.num_layers}")[1]
+
+    return Contender(NCNN, call, np.array(call())[:, None])
+
+
+def _ncnn_graph(lstm: nn.LSTM) -> str:
+    """The text format of ncnn: one line for each layer, with the sizes by their numbers."""
+    lines = [
+        f"LSTM lstm{k} 1 1 x{k} x{k + 1} 0={lstm.hidden_size} "
+        f"1={getattr(lstm, f'weight_ih_l{k}').numel()} 2=0 8=2"
+        for k in range(lstm.num_layers)
+    ]
+    count = len(lines) + 1
+    return "\n".join(["7767517", f"{count} {count}", "Input x0 0 1 x0", *lines]) + "\n"
+
+
+def _ncnn_weights(lstm: nn.LSTM) -> Iterator[bytes]:
+    """The binary format of ncnn, as its own `ncnn2int8` writes it, which its wheel does not bring.
+
+    For each layer W_ih, the biases, W_hh, then the scales of the two, 127 / max |row|; the gates in
+    the order i, f, o, g. Source: `src/layer/lstm.cpp` and `src/modelbin.cpp` of
+    https://github.com/Tencent/ncnn.
+    """
+    for k in range(lstm.num_layers):
+        matrices, scales = {}, {}
+        for part in ("ih", "hh"):
+            rows = _in_order_of_ncnn(getattr(lstm, f"weight_{part}_l{k}"))
+            scales[part] = 127 / rows.abs().amax(dim=1, keepdim=True)
+            matrices[part] = (rows * scales[part]).round().clamp(-127, 127).to(torch.int8)
+        bias = _in_order_of_ncnn(getattr(lstm, f"bias_ih_l{k}") + getattr(lstm, f"bias_hh_l{k}"))
+        yield _ncnn_int8(matrices["ih"])
+        yield struct.pack("<I", 0) + bias.numpy().tobytes()
+        yield _ncnn_int8(matrices["hh"])
+        yield scales["ih"].numpy().tobytes() + scales["hh"].numpy().tobytes()
+
+
+def _in_order_of_ncnn(stacked: Tensor) -> Tensor:
+    i, f, g, o = stacked.detach().chunk(4)
+    return torch.cat([i, f, o, g])
+
+
+def _ncnn_int8(values: Tensor) -> bytes:
+    content = values.numpy().tobytes()
+    return struct.pack("<I", 0x000D4B38) + content + bytes(-len(content) % 4)

@@ -5,6 +5,8 @@ int8_rnn.save(q, "model.safetensors")
 q = int8_rnn.load("model.safetensors", model)
 """
 
+from typing import Any
+
 from .conversion import quantize
 from .errors import (
     AlreadyQuantizedError,
@@ -20,6 +22,7 @@ from .fast import FastPath, FastPathWarning, fast_path
 from .linear import Int8Linear
 from .modules import Int8Module
 from .obstacles import without_parametrizations
+from .plain_aten import to_plain_aten
 from .recurrent import Int8GRU, Int8LSTM
 from .reference import quantize_activations
 from .saving import load, save
@@ -50,5 +53,21 @@ __all__ = [
     "quantize_activations",
     "quantize_weight",
     "save",
+    "to_plain_aten",
     "without_parametrizations",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs torchao, which takes seconds to import, is imported when it is asked for."""
+    if name not in ("Int8RecurrentConfig", "recurrent_or_linear"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from . import torchao
+    except ImportError as error:
+        raise ConversionError(
+            "torchao cannot be imported ({error}); install the extra: "
+            'pip install "int8-rnn[torchao]".',
+            error=error,
+        ) from error
+    return getattr(torchao, name)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from . import operators
 from .checks import describe, positive_int
 from .errors import InputError
 from .modules import Int8Module, Matrix
@@ -84,7 +85,6 @@ class Int8Linear(Int8Module):
         made._put("weight", weight, None if linear.bias is None else linear.bias.detach())
         return made
 
-    @torch.no_grad()
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """`input` float32 (..., in) gives float32 (..., out); InputError otherwise."""
         fits = isinstance(input, Tensor) and input.dtype == torch.float32 and input.dim() > 0
@@ -94,12 +94,15 @@ class Int8Linear(Int8Module):
                 what=describe(input),
                 size=self.in_features,
             )
+        if torch.compiler.is_compiling():
+            return operators.linear(self, input)
         rows = input.reshape(-1, self.in_features)
         fast = self._fast()
         output = None if fast is None else fast.run_linear(self, rows)
         if output is None:
             weight, bias = self._weight("weight"), self._bias("weight")
-            output = run_linear(rows, weight, bias, self.activation_bits, self.scheme)
+            with torch.no_grad():
+                output = run_linear(rows, weight, bias, self.activation_bits, self.scheme)
         return output.view(*input.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from . import operators
 from .checks import describe
 from .errors import ArgumentError, ModelError
 from .scheme import Scheme
@@ -63,6 +64,8 @@ class Int8Module(nn.Module):
         fast: None takes compiled code where there is any; False never does.
     """
 
+    _how: str  # what `operators` tells of it when a call is traced
+
     scheme: Scheme
     activation_bits: int
     fast: bool | None
@@ -94,6 +97,7 @@ class Int8Module(nn.Module):
         for key, tensor in empty.items():
             self.register_buffer(f"{name}_{key}", tensor, persistent=False)
         self._sizes[name] = matrix
+        self._how = operators.described(self)
 
     def _put(
         self, name: str, weight: Int8Weight, bias: Tensor | None, *, in_place: bool = False
@@ -105,6 +109,7 @@ class Int8Module(nn.Module):
                 old.copy_(new)
             else:
                 self._buffers[f"{name}_{key}"] = new
+        self._how = operators.described(self)
 
     def _weight(self, name: str) -> Int8Weight:
         """A weight as rows."""

@@ -7,12 +7,14 @@ states are a tuple of tensors, (hidden, cell) for an LSTM and (hidden,) for a GR
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from . import operators
 from .checks import describe, first_line, positive_int
 from .errors import ArgumentError, InputError
 from .modules import Int8Module, Matrix
@@ -22,6 +24,7 @@ from .scheme import DEFAULT, Scheme, as_scheme, chosen_scheme, most_activation_b
 from .weights import quantize_weight
 
 Kind = TypeVar("Kind", bound="Int8Recurrent")
+LayerResult = tuple[Tensor, States]  # the output of every step, and the final states
 
 
 class Int8Recurrent(Int8Module):
@@ -154,6 +157,8 @@ class Int8Recurrent(Int8Module):
         self, data: Tensor, batch_sizes: list[int] | None, states: States | None
     ) -> tuple[Tensor, States]:
         """All layers over (steps, batch, inputs), or over packed rows with their batch sizes."""
+        if torch.compiler.is_compiling() and batch_sizes is None:
+            return operators.recurrent(self, data, states)
         fast = self._fast()
         done = None if fast is None else fast.run_recurrent(self, data, batch_sizes, states)
         return self._run_reference(data, batch_sizes, states) if done is None else done
@@ -165,26 +170,40 @@ class Int8Recurrent(Int8Module):
         leading = data.shape[:-1]
         if batch_sizes is None:
             batch_sizes = [leading[1]] * leading[0]
-        data = data.flatten(0, -2)
         if states is None:
-            count, batch = len(self._suffixes()), batch_sizes[0]
-            states = tuple(data.new_zeros(count, batch, width) for width in self._widths())
-        how = Bits(self.activation_bits, self.hidden_bits), self.scheme
+            states = self._zeros(data, batch_sizes[0])
+
+        def run(weights: LayerWeights, data: Tensor, before: States, reverse: bool) -> LayerResult:
+            how = weights, self._bits, self.scheme, reverse
+            return run_layer(type(self)._CELL, data, batch_sizes, before, *how)
+
+        output, finals = self._through_layers(data.flatten(0, -2), states, run)
+        return output.view(*leading, output.shape[-1]), finals
+
+    def _through_layers(
+        self, data: Tensor, states: States, run: Callable[..., LayerResult]
+    ) -> LayerResult:
+        """Hand each layer's output to the next, those of two directions side by side."""
         finals: list[States] = []
         outputs: list[Tensor] = []
         for index, suffix in enumerate(self._suffixes()):
             reverse = suffix.endswith("_reverse")
             before = tuple(part[index] for part in states)
-            weights = self._layer_weights(suffix)
-            cell = type(self)._CELL
-            output, final = run_layer(cell, data, batch_sizes, before, weights, *how, reverse)
+            output, final = run(self._layer_weights(suffix), data, before, reverse)
             finals.append(final)
             outputs.append(output)
             if reverse or not self.bidirectional:
-                data, outputs = torch.cat(outputs, dim=1), []
-        return data.view(*leading, data.shape[-1]), tuple(
-            map(torch.stack, zip(*finals, strict=True))
-        )
+                data, outputs = torch.cat(outputs, dim=-1), []
+        return data, tuple(map(torch.stack, zip(*finals, strict=True)))
+
+    def _zeros(self, data: Tensor, batch: int) -> States:
+        """The states where none are given."""
+        count = len(self._suffixes())
+        return tuple(data.new_zeros(count, batch, width) for width in self._widths())
+
+    @property
+    def _bits(self) -> Bits:
+        return Bits(self.activation_bits, self.hidden_bits)
 
     def _layer_weights(self, suffix: str) -> LayerWeights:
         ih, hh, hr = (f"weight_{part}{suffix}" for part in ("ih", "hh", "hr"))

@@ -88,21 +88,17 @@ def run_linear(
     bias: Tensor | None,
     bits: int,
     scheme: Scheme = EXACT,
-    wide: Tensor | None = None,
 ) -> Tensor:
     """`data` float32 (rows, K) times `weight` (N, K), plus `bias` (N,): float32 (rows, N).
 
     Args:
         data: The activations.
-        weight: The weight.
+        weight: The weight; its integers may be float64, which spares each call the conversion.
         bias: One for each row of the weight, or None.
         bits: Of the quantized activations.
         scheme: Where their scales come from.
-        wide: `weight.values` as float64, where the caller keeps it for several calls: products
-            and sums are exact below 2^53, in any order, and PyTorch's integer matmul is a plain
-            loop.
     """
-    if not len(data):
+    if data.shape[0] == 0:
         return data.new_zeros(0, len(weight.values))
     if weight.columns is not None:
         data = data * weight.columns
@@ -110,13 +106,14 @@ def run_linear(
     integers = integers.double()
 
     def rescaled(values: Tensor, of_rows: Tensor) -> Tensor:
+        # Exact below 2^53, in any order of the sums; PyTorch's integer matmul is a plain loop.
         accumulator = integers @ values.T
         if scheme.activations == "row":
             accumulator = accumulator.float()
         # Else still in float64, hence rounded once, like the fused multiply-add of the engines.
         return accumulator * (scale * of_rows)
 
-    output = rescaled(weight.values.double() if wide is None else wide, weight.scale)
+    output = rescaled(weight.values.double(), weight.scale)
     output = (output if bias is None else output + bias).float()
     if weight.residual is None:
         return output
@@ -206,14 +203,14 @@ def run_layer(
     blocks = data.split(sizes) if scheme.activations == "step" else [data]
     projected = [run_linear(x, weights.ih, weights.bias_ih, bits.input, scheme) for x in blocks]
     steps = torch.cat(projected).split(sizes)
-    wide = weights.hh.values.double()
-    sigmoid = _sigmoid if scheme.activations == "row" else torch.sigmoid
+    hh = weights.hh._replace(values=weights.hh.values.double())  # once for all steps
+    sigmoid = stable_sigmoid if scheme.activations == "row" else torch.sigmoid
     states = tuple(part.clone() for part in states)
     outputs: list[Tensor] = []
     for step in steps[::-1] if reverse else steps:
         # The rows beyond have ended, or have not begun if reverse.
         before = tuple(part[: len(step)] for part in states)
-        from_hidden = run_linear(before[0], weights.hh, weights.bias_hh, bits.hidden, hidden, wide)
+        from_hidden = run_linear(before[0], hh, weights.bias_hh, bits.hidden, hidden)
         output, *others = cell(step, from_hidden, before, sigmoid)
         if weights.hr is not None:
             output = run_linear(output, weights.hr, None, bits.input, scheme)
@@ -223,7 +220,8 @@ def run_layer(
     return torch.cat(outputs[::-1] if reverse else outputs), states
 
 
-def _sigmoid(x: Tensor) -> Tensor:
+def stable_sigmoid(x: Tensor) -> Tensor:
+    """The logistic function, the same bits wherever in a tensor a number stands."""
     # torch.sigmoid rounds differently in the last few elements that a thread is given, so that a
     # row's bits would depend on the batch around it and on the threads; torch.tanh does not.
     return 0.5 * torch.tanh(0.5 * x) + 0.5

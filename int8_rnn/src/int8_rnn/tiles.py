@@ -73,8 +73,9 @@ def pack_terms(lines: Sequence[Tensor], gates: int) -> Tensor:
 
 
 def unpack_terms(line: Tensor, rows: int, gates: int) -> Tensor:
-    """One line of float32 terms as (rows,), a copy."""
-    return line.view(torch.float32).view(gates, -1)[:, : rows // gates].reshape(rows).clone()
+    """One line of float32 terms as (rows,), a copy; `plain_aten` hands them on as floats."""
+    floats = line if line.dtype == torch.float32 else line.view(torch.float32)
+    return floats.view(gates, -1)[:, : rows // gates].reshape(rows).clone()
 
 
 def row_sums(values: Tensor) -> Tensor:
