@@ -7,6 +7,7 @@ than cores, so that no two of them share one.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from ..common.errors import ArgumentError, SurveyError, extra
 from ..common.language import _, plural
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
+from ..common.wording import joined
 from ..recipe.compare import compare
 from ..recipe.model import machine
 from ..recipe.pair import make_pair
@@ -69,13 +71,8 @@ class Survey(Shown):
         Raises:
             ArgumentError: the survey has no such width.
         """
-        found = tuple(point for point in self.points if point.width == width)
-        if not found:
-            known = list(self.widths)
-            raise ArgumentError(
-                "width is {width!r}; the survey has {known}.", width=width, known=known
-            )
-        return found
+        checks.one_of("width", width, self.widths)
+        return tuple(point for point in self.points if point.width == width)
 
     def table(self) -> Table:
         """One row per width: sizes, the median error and speedup over the seeds, the verdicts."""
@@ -101,7 +98,7 @@ class Survey(Shown):
         caption = plural(
             "one seed, one thread", "median (range) over {count} seeds, one thread", seeds
         )
-        note = _("Measured on: {machines}.", machines="; ".join(kinds))
+        note = _("Measured on: {machines}.", machines=joined(kinds, "; "))
         return Table((*headers, "FP32 / INT8", _("INT8 is")), rows, caption, note)
 
 
@@ -133,7 +130,10 @@ def survey(
         ArgumentError: an argument is out of range, or the client's workers do not fit.
         SurveyError: a measurement failed on a worker, or lost one worker after the other.
     """
-    wanted = [(w, s) for w in checks.positive_ints("widths", widths) for s in _distinct(seeds)]
+    drawn = checks.seeds("seeds", seeds)
+    if len(set(drawn)) < len(drawn):
+        raise ArgumentError("seeds is {seeds}; pass none twice.", seeds=list(drawn))
+    wanted = list(itertools.product(checks.positive_ints("widths", widths), drawn))
     check_budget(budget_s)
     if client is None:
         points = [measure_point(w, s, budget_s) for w, s in progress(wanted, _("survey"))]
@@ -159,7 +159,7 @@ def measure_point(width: int, seed: int, budget_s: float) -> SurveyPoint:
         candidate_us=found.latency.candidate.median_us,
         speedup=found.latency.speedup,
         verdict=found.latency.verdict,
-        machine=f"{here.cpu}, {here.vector_instructions}",
+        machine=joined([here.cpu, here.vector_instructions], ", "),
     )
 
 
@@ -265,13 +265,6 @@ def _on_workers(
             future.release()
     finally:
         client.cancel([future for future in futures if not future.done()])
-
-
-def _distinct(seeds: Iterable[int]) -> tuple[int, ...]:
-    chosen = checks.seeds("seeds", seeds)
-    if len(set(chosen)) < len(chosen):
-        raise ArgumentError("seeds is {seeds}; pass none twice.", seeds=list(chosen))
-    return chosen
 
 
 def _spread(values: list[float], form: str) -> str:

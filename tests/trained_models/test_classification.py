@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 from recipe_helpers.common.errors import ArgumentError, InputError
 from recipe_helpers.common.intervals import Interval, mean_interval
 from recipe_helpers.common.settings import deprecations_silenced
-from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART
+from recipe_helpers.recipe.claims import IN_PART
 from recipe_helpers.recipe.ledger import judge
 from recipe_helpers.trained_models.classification import (
     classification_accuracy,
@@ -121,24 +120,11 @@ def test_a_study_of_too_little_is_refused(sizes: list, seeds: list, said: str) -
         digit_study(sizes, seeds)
 
 
-def test_the_claim_of_kept_accuracy_is_judged_from_both_intervals() -> None:
-    kept = study({8: [-0.001, 0.0, 0.001]})
-    lost = study({8: [-0.031, -0.03, -0.029]})
-    same = PerplexityComparison(30.0, 30.03, Interval(0.001, 0.0005, 0.0015), 9000)
-    worse = replace(same, difference_nats=Interval(0.05, 0.04, 0.06))
-    unsure = replace(same, difference_nats=Interval(0.001, -0.1, 0.1))
-    assert judge("C18", kept, same).verdict == HOLDS
-    assert judge("C18", lost, same).verdict == IN_PART
-    assert "digits" in judge("C18", lost, same).reason
-    assert judge("C18", kept, worse).verdict == IN_PART
-    assert judge("C18", kept, unsure).verdict == IN_PART
-    assert "text" in judge("C18", kept, unsure).reason
-    wide = study({8: [-0.03, 0.0, 0.03]})  # no loss on average, but one is not excluded
-    assert judge("C18", wide, same).verdict == IN_PART
-    assert judge("C18", lost, worse).verdict == FAILS
-    assert judge("C18").verdict == ELSEWHERE
-    assert "-3.00" in judge("C18", lost, same).measured
-    assert same.relative.percent() in judge("C18", kept, same).measured
+def test_the_claim_of_kept_accuracy_is_judged_by_the_studies_of_this_room() -> None:
+    lost, text = study({8: [-0.031, -0.03, -0.029]}), Interval(0.001, 0.0005, 0.0015)
+    found = judge("C18", lost, PerplexityComparison(30.0, 30.03, text, 9000))
+    assert found.verdict == IN_PART
+    assert "-3.00" in found.measured
 
 
 def test_the_results_in_korean() -> None:
