@@ -136,7 +136,7 @@ FIGURES = {
         bare=(0, 1),
     ),
     your_model.plot_report: Row(
-        lambda: your_model.plot_report(report()), ("x", "", "", "x"), bare=(0, 1, 2, 3)
+        lambda: your_model.plot_report(report()), ("", "", "x", "x"), bare=(0, 1, 2, 3)
     ),
 }
 

@@ -21,7 +21,7 @@ def found():
 
 def test_the_figure_draws_what_was_measured(found):
     figure = plot_report(found)
-    sensitivity, size, speed, error = figure.axes
+    size, speed, error, sensitivity = figure.axes
     shown = [m for c in found.candidates for m in (c.whole, c.partly) if m is not None]
     assert len(shown) == 4  # one conversion was mended
     assert [bar.get_width() for bar in size.patches] == [m.size.ratio for m in shown]
@@ -46,7 +46,7 @@ def test_errors_that_no_axis_can_show_are_drawn_at_its_ends(relative):
     limits = Limits(max_relative_error=0, min_size_ratio=0, min_speedup=0)
     figure = plot_report(replace(filled_findings(), candidates=(one,), limits=limits))
     figure.png()
-    sensitivity, *_, error = figure.axes
+    *_, error, sensitivity = figure.axes
     for axes in (sensitivity, error):
         drawn = axes.collections[0].get_offsets()[:, 0].compressed()  # NaN has no place
         assert len(drawn) == len(axes.collections[0].get_offsets()) - math.isnan(relative)
