@@ -14,7 +14,7 @@ from typing import Any
 from ..common import checks
 from ..common.errors import RecipeError
 from ..common.files import write_atomically
-from ..common.language import N_, _
+from ..common.language import _
 from ..recipe.latency import BUDGET_S
 from ..recipe.ledger import Ledger, measure_ledger
 from ..recipe.model import LAYERS, SEQUENCE_LENGTH, WIDTH, demonstration
@@ -25,59 +25,6 @@ from .report import Report, report
 WITHIN, OUTSIDE, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 PROGRAM = "python -m recipe_helpers"
 
-# What each command may be told: flag -> how argparse reads it, with the help as a message.
-_RECIPE: dict[str, dict[str, Any]] = {
-    "--width": {"type": int, "default": WIDTH, "metavar": "N", "help": N_("units of the LSTM")},
-    "--layers": {"type": int, "default": LAYERS, "metavar": "N", "help": N_("layers of the LSTM")},
-    "--steps": {
-        "type": int,
-        "default": SEQUENCE_LENGTH,
-        "metavar": "N",
-        "help": N_("time steps in its input"),
-    },
-}
-_MEASURING: dict[str, dict[str, Any]] = {
-    "--backend": {
-        "action": "append",
-        "choices": EVERY_WAY,
-        "help": N_("a conversion to try; may be given more than once; all but onnxruntime if not"),
-    },
-    "--threads": {
-        "type": int,
-        "metavar": "N",
-        "help": N_("threads to judge the speed on; as many as PyTorch takes if not given"),
-    },
-    "--budget": {
-        "type": float,
-        "default": BUDGET_S,
-        "metavar": "SECONDS",
-        "help": N_("time for each timing"),
-    },
-    "--no-memory": {
-        "dest": "memory",
-        "action": "store_false",
-        "help": N_("do not measure memory, which takes a process of its own for each model"),
-    },
-    "--scores": {
-        "metavar": "OUTPUT",
-        "help": N_("the output whose highest number in each row counts, as output[0]"),
-    },
-}
-_JSON: dict[str, dict[str, Any]] = {
-    "--json": {"type": Path, "metavar": "FILE", "help": N_("write all numbers as JSON")}
-}
-_HTML: dict[str, dict[str, Any]] = {
-    "--html": {"type": Path, "metavar": "FILE", "help": N_("write a page with the figure")}
-}
-_LIMITS: dict[str, dict[str, Any]] = {
-    flag(one.name): {
-        "type": float,
-        "default": one.default,
-        "metavar": "X",
-        "help": one.metadata["meaning"],
-    }
-    for one in dataclasses.fields(Limits)
-}
 _FACTORY = """\
     def factory():
         model = Tagger()
@@ -154,12 +101,21 @@ def parser() -> argparse.ArgumentParser:
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add(shown, _RECIPE)
+    for name, value, what in (
+        ("--width", WIDTH, _("units of the LSTM")),
+        ("--layers", LAYERS, _("layers of the LSTM")),
+        ("--steps", SEQUENCE_LENGTH, _("time steps in its input")),
+    ):
+        shown.add_argument(
+            name, type=int, metavar="N", default=value, help=_with_default(what, value)
+        )
     shown.set_defaults(run=_recipe)
     for command in (judged, shown):
-        _add(command.add_argument_group(_("how to measure")), _MEASURING)
-        _add(command.add_argument_group(_("limits")), _LIMITS)
-        _add(command.add_argument_group(_("output")), _JSON | _HTML)
+        _add_measuring(command.add_argument_group(_("how to measure")))
+        _add_limits(command.add_argument_group(_("limits")))
+        output = command.add_argument_group(_("output"))
+        _add_file(output, "--json", _("write all numbers as JSON"))
+        _add_file(output, "--html", _("write a page with the figure"))
     ledger = commands.add_parser(
         "ledger",
         help=_("judge every claim of the recipe on this machine"),
@@ -169,29 +125,44 @@ def parser() -> argparse.ArgumentParser:
             "what it measured; it holds no name of host or user and no path."
         ),
     )
-    _add(ledger, _JSON)
-    ledger.add_argument(
-        "--quickly",
-        action="store_true",
-        help=_("measure for a tenth of the time, for a first look"),
-    )
+    _add_file(ledger, "--json", _("write all findings as JSON"))
+    quickly = _("measure for a tenth of the time, for a first look")
+    ledger.add_argument("--quickly", action="store_true", help=quickly)
     ledger.set_defaults(run=lambda options: measure_ledger(quickly=options.quickly), html=None)
     return made
 
 
-def _add(group: Any, flags: dict[str, dict[str, Any]]) -> None:
-    """Add flags with their help in the language in force, and the default where there is one."""
-    for name, how in flags.items():
-        said = _(how["help"]).replace("%", "%%")
-        if isinstance(how.get("default"), int | float):
-            said = _("{what} (default: {value})", what=said, value="%(default)g")
-        elif name == flag("max_relative_error"):
-            said = _(
-                "{what} (default: {value}, or none with a metric)",
-                what=said,
-                value=MAX_RELATIVE_ERROR,
-            )
-        group.add_argument(name, **{**how, "help": said})
+def _add_measuring(how: Any) -> None:
+    said = _("a conversion to try; may be given more than once; all but onnxruntime if not")
+    how.add_argument("--backend", action="append", choices=EVERY_WAY, help=said)
+    said = _("threads to judge the speed on; as many as PyTorch takes if not given")
+    how.add_argument("--threads", type=int, metavar="N", help=said)
+    said = _with_default(_("time for each timing"), BUDGET_S)
+    how.add_argument("--budget", type=float, default=BUDGET_S, metavar="SECONDS", help=said)
+    said = _("do not measure memory, which takes a process of its own for each model")
+    how.add_argument("--no-memory", dest="memory", action="store_false", help=said)
+    said = _("the output whose highest number in each row counts, as output[0]")
+    how.add_argument("--scores", metavar="OUTPUT", help=said)
+
+
+def _add_limits(limits: Any) -> None:
+    for one in dataclasses.fields(Limits):
+        said = _with_default(_(one.metadata["meaning"]), one.default)
+        limits.add_argument(flag(one.name), type=float, default=one.default, metavar="X", help=said)
+
+
+def _add_file(group: Any, name: str, what: str) -> None:
+    group.add_argument(name, type=Path, metavar="FILE", help=what)
+
+
+def _with_default(what: str, value: Any) -> str:
+    """The help of a flag and its default, as argparse wants it: with each percent sign twice."""
+    said = _("{what} (default: {value})", what=what, value=value)
+    if value is None:
+        said = _(
+            "{what} (default: {value}, or none with a metric)", what=what, value=MAX_RELATIVE_ERROR
+        )
+    return said.replace("%", "%%")
 
 
 def _epilog() -> str:
