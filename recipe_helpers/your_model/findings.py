@@ -17,10 +17,9 @@ from ..recipe.model import Machine
 from ..recipe.size import SizeComparison
 from ..recipe.timing import Timing
 from .candidates import Candidate
-from .next_steps import Step
 from .promises import Limits
 from .task_error import TaskError
-from .verdict import KEEP, Verdict
+from .verdict import KEEP, Step, Verdict
 
 FORMAT, VERSION = "recipe_helpers report", 2
 

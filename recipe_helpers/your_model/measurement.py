@@ -37,7 +37,7 @@ from ..recipe.inspection import Conversion, converted_modules
 from ..recipe.latency import LatencyComparison, compare_latency
 from ..recipe.memory import MemoryComparison, MemoryUse, memory_use
 from ..recipe.quantize import MODULES, TORCH_AO_MODULES, quantize_dynamic, torch_ao_available
-from ..recipe.size import SizeComparison, compare_size
+from ..recipe.size import compare_size
 from .candidates import (
     LONGEST_S,
     MOST_MODULES,
@@ -47,8 +47,9 @@ from .candidates import (
     Measured,
     ModuleError,
     Sensitivity,
+    bytes_by_module,
+    described_graph,
 )
-from .module_bytes import ModuleBytes, bytes_by_module, described_graph
 from .preparation import InputSet
 from .promises import (
     BROKEN,
@@ -84,10 +85,14 @@ class Bench:
     def examine(self, way: str) -> Candidate:
         """Convert in one way and measure; a failure is part of the result.
 
-        Raises:
-            NothingQuantizedError: there is nothing to convert.
-            ArgumentError: this way cannot convert what `modules` names.
+        An error is raised only where the caller asked for what this way cannot do, or does not do.
         """
+        if way == ONNX and self.modules is not None:
+            raise ArgumentError(
+                "modules is given, but {name!r} converts a model as a whole; leave one of the two "
+                "out.",
+                name=ONNX,
+            )
         self.advance(_("{way}: convert", way=way))
         quantized = failure = whole = None
         try:
@@ -119,7 +124,9 @@ class Bench:
     def _convert(self, way: str, names: Iterable[str] | None = None) -> nn.Module:
         """The model converted as a whole, or these modules of it under all of their names."""
         if way == ONNX:
-            return self._exported()
+            first, *others = self.input_sets
+            sets = [(other.args, other.kwargs) for other in others]
+            return quantize_onnx(self.model, *first.args, kwargs=first.kwargs, others=sets)
         if way.startswith("torch.ao") and not torch_ao_available():
             raise ConversionError("this PyTorch has no torch.ao.quantization.")
         chosen = self.modules
@@ -132,23 +139,8 @@ class Bench:
             chosen = TORCH_AO_MODULES
         return quantize_dynamic(self.model, modules=chosen, **options)
 
-    def _exported(self) -> nn.Module:
-        if self.modules is not None:
-            raise ArgumentError(
-                "modules is given, but {name!r} converts a model as a whole; leave one of the two "
-                "out.",
-                name=ONNX,
-            )
-        first, *others = self.input_sets
-        sets = [(other.args, other.kwargs) for other in others]
-        return quantize_onnx(self.model, *first.args, kwargs=first.kwargs, others=sets)
-
     def _errors(self, candidate: nn.Module) -> OutputErrors:
-        """How far the outputs for every input set are off.
-
-        Raises:
-            ConversionError: the candidate cannot run, or returns something else.
-        """
+        """How far the outputs for every input set are off; ConversionError if it cannot run."""
         try:
             outputs = [
                 checks.runs("the converted model", one.bound(candidate), one.args)
@@ -166,7 +158,12 @@ class Bench:
 
     def _measured(self, way: str, quantized: nn.Module, errors: OutputErrors) -> Measured:
         self.advance(_("{way}: size and outputs", way=way))
-        conversion, size, modules = self._described(quantized)
+        if isinstance(quantized, OnnxModel):
+            conversion, size, modules = described_graph(self.model, quantized)
+        else:
+            conversion = converted_modules(self.model, quantized)
+            size = compare_size(self.model, quantized)
+            modules = bytes_by_module(self.model, quantized, conversion)
         latencies = []
         for threads in self.threads:
             self.advance(_("{way}: time on {threads}", way=way, threads=in_threads(threads)))
@@ -175,25 +172,17 @@ class Bench:
             self.advance(_("{way}: time once more, for longer", way=way))
             latencies[0] = self._timed(quantized, self.threads[0], LONGER * self.budget_s)
         self.advance(_("{way}: memory", way=way))
-        memory = self._memory(quantized)
         metric, outputs = self._judged(quantized, errors)
         return Measured(
             **vars(errors),
             conversion=conversion,
             size=size,
             modules=modules,
-            memory=memory,
+            memory=self._memory(quantized),
             latencies=tuple(latencies),
             metric=metric,
             promises=(*judge_costs(size.ratio, latencies[0], self.limits), *outputs),
         )
-
-    def _described(self, quantized: nn.Module) -> tuple[Conversion, SizeComparison, ModuleBytes]:
-        if isinstance(quantized, OnnxModel):
-            return described_graph(self.model, quantized)
-        conversion = converted_modules(self.model, quantized)
-        size = compare_size(self.model, quantized)
-        return conversion, size, bytes_by_module(self.model, quantized, conversion)
 
     def _timed(self, quantized: nn.Module, threads: int, budget_s: float) -> LatencyComparison:
         """The times of both on the first input set."""
@@ -313,12 +302,7 @@ def left_out(sensitivity: Sensitivity, count: int) -> Iterator[tuple[str, ...]]:
 
 
 def with_parts(model: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
-    """The float model with some modules replaced; it shares all others with `model`.
-
-    Args:
-        model: the float model, which is left as it is.
-        parts: the replacements, by the names of the modules that they replace.
-    """
+    """The float model with some modules, by their names, replaced; it shares all others."""
     replaced = {id(model.get_submodule(name)): part for name, part in parts.items()}
     every = dict(model.named_modules(remove_duplicate=False))
     above = {id(model)}
@@ -333,11 +317,7 @@ def with_parts(model: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
 
 
 def metric_of(metric: Callable[[nn.Module], float], model: nn.Module) -> float:
-    """The caller's metric of a model.
-
-    Raises:
-        ArgumentError: it fails, or is no number.
-    """
+    """The caller's metric of a model; ArgumentError if it fails, or is no number."""
     try:
         with torch.inference_mode():
             value = float(metric(model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..common.language import _
 from ..common.plots import COLORS, NEUTRAL_COLOR, Axes, RecipeFigure, drawn, new_figure
@@ -37,7 +37,7 @@ def plot_report(report: Findings) -> RecipeFigure:
     title = _("what quantization does to the model")
     figure, axes = new_figure(title, width=8.2, height=sum(heights))
     axes.remove()
-    panels = [["size", "speed", "error"], *([["alone"] * 3] if names else [])]
+    panels: Any = [["size", "speed", "error"], *([["alone"] * 3] if names else [])]
     places = figure.subplot_mosaic(panels, height_ratios=heights)
     for name in panels[0]:
         labels = [row.label if name == "size" else "" for row in rows]
@@ -127,7 +127,7 @@ def _sensitivities(
     title, label = _("one module converted at a time"), _("relative error of the output (%)")
     axes.set(title=title, xlabel=label)
     _in_rows(axes, [name or _("(the model)") for name in names])
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(candidates))
     _percent_axis(axes, every, limit)
 
 

@@ -78,34 +78,24 @@ class InputSet:
 def as_input_sets(
     inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None, input_sets: Iterable[Any] | None
 ) -> tuple[InputSet, ...]:
-    """The arguments of `report` as copied input sets, all of their tensors on the CPU.
-
-    Raises:
-        ArgumentError: `inputs` and `input_sets` are both given or both missing, or one of the
-            sets is neither a tuple nor a dict.
-        InputError: a tensor is on another device, or something cannot be copied.
-    """
+    """The arguments of `report` as copied input sets."""
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise ArgumentError(
             "kwargs is {kwargs!r}; pass a dict of keyword arguments.", kwargs=kwargs
         )
-    keywords = dict(kwargs or {})
-    code = "kwargs" if keywords else ""
     if input_sets is not None and inputs:
         raise ArgumentError(
             "inputs and input_sets are both given; pass every set of inputs in input_sets."
         )
-    if input_sets is not None:
-        found = [_input_set(i, value, keywords, code) for i, value in enumerate(input_sets)]
-    elif inputs or keywords:
+    keywords, code = dict(kwargs or {}), "kwargs" if kwargs else ""
+    found = [_input_set(i, one, keywords, code) for i, one in enumerate(input_sets or ())]
+    if input_sets is None and (inputs or keywords):
         found = [InputSet(inputs, keywords, "inputs" if inputs else "", code)]
-    else:
+    if not found:
         raise ArgumentError(
             "inputs are missing; pass what the model's forward is called with, as in "
             "report(model, inputs)."
         )
-    if not found:
-        raise ArgumentError("input_sets is empty; pass at least one tuple of inputs.")
     return tuple(map(_copied, found))
 
 
@@ -145,13 +135,7 @@ def copied_with(value: Value, tensors: Iterable[tuple[str, torch.Tensor]]) -> Va
 
 
 def checked_copy(value: object) -> nn.Module:
-    """A copy of a float model, safe to run and convert; the model stays as it is.
-
-    Raises:
-        ModelError: the model is partly in training mode, not on the CPU, not in float32, holds
-            NaN, has no weights yet, or cannot be copied.
-        AlreadyQuantizedError: it holds quantized modules.
-    """
+    """A copy of a float model, safe to run and convert; refuses what cannot be measured."""
     try:
         model = copy.deepcopy(checks.float_model("model", value))
     except RecipeError:
@@ -175,13 +159,7 @@ def checked_copy(value: object) -> nn.Module:
 
 
 def steady_outputs(model: nn.Module, inputs: InputSet) -> Any:
-    """What `model` returns for one input set, once it is known to return the same again.
-
-    Raises:
-        InputError: the inputs do not fit the model.
-        ModelError: forward changes its inputs, returns no tensor or NaN, or gives another answer
-            when it is called again.
-    """
+    """What `model` returns for one input set, once it is known to return the same again."""
     used = _copied(inputs)
     run = used.bound(model)
     first = checks.runs("model", run, used.args)

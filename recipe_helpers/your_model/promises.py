@@ -158,14 +158,7 @@ def judge_gain(ratio: float, latency: LatencyComparison, limits: Limits) -> list
 def judge_outputs(
     errors: OutputErrors, before: float | None, after: float | None, limits: Limits
 ) -> list[Promise]:
-    """Is the output nearly the same? By its error, by the caller's metric, or by both.
-
-    Args:
-        errors: of the outputs.
-        before: the metric of the float model, or None.
-        after: the metric of the converted model, or None.
-        limits: of the error, and of the metric's drop.
-    """
+    """Is the output nearly the same? By its error, the metric before and after, or both."""
     promises, limit = [], limits.error_limit(before)
     if limit is not None:
         promises = [judge_error(errors.relative, errors.place, limit)]

@@ -26,10 +26,9 @@ from . import preparation
 from .candidates import EVERY_WAY, ONNX, WAYS, Candidate
 from .findings import Findings
 from .measurement import Bench, metric_of, with_parts
-from .next_steps import make_step, watch_step
 from .promises import Limits
 from .task_error import Recorded
-from .verdict import KEEP, decide
+from .verdict import KEEP, decide, make_step, watch_step
 
 WAITING = 1.5  # how much slower several threads may make the float model before we say so
 

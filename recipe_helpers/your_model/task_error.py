@@ -127,9 +127,6 @@ class Recorded:
     Args:
         outputs: what it returned for each set.
         scores: the name of the output whose highest number in each row counts, or None.
-
-    Raises:
-        ArgumentError: there is no such output, or its rows are no scores.
     """
 
     def __init__(self, outputs: Sequence[Any], scores: str | None = None) -> None:
@@ -149,11 +146,7 @@ class Recorded:
             )
 
     def errors(self, outputs: Sequence[Any]) -> OutputErrors:
-        """Hold what a converted model returned for each input set against these.
-
-        Raises:
-            InputError: it is something else.
-        """
+        """Hold what a converted model returned for each input set against these."""
         pairs = zip(self.outputs, outputs, strict=True)
         compared = tuple(compare_recorded(before, after) for before, after in pairs)
         worst = {name: (-1.0, as_text(name)) for name in self._judged}

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import time
 import types
 import typing
 from collections import OrderedDict
@@ -141,19 +140,6 @@ def weak() -> tuple[nn.Module, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return Weak().eval(), torch.randn(9, 2, 24)
-
-
-class Sleeping(nn.Module):
-    """Sleeps while its Linear is a float one, or while it is not."""
-
-    def __init__(self, *, when_float: bool) -> None:
-        super().__init__()
-        self.linear, self.when_float = nn.Linear(64, 64), when_float
-
-    def forward(self, x):
-        if (type(self.linear) is nn.Linear) == self.when_float:
-            time.sleep(0.0005)
-        return self.linear(x)
 
 
 class Tagger(nn.Module):

@@ -5,14 +5,12 @@ import re
 import pytest
 import torch
 
-from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.common.language import speaking, use_language
 from recipe_helpers.common.plots import RecipeFigure
 from recipe_helpers.your_model import command_line
-from recipe_helpers.your_model.plots import plot_report
 from recipe_helpers.your_model.preparation import InputSet, steady_outputs
 from recipe_helpers.your_model.promises import Limits
-from recipe_helpers.your_model.verdict import KEEP, SHIP, decide
+from recipe_helpers.your_model.verdict import KEEP, decide
 
 from ..korean import english_in, in_both, untold_in
 from .made_up import NAMES, TABLE, candidate, measured, quickly, weak
@@ -48,14 +46,6 @@ def test_every_advice_is_whole_in_korean(case, relative, speed, size, given, adv
     mended = [candidate("plain", other, one, left=("lstm", ""))]
     _, korean = in_both(lambda: str(decide(mended, MODEL)))
     assert "lstm, 모델 자체" in korean
-
-
-def test_an_advice_is_the_same_when_it_was_made_in_korean():
-    made = [candidate("plain", measured(0.01, 1.8, 2.2))]
-    with speaking("ko"):
-        verdict = decide(made, MODEL)
-    assert verdict == decide(made, MODEL)
-    assert verdict.decision == SHIP
 
 
 def test_the_tables_the_notes_and_the_next_steps(found):
@@ -99,35 +89,11 @@ def test_json_is_english_whatever_is_spoken(found):
     assert not re.search(r"[가-힣]", english)
 
 
-def test_the_figure_has_korean_labels_for_the_same_data(found):
-    english = plot_report(found)
-    with speaking("ko"):
-        korean = plot_report(found)
-    for before, after in zip(english.axes, korean.axes, strict=True):
-        for said in (after.get_title(loc="left"), after.get_xlabel()):
-            assert re.search(r"[가-힣]", said), said
-        assert before.get_xlim() == after.get_xlim()
-        assert [c.get_facecolor().tolist() for c in before.collections] == [
-            c.get_facecolor().tolist() for c in after.collections
-        ]
-    assert english_in(korean.alt) == []
-    assert korean.title != english.title
-
-
 def test_a_failure_is_stored_as_a_text():
     model = torch.nn.Sequential(torch.nn.LSTM(4, 4, bias=False)).eval()
     found = quickly(model, torch.ones(3, 1, 4), backends=["torch.ao", "plain"])
     _, korean = in_both(lambda: str(found.table().rows))
     assert "실패: " in korean
-
-
-def test_an_error_says_korean_first_and_english_for_a_search():
-    with speaking("ko"), pytest.raises(ArgumentError) as caught:
-        Limits(min_speedup=-1)
-    with speaking("ko"):
-        korean, english = str(caught.value).splitlines()
-    assert korean == "min_speedup의 값: -1. 0 이상의 수를 넘기십시오."
-    assert english == str(caught.value) == "min_speedup is -1; pass a number of at least 0."
 
 
 def test_an_error_with_a_part_that_is_a_text():

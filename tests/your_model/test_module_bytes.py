@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.your_model.module_bytes import bytes_by_module, described_graph
+from recipe_helpers.your_model.candidates import bytes_by_module, described_graph
 
 from .made_up import Language, Masked, Shared, weak
 

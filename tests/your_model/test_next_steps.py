@@ -8,9 +8,9 @@ from torch import nn
 
 import recipe_helpers as rh
 from recipe_helpers.your_model.command_line import limits_of, parser
-from recipe_helpers.your_model.next_steps import conversion_code, make_step, watch_step
 from recipe_helpers.your_model.preparation import as_input_sets
 from recipe_helpers.your_model.promises import Limits
+from recipe_helpers.your_model.verdict import conversion_code, make_step, watch_step
 
 from .made_up import Classifier, measured, quickly, sets, weak
 

@@ -158,19 +158,6 @@ def test_inputs_with_a_gradient_are_fine_and_stay_the_callers():
     assert mine.args[0].grad_fn is None
 
 
-@pytest.mark.parametrize(
-    ("shapes", "others", "differ"),
-    [
-        (((2, 3), (4,)), ((2, 3), (4,)), set()),
-        (((2, 3), (4,)), ((2, 5), (4,)), {("inputs[0]", 1)}),
-        (((2, 3), (4,)), ((7, 3), (5,)), {("inputs[0]", 0), ("inputs[1]", 0)}),
-    ],
-)
-def test_which_sizes_differ_between_two_sets(shapes, others, differ):
-    (one,), (other,) = (sets(*map(torch.ones, both)) for both in (shapes, others))
-    assert one.other_sizes(other) == differ
-
-
 # --- what a forward may not do --------------------------------------------------------------------
 
 X = weak()[1]

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from torch import nn
 
 from recipe_helpers.recipe.inspection import LeftAlone
-from recipe_helpers.your_model.module_bytes import ModuleBytes, ModuleSize
+from recipe_helpers.your_model.candidates import ModuleBytes, ModuleSize
 from recipe_helpers.your_model.promises import Limits
 from recipe_helpers.your_model.task_error import Choices
 from recipe_helpers.your_model.verdict import KEEP, SHIP, SHIP_PARTLY, decide
