@@ -157,11 +157,12 @@ def _add_file(group: Any, name: str, what: str) -> None:
 
 def _with_default(what: str, value: Any) -> str:
     """The help of a flag and its default, as argparse wants it: with each percent sign twice."""
-    said = _("{what} (default: {value})", what=what, value=value)
     if value is None:
         said = _(
             "{what} (default: {value}, or none with a metric)", what=what, value=MAX_RELATIVE_ERROR
         )
+    else:
+        said = _("{what} (default: {value})", what=what, value=f"{value:g}")
     return said.replace("%", "%%")
 
 

@@ -111,7 +111,7 @@ def test_a_compiled_model_is_converted_like_any_other():
         ([torch.ones(9, 2, 24, device="meta")], {}, rh.InputError, "meta"),
         ([torch.full((9, 2, 24), float("inf"))], {}, rh.ModelError, "NaN or infinity in output"),
         ([], {}, rh.ArgumentError, "inputs are missing"),
-        ([], {"input_sets": []}, rh.ArgumentError, "input_sets is empty"),
+        ([], {"input_sets": []}, rh.ArgumentError, "inputs are missing"),
         ([torch.ones(1)], {"input_sets": [1]}, rh.ArgumentError, "both given"),
         ([], {"input_sets": [torch.ones(9, 2, 24), 3]}, rh.ArgumentError, r"input_sets\[1\]"),
         ([], {"kwargs": [1]}, rh.ArgumentError, "kwargs is .*dict"),
