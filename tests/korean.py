@@ -76,36 +76,6 @@ def _patterns():
     return found
 
 
-def words_of(figure):
-    """All that a figure says: title, alternative text, labels, legends, annotations, ticks."""
-    yield from (figure.title, figure.alt)
-    for axes in figure.axes:
-        yield from (axes.get_title(place) for place in ("left", "center"))
-        yield from (axes.get_xlabel(), axes.get_ylabel())
-        texts = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
-        yield from (text.get_text() for text in texts)
-    for legend in [*figure.legends, *(axes.get_legend() for axes in figure.axes)]:
-        if legend is not None:
-            yield from (text.get_text() for text in [legend.get_title(), *legend.get_texts()])
-
-
-def figure_in_both(draw):
-    """The same data drawn in English and in Korean, and what the Korean figure says."""
-    english = draw()
-    with speaking("ko"):
-        korean = draw()
-    said = [words for words in words_of(korean) if words]
-    assert len(said) == len([words for words in words_of(english) if words])
-    for title_or_alt in (korean.title, korean.alt):
-        assert HANGUL.search(title_or_alt)
-    left = [words for words in said if untold(words)]
-    assert left == [], left
-    for before, after in zip(english.axes, korean.axes, strict=True):
-        assert before.get_xlim() == after.get_xlim()
-        assert before.get_ylim() == after.get_ylim()
-    return "\n".join(said)
-
-
 def error_in_both(kind, call):
     """The two sentences of an error in Korean, Korean first, once it has said the second alone."""
     with speaking("ko"), pytest.raises(kind) as caught:

@@ -67,7 +67,7 @@ def saturation(full: torch.Tensor, reduced: torch.Tensor, weights: torch.Tensor)
         axes.axhline(end, color=NEUTRAL_COLOR, linestyle="--", linewidth=1)
     axes.set(xlabel=_("true sum of two products"), ylabel=_("what 16 bits keep"))
     axes.set_yticks([INT16_MIN, 0, INT16_MAX])
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=2)
     text = _(
         "True sum of each pair of products against what is kept of it: a diagonal that turns flat "
         "at {low} and {high}.",
@@ -159,7 +159,7 @@ def gains(found: Gains) -> RecipeFigure:
     plain_ticks(factors, _FACTOR_TICKS)
     for axes in (times, factors):
         width_axis(axes, found.dimensions)
-        axes.legend()
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)  # below the data
     ends = [found.points[0], found.points[-1]]
     text = _(
         "Left: times of torch FP32, torch.ao INT8 and Int8LSTM against width. Right: the factors "

@@ -1,6 +1,6 @@
 """What an Axes shows, as plain numbers with their looks: the tests find a series by its numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.collections import PathCollection
@@ -14,14 +14,20 @@ class Mark:
 
     x: tuple
     y: tuple
-    color: str  # or one for each point, joined
+    color: str  # or one for each point, joined; one alone where all are the same
     marker: str
     full: bool
     ends: tuple  # (low, high) of each error bar
+    name: str = ""
 
     def has(self, x, y):
         same = len(x) == len(self.x)
         return same and np.allclose(self.x, x) and np.allclose(self.y, y, rtol=1e-6, atol=1e-12)
+
+
+def named(artist):
+    """What the legend would call an artist."""
+    return "" if artist.get_label().startswith("_") else artist.get_label()
 
 
 def of_line(line, ends=()):
@@ -29,7 +35,7 @@ def of_line(line, ends=()):
     color, face = to_hex(line.get_color()), to_hex(line.get_markerfacecolor())
     x, y = (tuple(np.asarray(values, dtype=float)) for values in line.get_data(orig=False))
     shown = "" if marker in ("None", "none", "", " ") else marker
-    return Mark(x, y, color, shown, face == color, ends)
+    return Mark(x, y, color, shown, face == color, ends, named(line))
 
 
 def of_errorbar(container):
@@ -39,25 +45,29 @@ def of_errorbar(container):
     assert {to_hex(color) for bar in bars for color in bar.get_color()} == {
         to_hex(data.get_color())
     }
-    return of_line(data, ends)
+    return replace(of_line(data, ends), name=named(container))
 
 
 def of_points(collection):
     colors = {to_hex(color) for color in collection.get_facecolor()}
     x, y = (tuple(column) for column in np.asarray(collection.get_offsets(), dtype=float).T)
-    return Mark(x, y, " ".join(sorted(colors)), "scattered", True, ())
+    return Mark(x, y, " ".join(sorted(colors)), "scattered", True, (), named(collection))
 
 
 def of_bars(container):
-    """Horizontal bars: their lengths, and the rows they lie in."""
-    lengths = tuple(bar.get_width() for bar in container)
-    rows = tuple(bar.get_y() + bar.get_height() / 2 for bar in container)
-    colors = " ".join(to_hex(bar.get_facecolor()) for bar in container)
-    return Mark(lengths, rows, colors, "bar", True, ())
+    """Horizontal bars: their lengths, and the rows they lie in; a histogram: edges and heights."""
+    colors = list(dict.fromkeys(to_hex(bar.get_facecolor()) for bar in container))
+    if container.orientation == "horizontal":
+        x = tuple(bar.get_width() for bar in container)
+        y = tuple(bar.get_y() + bar.get_height() / 2 for bar in container)
+    else:
+        x = tuple(bar.get_x() for bar in container)
+        y = tuple(bar.get_height() for bar in container)
+    return Mark(x, y, " ".join(colors), "bar", True, (), named(container))
 
 
 def marks(axes):
-    """Every line, row of points, error bar and horizontal bar that an Axes shows."""
+    """Every line, row of points, error bar, and row of bars that an Axes shows."""
     errorbars = [c for c in axes.containers if isinstance(c, ErrorbarContainer)]
     bars = [c for c in axes.containers if isinstance(c, BarContainer)]
     within = {id(line) for c in errorbars for line in (c.lines[0], *c.lines[1])}

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import torch
 
 import recipe_helpers as rh
-from recipe_helpers.recipe import plots
 from recipe_helpers.recipe.accuracy import PairedOutputs, SeedErrors, StepErrors, TensorComparison
 from recipe_helpers.recipe.costs import Cost, StepCosts
 from recipe_helpers.recipe.inspection import Conversion, Converted, LeftAlone, StoredWeight
@@ -154,15 +153,3 @@ SEEDS = SeedErrors(tuple(range(6)), (0.01, 0.012, 0.013, 0.02, 0.011, 0.014))
 def weight():
     model = rh.demonstration(dimension=6).model
     return model.lstm.weight_ih_l0, rh.stored_weights(rh.quantize_dynamic(model))[0]
-
-
-FIGURES = {
-    "scale_choices": lambda: plots.scale_choices(SCALES),
-    "weight_grid": lambda: plots.weight_grid(*weight()),
-    "size_sweep": lambda: plots.size_sweep(SIZES),
-    "memory_sweep": lambda: plots.memory_sweep(MEMORY),
-    "latency": lambda: plots.latency(LATENCY),
-    "latency_sweep": lambda: plots.latency_sweep(SWEEP),
-    "accuracy": lambda: plots.accuracy(PAIR, STEPS),
-    "seed_errors": lambda: plots.seed_errors(SEEDS, 0.0125, "the recipe's seed"),
-}
