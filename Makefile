@@ -63,6 +63,7 @@ notebooks: .venv/ready ## re-run the notebooks and compare their outputs
 
 execute: .venv/ready ## run the notebooks and store their outputs, for a commit
 	$(BIN)/python tools/run_recipe.py --store $(NOTEBOOKS)
+	$(BIN)/python tools/readme.py
 
 exercises: .venv/ready ## make the students' version of the exercises from their solutions
 	$(BIN)/python tools/exercises.py

@@ -33,7 +33,8 @@ from .size import compare_size, size_sweep
 
 FORMAT = "recipe_helpers ledger"
 VERSION = 1  # of the file's layout; its keys keep their meaning within one
-_WHERE = {"C18": N_("see trained_models.ipynb")}
+_HOOD = N_("see under_the_hood.ipynb")
+_WHERE = {"C3": _HOOD, "C14": _HOOD, "C15": _HOOD, "C18": N_("see trained_models.ipynb")}
 _MANY = {HOLDS: N_("hold"), FAILS: N_("fail")}
 _ANYWHERE = N_("rh.measure_ledger() measures it")
 

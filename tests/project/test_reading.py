@@ -173,7 +173,7 @@ class Shell:
 @pytest.mark.parametrize(
     ("module", "magics"),
     [
-        ("google.colab._shell", [("pip", "install --quiet recipe_helpers-*.whl")]),
+        ("google.colab._shell", [("pip", "install --quiet *.whl")]),
         ("ipykernel.zmqshell", []),
     ],
 )

@@ -168,3 +168,36 @@ def test_without_reveal_js_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(slides, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match="pip install sphinx-revealjs"):
         slides.reveal_files()
+
+
+def listed(found):
+    """The numbers of slides in a cell of a plan: `1 to 4` or `1, 2`."""
+    if " to " in found:
+        first, last = map(int, found.split(" to "))
+        return list(range(first, last + 1))
+    return list(map(int, found.split(", ")))
+
+
+@pytest.mark.parametrize(("plan", "whole"), [("## 50 minutes", 50), ("## 90 minutes", 90)])
+def test_the_plans_for_a_lesson_agree_with_the_notes(plan, whole):
+    teaching = (ROOT / "TEACHING.md").read_text(encoding="utf-8")
+    minutes = [
+        int(MINUTES.match(slide.partition("Note:\n")[2].replace("*", ""))[1])
+        for slide in slides.BREAK.split(decks()["en"])
+    ]
+    table = teaching.partition(plan)[2].partition("\n\n## ")[0].partition("A second lesson")[0]
+    (long_one,) = re.findall(r"^\| E4, .*? \| (\d+) \|", teaching, re.M)
+    rows = re.findall(r"^\| (\d+) \| ([\d, to]+) \| (.*) \|", table, re.M)
+    assert len(rows) >= 5
+    for planned, numbered, what in rows:
+        added = int(long_one) if "**E4**" in what else 0
+        assert int(planned) == added + sum(minutes[n - 1] for n in listed(numbered)), what
+    assert whole - 2 <= sum(int(planned) for planned, _, _ in rows) <= whole
+
+
+def test_every_exercise_has_its_minutes():
+    teaching = (ROOT / "TEACHING.md").read_text(encoding="utf-8")
+    planned = re.findall(r"^\| (E\d+), .*? \| (\d+) \|", teaching, re.M)
+    assert [name for name, _ in planned] == [f"E{number}" for number in range(1, 13)]
+    on_slides = re.findall(r"\*\*Exercise (E\d+)\.\*\*.*?Note:\n\*\*(\d+)", decks()["en"], re.S)
+    assert set(on_slides) <= set(planned)

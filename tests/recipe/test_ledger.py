@@ -42,10 +42,12 @@ def test_results_are_handed_over_by_name_in_one_call():
         "C16": rh.judge("C16", latency(1, 2, SLOWER), OPERATORS),
     }
     assert {c: f for c, f in ledger.findings.items() if f.verdict != ELSEWHERE} == expected
-    rows = {row[0]: row[2:] for row in ledger.table().rows}
+    rows = {row[0]: (row[3], row[1]) for row in ledger.table().rows}
     assert list(rows) == NAMES
     assert rows["C1"] == ("rh.measure_ledger() measures it", ELSEWHERE)
     assert rows["C18"] == ("see trained_models.ipynb", ELSEWHERE)
+    for claim in ("C3", "C14", "C15"):
+        assert rh.judge().findings[claim].measured == "see under_the_hood.ipynb"
     assert ledger.table().note == "Of 19 claims: 5 hold, 1 fails, 13 elsewhere."
 
 
