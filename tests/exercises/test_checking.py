@@ -111,6 +111,19 @@ def test_an_exception_of_the_answer_is_told_in_a_sentence(untouched):
             assert "raised" in sentence or "cannot be" in sentence
 
 
+def test_an_answer_may_draw_numbers_and_gets_the_same_ones_each_time(untouched):
+    drawn = []
+
+    def draws(numbers):
+        drawn.append(torch.rand(2).tolist())
+        return numbers.char(), drawn[-1][0], 0.0
+
+    for _ in range(2):
+        with untouched():
+            refused("E4", draws)
+    assert drawn[0] == drawn[len(drawn) // 2]
+
+
 def test_an_interrupt_is_not_kept_back():
     def interrupted(*_):
         raise KeyboardInterrupt
