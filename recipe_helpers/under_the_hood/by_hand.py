@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..common import checks
-from ..common.errors import ArgumentError, InputError
-from ..common.language import Text, _
+from ..common.errors import InputError
+from ..common.language import _
 from ..common.tables import Shown, Table
 from ..recipe.model import demonstration
 from ..recipe.quantize import quantize_dynamic
@@ -71,10 +71,11 @@ class Agreement(Shown):
         return Table(headers, rows, note=note)
 
 
+@checks.renamed(dimensions="widths")
 def compare_by_hand(
     by_hand: ByHand,
     *,
-    dimensions: Iterable[int] = (8, 80, 256),
+    widths: Iterable[int] = (8, 80, 256),
     batch_sizes: Iterable[int] = (1, 8),
     seeds: Iterable[int] = range(10),
     engine: str | None = None,
@@ -84,7 +85,7 @@ def compare_by_hand(
     Args:
         by_hand: called as `by_hand(lstm, inputs, hidden, cell)`, with inputs (steps, batch,
             width) and the state (batch, width); returns the outputs (steps, batch, width).
-        dimensions: rising widths.
+        widths: rising.
         batch_sizes: rising numbers of sequences.
         seeds: whole numbers.
         engine: torch.ao's engine; None for the current one, or one that works.
@@ -93,13 +94,11 @@ def compare_by_hand(
         ArgumentError: a size is below 1, or there is no seed.
         InputError: `by_hand` returns something else than outputs of that shape.
     """
-    widths = checks.positive_ints("dimensions", dimensions)
+    sizes = checks.positive_ints("widths", widths)
     batches = checks.positive_ints("batch_sizes", batch_sizes)
-    chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
-    if not chosen:
-        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
+    chosen = checks.seeds("seeds", seeds)
     points = []
-    for width in widths:
+    for width in sizes:
         for batch in batches:
             differences = tuple(_difference(by_hand, width, batch, s, engine) for s in chosen)
             points.append(AgreementPoint(width, batch, differences))
@@ -114,12 +113,10 @@ def _difference(by_hand: ByHand, width: int, batch: int, seed: int, engine: str 
         ours = by_hand(demo.model.lstm, demo.inputs, *(part[0] for part in demo.hidden))
     if not isinstance(ours, Tensor) or ours.shape != theirs.shape:
         raise InputError(
-            Text(
-                "by_hand returned a {what}; it must return the outputs of every step, a tensor of "
-                "shape {shape}.",
-                what=checks.describe(ours),
-                shape=tuple(theirs.shape),
-            )
+            "by_hand returned a {what}; it must return the outputs of every step, a tensor of "
+            "shape {shape}.",
+            what=checks.describe(ours),
+            shape=tuple(theirs.shape),
         )
     return float((ours - theirs).abs().max())
 
@@ -132,10 +129,8 @@ def relative_error(outputs: Tensor, expected: Tensor) -> float:
     """
     if outputs.shape != expected.shape:
         raise InputError(
-            Text(
-                "outputs is a {outputs} and expected a {expected}; pass two tensors of one shape.",
-                outputs=checks.describe(outputs),
-                expected=checks.describe(expected),
-            )
+            "outputs is a {outputs} and expected a {expected}; pass two tensors of one shape.",
+            outputs=checks.describe(outputs),
+            expected=checks.describe(expected),
         )
     return float((outputs - expected).abs().mean() / expected.abs().mean())

@@ -13,21 +13,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise, starmap
 from typing import Any
 
 import torch
 from torch import nn
 
+from int8_rnn import Int8LSTM
+
 from ..common import checks, settings
 from ..common.language import N_, _
 from ..common.tables import Shown, Table, in_threads
-from ..int8.lstm import Int8LSTM
 from ..recipe.model import SEQUENCE_LENGTH, demonstration
 from ..recipe.quantize import quantize_dynamic
 from ..recipe.timing import Ratio, Timing, check_budget, interleave, ratio_of_rounds
 from .float_lstm import FusedFloatLSTM
 
-DIMENSIONS = (8, 32, 128, 256, 512, 1024)
+WIDTHS = (8, 32, 128, 256, 512, 1024)
 CAUSES = (N_("no rearranging"), N_("fusion"), N_("fewer bytes"), N_("integers"))
 _BUDGET_S = 0.6
 
@@ -45,31 +47,6 @@ class GainPoint:
     int8: Timing  # with integer arithmetic: Int8LSTM
 
     @property
-    def best_fp32(self) -> Timing:
-        """The faster of PyTorch's two ways."""
-        return min(self.torch_fp32, self.torch_fp32_native, key=lambda timing: timing.median_us)
-
-    @property
-    def no_rearranging(self) -> Ratio:
-        """PyTorch's FP32 / the faster of its two ways: 1 where that is the usual one."""
-        return _ratio(self.torch_fp32, self.best_fp32)
-
-    @property
-    def fusion(self) -> Ratio:
-        """The faster of PyTorch's two ways / the kernel with float32 weights."""
-        return _ratio(self.best_fp32, self.fused_fp32)
-
-    @property
-    def fewer_bytes(self) -> Ratio:
-        """The kernel with float32 weights / with int8 weights: a quarter of the bytes is read."""
-        return _ratio(self.fused_fp32, self.fused_bytes)
-
-    @property
-    def integers(self) -> Ratio:
-        """The kernel multiplying int8 weights as floats / as integers."""
-        return _ratio(self.fused_bytes, self.int8)
-
-    @property
     def over_fp32(self) -> Ratio:
         """PyTorch's FP32 / Int8LSTM; about the product of the factors."""
         return _ratio(self.torch_fp32, self.int8)
@@ -81,9 +58,14 @@ class GainPoint:
 
     @property
     def factors(self) -> dict[str, Ratio]:
-        """The factors of the gain over PyTorch's FP32, by the names in `CAUSES`."""
-        ratios = (self.no_rearranging, self.fusion, self.fewer_bytes, self.integers)
-        return dict(zip(CAUSES, ratios, strict=True))
+        """The factors of the gain over PyTorch's FP32, by the names in `CAUSES`.
+
+        Between the faster of PyTorch's two ways and Int8LSTM only one thing changes at a time:
+        the kernel, the size of the weights, the arithmetic.
+        """
+        native = min(self.torch_fp32, self.torch_fp32_native, key=lambda timing: timing.median_us)
+        steps = (self.torch_fp32, native, self.fused_fp32, self.fused_bytes, self.int8)
+        return dict(zip(CAUSES, starmap(_ratio, pairwise(steps)), strict=True))
 
     @property
     def main_cause(self) -> str:
@@ -100,7 +82,7 @@ class Gains(Shown):
     threads: int
 
     @property
-    def dimensions(self) -> tuple[int, ...]:
+    def widths(self) -> tuple[int, ...]:
         """The widths."""
         return tuple(point.dimension for point in self.points)
 
@@ -127,8 +109,9 @@ class Gains(Shown):
         return Table(headers, rows, caption, self.sentence)
 
 
+@checks.renamed(dimensions="widths")
 def compare_gains(
-    dimensions: Iterable[int] = DIMENSIONS,
+    widths: Iterable[int] = WIDTHS,
     *,
     sequence_length: int = SEQUENCE_LENGTH,
     threads: int | None = None,
@@ -137,7 +120,7 @@ def compare_gains(
     """Time the six LSTMs at each width, one sequence at a time.
 
     Args:
-        dimensions: rising widths.
+        widths: rising.
         sequence_length: time steps.
         threads: intra-op threads; None for as many as PyTorch uses now.
         budget_s: about how long to measure at each width, in seconds; wide ones take longer.
@@ -146,13 +129,13 @@ def compare_gains(
         EngineError: there is no compiled kernel on this machine.
         ArgumentError: a size is not at least 1, or `budget_s` is below 0.01.
     """
-    widths = checks.positive_ints("dimensions", dimensions)
+    chosen = checks.positive_ints("widths", widths)
     checks.positive_int("sequence_length", sequence_length)
     if threads is not None:
         checks.positive_int("threads", threads)
     check_budget(budget_s)
     with settings.threads_set(threads) as used, torch.inference_mode():
-        points = tuple(_point(width, sequence_length, budget_s) for width in widths)
+        points = tuple(_point(width, sequence_length, budget_s) for width in chosen)
     return Gains(points, used)
 
 

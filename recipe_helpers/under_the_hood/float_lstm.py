@@ -1,24 +1,25 @@
-"""The kernel of the fast path in float arithmetic: what of its gain is fusion, what is integers."""
+"""The kernels of `Int8LSTM` in float arithmetic: what of the gain is fusion, what is integers."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
+import torch
+from int8_rnn.tiles import pack_terms
 from torch import Tensor, nn
+
+from int8_rnn import Int8LSTM, Scheme, fast_path
 
 from ..common.checks import describe, one_of
 from ..common.errors import EngineError, InputError
-from ..common.language import Text
-from ..int8.arithmetic import Scheme, State
-from ..int8.fast_path import calls, ready
-from ..int8.lstm import Int8LSTM
 
-# The kernel's float arithmetic knows neither scales of columns nor residuals.
+# The kernels' float arithmetic knows neither scales of columns nor residuals.
 _SCHEME = Scheme(columns=False, residual=False)
+_FLOATS = 32, True  # what activations are that are not quantized
 
 
 class FusedFloatLSTM(Int8LSTM):
-    """An LSTM that runs in the compiled kernel of `Int8LSTM`, but multiplies in floats.
+    """An LSTM that runs in the compiled kernels of `Int8LSTM`, but multiplies in floats.
 
     Beside `nn.LSTM` and `Int8LSTM` it tells apart what makes the latter fast: with float32 weights
     it shares only the fusion of all steps into one call; with int8 weights, also the fewer bytes;
@@ -43,33 +44,29 @@ class FusedFloatLSTM(Int8LSTM):
             EngineError: There is no compiled code on this machine.
         """
         one_of("weights", weights, ("float32", "int8"))
-        if ready.compiled() is None:
-            reason = ready.fast_path().reason
-            raise EngineError(Text("FusedFloatLSTM has no kernel: {reason}", reason=reason))
+        if not (state := fast_path()).available:
+            raise EngineError("FusedFloatLSTM has no kernel: {reason}", reason=state.reason)
+        from int8_rnn.fast.ways import float_tiles  # which needs the compiled kernels
+
         made = cast(FusedFloatLSTM, super().from_float(lstm, scheme=_SCHEME))
         made.weights = weights
-        for name in [name for name in made._buffers if name.endswith("_scale")]:
+        for name, (rows, _depth, gates, _bias) in made._sizes.items():
             if weights == "float32":
-                del made._buffers[name]
-                weight = name.removesuffix("_scale")
-                made._buffers[weight] = getattr(lstm, weight).detach().clone()
+                made._buffers[f"{name}_tiles"] = float_tiles(getattr(lstm, name).detach(), gates)
+                bias = made._bias(name)
+                ones, zeros = torch.ones(rows), torch.zeros(rows)
+                terms = pack_terms((ones, zeros if bias is None else bias, zeros), gates)
+                made._buffers[f"{name}_terms"] = terms
         return made
 
-    def forward(self, input: Any, hx: State | None = None) -> tuple[Tensor, State]:  # noqa: A002
-        """Run over float32 (steps, batch, inputs); the results are those of `nn.LSTM`.
+    def bits_of(self, name: str) -> tuple[int, bool]:
+        """Activations of 32 bits, which are floats."""
+        return _FLOATS
 
-        Raises:
-            InputError: The input is of another form, or does not fit.
-        """
-        arithmetic = "float" if self.weights == "float32" else "weights"
-        done = cast(tuple[Tensor, State] | None, calls.run_fused(self, input, hx, arithmetic))
-        if done is None:
-            raise InputError(
-                Text(
-                    "input is a {what}; pass a float32 tensor of shape (steps, batch, {size}), and "
-                    "as hx None or a pair of states that fit.",
-                    what=describe(input),
-                    size=self.input_size,
-                )
-            )
-        return done
+    def _run_reference(self, data: Tensor, batch_sizes: Any, states: Any) -> NoReturn:
+        raise InputError(
+            "input is a {what}; pass a float32 tensor of shape (steps, batch, {size}), and "
+            "as hx None or a pair of states that fit.",
+            what=describe(data),
+            size=self.input_size,
+        )

@@ -1,28 +1,88 @@
-"""Under the hood: bytes, planes and tiles, which the compiled kernel of `Int8LSTM` multiplies.
+"""Under the hood: bytes, planes and tiles, which the compiled kernels of `Int8LSTM` multiply.
 
-`byte_planes` says in plain tensors what is computed. Here `tile_layout` shows where the kernel
-keeps its weights, and `compare_products` measures what each of the steps brings, from one row of
-weights after the other to planes and tiles.
+`byte_planes` and `product_by_planes` say in plain tensors what is computed, `tile_layout` shows
+where a weight lies in memory, and `compare_products` measures what each of the steps brings, from
+one row of weights after the other to planes and tiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import ModuleType
 
 import torch
+from int8_rnn.tiles import pack
+from torch import Tensor
+
+from int8_rnn import fast_path
 
 from ..common import checks
-from ..common.errors import EngineError
+from ..common.errors import ArgumentError, EngineError, InputError
 from ..common.language import _, plural
 from ..common.tables import Shown, Table, microseconds
-from ..int8.fast_path.ready import fast_path
 from ..recipe.timing import Ratio, Timing, check_budget, interleave, ratio_of_rounds
-from .byte_planes import ROWS, WAYS
 
+OFFSET = 2**15  # makes a 16-bit integer an unsigned one
+# Ways to multiply, each the step after the one before; see `compare_products`.
+ROWS, TILES, PLANES, ONE_PLANE = "rows", "tiles", "planes", "one plane"
+WAYS = (ROWS, TILES, PLANES, ONE_PLANE)
 WIDTHS = (32, 128, 256, 512, 1024)
 _BUDGET_S = 0.2
+
+
+def byte_planes(integers: Tensor) -> tuple[Tensor, Tensor]:
+    """The high and the low bytes of integers + 32768, which are 0 to 65535.
+
+    Args:
+        integers: int16 (..., K).
+
+    Returns:
+        Two uint8 tensors of that shape: integers = 256 · high + low - 32768.
+
+    Raises:
+        InputError: they are of another type.
+    """
+    if not isinstance(integers, Tensor) or integers.dtype != torch.int16:
+        raise _unfit("integers", integers, "int16", "(..., K)")
+    unsigned = integers.int() + OFFSET
+    return (unsigned >> 8).to(torch.uint8), (unsigned & 255).to(torch.uint8)
+
+
+def product_by_planes(integers: Tensor, weights: Tensor) -> Tensor:
+    """`integers @ weights.T` from two products of unsigned with signed bytes.
+
+    256 · Σ high·w + Σ low·w - 32768 · Σ w, all in 32 bits: what overflows on the way is a multiple
+    of 2^32, so the result is right wherever it fits itself.
+
+    Args:
+        integers: int16 (..., K).
+        weights: int8 (N, K).
+
+    Returns:
+        int32 (..., N).
+
+    Raises:
+        InputError: types or shapes do not fit.
+    """
+    high, low = byte_planes(integers)
+    if (
+        not isinstance(weights, Tensor)
+        or weights.dtype != torch.int8
+        or weights.shape[1:] != integers.shape[-1:]
+    ):
+        raise _unfit("weights", weights, "int8", f"(N, {integers.shape[-1]})")
+    by_plane = [plane.int() @ weights.int().T for plane in (high, low)]
+    return 256 * by_plane[0] + by_plane[1] - OFFSET * weights.sum(1, dtype=torch.int32)
+
+
+def _unfit(name: str, came: object, kind: str, shape: str) -> InputError:
+    return InputError(
+        "{name} is a {what}; pass an {kind} tensor {shape}.",
+        name=name,
+        what=checks.describe(came),
+        kind=kind,
+        shape=shape,
+    )
 
 
 @dataclass(frozen=True)
@@ -44,17 +104,74 @@ def tile_layout(depth: int = 16) -> TileLayout:
     """Where the kernel keeps the weights of 16 units, found out by packing numbered ones.
 
     Raises:
-        EngineError: there is no compiled kernel on this machine.
         ArgumentError: `depth` is no multiple of 16 from 16 to 112.
     """
     checks.one_of("depth", depth, range(16, 113, 16))
-    pack, rows = _ways().in_byte_tiles, torch.arange(64)[:, None]
-    numbers = (rows // 16).expand(64, depth), (rows % 16).expand(64, depth), torch.arange(depth)
-    gate, unit, k = (
-        tuple(pack(number.expand(64, depth).to(torch.int8)).flatten().tolist())
-        for number in numbers
+    rows = torch.arange(64)[:, None]
+    numbers = rows // 16, rows % 16, torch.arange(depth)
+    return TileLayout(
+        *(
+            tuple(pack(number.expand(64, depth).to(torch.int8), 4).flatten().tolist())
+            for number in numbers
+        )
     )
-    return TileLayout(gate, unit, k)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product that is ready: `run` writes int32 sums, which `result` brings into order."""
+
+    run: Callable[[], None]
+    sums: Tensor
+    excess: Tensor  # int32 (4 · width), what the sums have too much
+    in_tiles: bool
+
+    def result(self) -> Tensor:
+        """int32 (rows, 4 · width): the true sums, in the order of the rows of the weights."""
+        sums = self.sums
+        if self.in_tiles:
+            sums = sums.view(len(sums), -1, 4, 16).transpose(1, 2)
+        return sums.flatten(1) - self.excess
+
+
+def operands(width: int, rows: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Random weights, int8 (4 · width, width), on which no CPU saturates; int16 (rows, width)."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.randint(-64, 65, (4 * width, width), generator=generator)
+    integers = torch.randint(-(2**15), 2**15, (rows, width), generator=generator)
+    return weights.to(torch.int8), integers.to(torch.int16)
+
+
+def one_product(width: int, rows: int = 1, seed: int = 0) -> dict[str, Product]:
+    """The product of `operands`, in each of `WAYS` that this CPU has.
+
+    The ways of 16 bits give equal results; one plane multiplies the high bytes alone.
+
+    Raises:
+        EngineError: there is no compiled kernel on this machine.
+        ArgumentError: `width` is no multiple of 16.
+    """
+    if checks.positive_int("width", width) % 16:
+        raise ArgumentError(
+            "width is {width}; pass a multiple of 16, the units of a tile.", width=width
+        )
+    weights, integers = operands(width, checks.positive_int("rows", rows), seed)
+    if not (state := fast_path()).available:
+        raise EngineError(state.reason)
+    from int8_rnn.fast import ways  # which needs the compiled kernels
+
+    planes, excess = byte_planes(integers), OFFSET * weights.sum(1, dtype=torch.int32)
+    made = {
+        ROWS: (ways.ROWS, integers, 0 * excess),
+        TILES: (ways.TILES, integers, 0 * excess),
+        PLANES: (ways.PLANES, torch.cat(planes, 1), excess),
+        ONE_PLANE: (ways.ONE_PLANE, planes[0], 0 * excess),
+    }
+    return {
+        name: Product(*ways.product(way, weights, activations), off, in_tiles=name != ROWS)
+        for name, (way, activations, off) in made.items()
+        if way in ways.ways()
+    }
 
 
 @dataclass(frozen=True)
@@ -85,15 +202,11 @@ class Products(Shown):
         rows = []
         for point in self.points:
             steps = [point.step(way) for way in WAYS[1:]]
-            rows.append((
-                str(point.dimension), microseconds(point.timings[ROWS].median_us),
-                *("-" if step is None else f"{step.median:.2f}" for step in steps),
-                microseconds(min(timing.median_us for timing in point.timings.values())),
-            ))  # fmt: skip
-        headers = [
-            _("width"), _("by rows"), _("to tiles"), _("to two planes"), _("to one plane"),
-            _("the fastest"),
-        ]  # fmt: skip
+            fastest = min(timing.median_us for timing in point.timings.values())
+            by_rows = microseconds(point.timings[ROWS].median_us)
+            said = ["-" if step is None else f"{step.median:.2f}" for step in steps]
+            rows.append((str(point.dimension), by_rows, *said, microseconds(fastest)))
+        ways = (_("by rows"), _("to tiles"), _("to two planes"), _("to one plane"))
         caption = plural(
             "{count} row of activations times the weights of a layer; how many times as fast each "
             "step is",
@@ -101,24 +214,25 @@ class Products(Shown):
             "step is",
             self.rows,
         )
-        return Table(headers, rows, caption)
+        return Table((_("width"), *ways, _("the fastest")), rows, caption)
 
 
+@checks.renamed(dimensions="widths")
 def compare_products(
-    dimensions: Iterable[int] = WIDTHS, *, rows: int = 1, budget_s: float = _BUDGET_S
+    widths: Iterable[int] = WIDTHS, *, rows: int = 1, budget_s: float = _BUDGET_S
 ) -> Products:
     """Time one product of a layer in each of `WAYS`, in interleaved rounds, on one thread.
 
     - "rows": int8 weights as PyTorch stores them, each row widened and multiplied with 16 bits;
     - "tiles": the same arithmetic on weights packed in the order in which they are read;
-    - "planes": tiles of bytes times two planes of bytes, the integers of the default mode;
+    - "planes": tiles of bytes times two planes of bytes, the integers of 16 bits;
     - "one plane": tiles of bytes times one plane, the 8-bit mode.
 
     A CPU that adds products of bytes only with saturation has no planes; weights bounded in pairs
     give it the last way all the same.
 
     Args:
-        dimensions: rising widths.
+        widths: rising.
         rows: of activations; 1 for a step of one sequence, more for its whole input.
         budget_s: about how long to measure at each width, in seconds.
 
@@ -127,21 +241,10 @@ def compare_products(
         ArgumentError: a width is no multiple of 16, `rows` is not at least 1, or `budget_s` is
             below 0.01.
     """
-    widths = checks.positive_ints("dimensions", dimensions)
     check_budget(budget_s)
-    ways, points = _ways(), []
-    for width in widths:
-        products = ways.one_product(width, rows)
+    points = []
+    for width in checks.positive_ints("widths", widths):
+        products = one_product(width, rows)
         timings = interleave([product.run for product in products.values()], budget_s)
         points.append(ProductPoint(width, dict(zip(products, timings, strict=True))))
     return Products(tuple(points), rows)
-
-
-def _ways() -> ModuleType:
-    """The products of the compiled kernel, which is not imported before it is there."""
-    state = fast_path()
-    if not state.available:
-        raise EngineError(state.reason)
-    from . import one_product
-
-    return one_product

@@ -23,9 +23,8 @@ from ..common.plots import (
     plain_ticks,
     width_axis,
 )
-from .byte_planes import byte_planes
 from .causes_of_speed import CAUSES as GAINS_FROM, GainPoint, Gains
-from .planes_and_tiles import TileLayout
+from .planes_and_tiles import TileLayout, byte_planes
 from .saturation import INT16_MAX, INT16_MIN, pair_sums
 from .schemes import CASES, ChoiceErrors
 
@@ -148,17 +147,17 @@ def gains(found: Gains) -> RecipeFigure:
     )
     for label, field, color, mark in _TIMES:
         medians_ms = [getattr(point, field).median_us / 1e3 for point in found.points]
-        times.plot(found.dimensions, medians_ms, mark, color=color, label=label)
+        times.plot(found.widths, medians_ms, mark, color=color, label=label)
     times.set(title=_("time of one call"), yscale="log", ylabel=_("median time (ms)"))
     times.yaxis.set_major_formatter("{x:g}")
     for cause, (color, mark) in zip(GAINS_FROM, _CAUSE_MARKS, strict=True):
         ratios = [point.factors[cause] for point in found.points]
-        draw_ratios(factors, found.dimensions, ratios, fmt=mark, color=color, label=_(cause))
+        draw_ratios(factors, found.widths, ratios, fmt=mark, color=color, label=_(cause))
     factors.axhline(1, color="black", linewidth=1, linestyle="--")
     factors.set(title=_("what the gain over FP32 is made of"), ylabel=_("times as fast"))
     plain_ticks(factors, _FACTOR_TICKS)
     for axes in (times, factors):
-        width_axis(axes, found.dimensions)
+        width_axis(axes, found.widths)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)  # below the data
     ends = [found.points[0], found.points[-1]]
     text = _(

@@ -16,7 +16,6 @@ from torch.nn.functional import pad
 from ..common import settings
 from ..common.checks import describe
 from ..common.errors import InputError
-from ..common.language import Text
 from ..recipe.model import working_engine
 
 INT16_MIN, INT16_MAX = -(2**15), 2**15 - 1
@@ -83,11 +82,9 @@ def engine_product(activations: Tensor, weights: Tensor, *, engine: str | None =
     _check(activations, weights)
     if not activations.numel() or activations.min() != 0 or activations.max() != 255:
         raise InputError(
-            Text(
-                "activations is a {what} that does not reach from 0 to 255; put both in, or the "
-                "engine will choose another scale than 1.",
-                what=describe(activations),
-            )
+            "activations is a {what} that does not reach from 0 to 255; put both in, or the "
+            "engine will choose another scale than 1.",
+            what=describe(activations),
         )
     with settings.deprecations_silenced(), settings.engine_set(working_engine(engine)):
         quantized = torch.quantize_per_tensor(weights.float(), 1.0, 0, torch.qint8)
@@ -103,20 +100,16 @@ def _check(activations: Tensor, weights: Tensor) -> None:
             kind = str(dtype).removeprefix("torch.")
             shape = "(..., K)" if fewest == 1 else "(N, K)"
             raise InputError(
-                Text(
-                    "{name} is a {what}; pass a {kind} tensor {shape}.",
-                    name=name,
-                    what=describe(value),
-                    kind=kind,
-                    shape=shape,
-                )
+                "{name} is a {what}; pass a {kind} tensor {shape}.",
+                name=name,
+                what=describe(value),
+                kind=kind,
+                shape=shape,
             )
     if weights.dim() != 2 or activations.shape[-1] != weights.shape[1]:
         raise InputError(
-            Text(
-                "activations is a {activations} and weights a {weights}; pass rows of K numbers "
-                "each, (..., K) and (N, K).",
-                activations=describe(activations),
-                weights=describe(weights),
-            )
+            "activations is a {activations} and weights a {weights}; pass rows of K numbers "
+            "each, (..., K) and (N, K).",
+            activations=describe(activations),
+            weights=describe(weights),
         )

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
 from ..int8.arithmetic import Scheme
 from ..int8.lstm import Int8LSTM
@@ -111,11 +111,9 @@ def compare_schemes(
     Raises:
         ArgumentError: no scheme, no seed, or a seed that is no whole number.
     """
-    chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
-    if not chosen or not schemes:
-        if chosen:
-            raise ArgumentError(Text("schemes is empty; pass at least one scheme."))
-        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
+    chosen = checks.seeds("seeds", seeds)
+    if not schemes:
+        raise ArgumentError("schemes is empty; pass at least one scheme.")
     with settings.threads_set(1):  # so small a model only waits for a second thread
         drawn = {kind: [draw_case(kind, seed) for seed in chosen] for kind in CASES}
         exact = {kind: [_exact(case) for case in cases] for kind, cases in drawn.items()}

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..common import checks, settings
-from ..common.errors import ArgumentError
-from ..common.language import N_, Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
 from ..recipe.accuracy import compare_outputs
 from ..recipe.model import LSTMModel
@@ -97,9 +96,7 @@ def stress_test(*, seeds: Iterable[int] = range(4), layers: int = 3) -> StressTe
     Raises:
         ArgumentError: no seed, one that is no whole number, or `layers` below 1.
     """
-    chosen = tuple(checks.whole_number("seeds", seed) for seed in seeds)
-    if not chosen:
-        raise ArgumentError(Text("{name} is empty; pass at least one whole number.", name="seeds"))
+    chosen = checks.seeds("seeds", seeds)
     points = []
     for case in CASES:
         drawn = [draw_stress(case, seed, layers) for seed in chosen]

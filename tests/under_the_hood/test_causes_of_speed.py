@@ -5,11 +5,13 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
+import int8_rnn
 import recipe_helpers as rh
 from recipe_helpers.common import settings
 from recipe_helpers.recipe.timing import Timing
-from recipe_helpers.under_the_hood import causes_of_speed
+from recipe_helpers.under_the_hood import causes_of_speed, float_lstm
 
 pytest.importorskip("numba", reason="the compiled kernel needs numba")
 
@@ -70,12 +72,14 @@ def test_each_time_is_that_of_the_model_that_its_name_says(monkeypatch):
     assert onednn[0] != onednn[1] or not torch.backends.mkldnn.is_available()
     assert not onednn[1]
     assert torch._C._get_mkldnn_enabled() == onednn[0]
-    demo = rh.demonstration(dimension=48)
-    int8 = rh.Int8LSTM.from_float(demo.model.lstm)
+    demo = rh.demonstration(width=48)
+    int8 = int8_rnn.Int8LSTM.from_float(demo.model.lstm)
     rounded = copy.deepcopy(demo.model.lstm)
+    scheme = int8_rnn.Scheme(columns=False, residual=False)
+    bytes_ = int8_rnn.Int8LSTM.from_float(demo.model.lstm, scheme=scheme).state_dict()
     for name in ("weight_ih_l0", "weight_hh_l0"):
-        values, scale = getattr(int8, name), getattr(int8, f"{name}_scale")
-        getattr(rounded, name).data = values.float() * scale[:, None]
+        values = bytes_[name].float() * bytes_[f"{name}_scale"][:, None]
+        getattr(rounded, name).data = values
     with torch.inference_mode():
         exact, _ = demo.model(*demo.arguments)
         expected = [
@@ -97,7 +101,7 @@ def test_nothing_global_is_changed():
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     before = torch._C._get_mkldnn_enabled()
     found = rh.compare_gains([4, 8], sequence_length=3, threads=1, budget_s=0.01)
-    assert found.dimensions == (4, 8)
+    assert found.widths == (4, 8)
     assert found.threads == 1
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
@@ -122,8 +126,37 @@ def test_onednn_comes_back_after_an_error():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"dimensions": [8, 8]}, {"sequence_length": 0}, {"threads": 0}, {"budget_s": 0.001}],
+    [{"widths": [8, 8]}, {"sequence_length": 0}, {"threads": 0}, {"budget_s": 0.001}],
 )
 def test_bad_arguments_are_named(arguments):
     with pytest.raises(rh.ArgumentError, match=next(iter(arguments))):
         rh.compare_gains(**arguments)
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_the_fused_lstm_computes_what_pytorchs_does(weights):
+    """Several layers, both directions, no bias, batches; and with states."""
+    with settings.seeded(0):
+        lstm = nn.LSTM(20, 24, 2, bidirectional=True, bias=False).eval()
+        x, states = torch.randn(7, 3, 20), (torch.randn(4, 3, 24), torch.randn(4, 3, 24))
+    fused = rh.FusedFloatLSTM.from_float(lstm, weights=weights)
+    with torch.inference_mode():
+        for given in ((x,), (x, states)):
+            found, wanted = fused(*given), lstm(*given)
+            for one, other in zip((found[0], *found[1]), (wanted[0], *wanted[1]), strict=True):
+                assert torch.allclose(one, other, atol=2e-6 if weights == "float32" else 5e-3)
+                assert (one - other).abs().max() > 1e-5 or weights == "float32"
+
+
+def test_what_the_fused_lstm_refuses(monkeypatch):
+    lstm = nn.LSTM(2, 3).eval()
+    with pytest.raises(rh.ArgumentError, match="weights is 'int4'"):
+        rh.FusedFloatLSTM.from_float(lstm, weights="int4")
+    with pytest.raises(rh.InputError, match="input"):
+        rh.FusedFloatLSTM.from_float(lstm)(torch.ones(4, 1, 5))
+    with pytest.raises(rh.InputError, match="shape"):
+        rh.FusedFloatLSTM.from_float(lstm)(torch.empty(4, 0, 2))
+    none = int8_rnn.FastPath(False, "no numba", 0.0)
+    monkeypatch.setattr(float_lstm, "fast_path", lambda: none)
+    with pytest.raises(rh.EngineError, match="no kernel: no numba"):
+        rh.FusedFloatLSTM.from_float(lstm)

@@ -3,21 +3,23 @@
 import pytest
 import torch
 
+import int8_rnn
 from recipe_helpers.common.errors import ArgumentError, EngineError, InputError
-from recipe_helpers.int8.fast_path.dots import host_instruction, is_exact
-from recipe_helpers.int8.fast_path.ready import FastPath
 from recipe_helpers.recipe.timing import Timing
-from recipe_helpers.under_the_hood import one_product, planes_and_tiles
-from recipe_helpers.under_the_hood.byte_planes import (
+from recipe_helpers.under_the_hood import planes_and_tiles
+from recipe_helpers.under_the_hood.planes_and_tiles import (
     ONE_PLANE,
     PLANES,
     ROWS,
     TILES,
     WAYS,
+    ProductPoint,
+    Products,
     byte_planes,
+    one_product,
+    operands,
     product_by_planes,
 )
-from recipe_helpers.under_the_hood.planes_and_tiles import ProductPoint, Products
 
 FULL = torch.arange(-(2**15), 2**15).to(torch.int16)
 
@@ -68,17 +70,19 @@ def test_the_layout_of_a_tile_is_the_one_that_is_told(depth):
 @pytest.mark.parametrize("rows", [1, 7])
 @pytest.mark.parametrize("width", [16, 80, 272])
 def test_every_way_multiplies_the_same(width, rows):
-    weights, integers = one_product.operands(width, rows, seed=3)
-    ways = one_product.one_product(width, rows, seed=3)
+    weights, integers = operands(width, rows, seed=3)
+    ways = one_product(width, rows, seed=3)
     assert list(ways) == [way for way in WAYS if way in ways]
-    assert (PLANES in ways) == is_exact(host_instruction())
+    instruction = int8_rnn.fast_path().instruction
+    assert (PLANES in ways) == (instruction not in ("", "pmaddubsw"))
+    assert (ONE_PLANE in ways) == bool(instruction)
     assert {ROWS, TILES} <= set(ways)
     for way, product in ways.items():
         product.run()
         activations = byte_planes(integers)[0] if way == ONE_PLANE else integers
         assert torch.equal(product.result().long(), activations.long() @ weights.long().T), way
     with pytest.raises(ArgumentError, match="multiple of 16"):
-        one_product.one_product(24)
+        one_product(24)
 
 
 def test_each_step_is_told_against_the_one_before():
@@ -100,12 +104,21 @@ def test_products_are_measured_at_each_width():
     assert [point.dimension for point in found.points] == [16, 32]
     assert found.table().caption.startswith("3 rows of activations")
     for point in found.points:
-        assert list(point.timings) == list(one_product.one_product(16))
+        assert list(point.timings) == list(one_product(16))
         assert len({len(timing.times_us) for timing in point.timings.values()}) == 1
 
 
 def test_without_a_compiled_kernel_it_says_so(monkeypatch):
-    monkeypatch.setattr(planes_and_tiles, "fast_path", lambda: FastPath(False, "no numba", 0.0))
-    for call in (planes_and_tiles.tile_layout, planes_and_tiles.compare_products):
-        with pytest.raises(EngineError, match="no numba"):
-            call()
+    none = int8_rnn.FastPath(False, "no numba", 0.0)
+    monkeypatch.setattr(planes_and_tiles, "fast_path", lambda: none)
+    with pytest.raises(EngineError, match="no numba"):
+        planes_and_tiles.compare_products((16,))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"widths": [32, 16]}, {"rows": 0}, {"budget_s": 0.001}, {"dimensions": [20]}]
+)
+def test_bad_arguments_are_named(arguments):
+    name = {"dimensions": "width is 20"}.get(next(iter(arguments)), next(iter(arguments)))
+    with pytest.raises(ArgumentError, match=name):
+        planes_and_tiles.compare_products(**arguments)
