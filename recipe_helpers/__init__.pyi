@@ -51,7 +51,7 @@ from .recipe.accuracy import (
 )
 from .recipe.claims import CLAIMS as CLAIMS, Finding as Finding
 from .recipe.compare import Comparison as Comparison, compare as compare
-from .recipe.costs import step_costs as step_costs
+from .recipe.costs import count_operators as count_operators, step_costs as step_costs
 from .recipe.inspection import (
     Conversion as Conversion,
     StoredWeight as StoredWeight,
@@ -70,7 +70,6 @@ from .recipe.model import (
     machine as machine,
     working_engine as working_engine,
 )
-from .recipe.operators import count_operators as count_operators
 from .recipe.quantize import (
     quantize_dynamic as quantize_dynamic,
     torch_ao_available as torch_ao_available,

@@ -8,13 +8,20 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import torch
+from int8_rnn.checks import (
+    describe as describe,
+    first_line as first_line,
+    module as module,
+    one_of as one_of,
+    positive_int as positive_int,
+)
 from torch import nn
+
+from int8_rnn import Int8Module
 
 from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
 from .language import Text
-from .wording import joined
 
-Choice = TypeVar("Choice", str, float)
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
 
@@ -40,23 +47,6 @@ def renamed(
         return called
 
     return decorate
-
-
-def positive_int(name: str, value: Any, most: int | None = None) -> int:
-    """`value` as an int if it is a whole number from 1 to `most`; ArgumentError otherwise."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and value >= 1 and (most is None or value <= most):
-        return value
-    if most is None:
-        raise ArgumentError(
-            "{name} is {value}; pass a whole number of at least 1.", name=name, value=repr(value)
-        )
-    raise ArgumentError(
-        "{name} is {value}; pass a whole number of at least 1 and at most {most}.",
-        name=name,
-        value=repr(value),
-        most=most,
-    )
 
 
 def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
@@ -140,38 +130,25 @@ def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Modul
     return frozenset(kinds)
 
 
-def one_of(name: str, value: Choice, choices: Iterable[Choice]) -> Choice:
-    """`value` if it is one of `choices`; ArgumentError naming them all otherwise."""
-    known = tuple(choices)
-    if value not in known:
-        raise ArgumentError(
-            "{name} is {value}; pass one of {choices}.",
-            name=name,
-            value=repr(value),
-            choices=", ".join(map(repr, known)),
-        )
-    return value
-
-
 _INT8_ROOM = f"{__package__.partition('.')[0]}.int8."
+
+
+@functools.cache
+def _quantized_types() -> tuple[type[nn.Module], ...]:
+    """Base classes of quantized modules, of torch.ao (where it is there) and of ours."""
+    try:
+        from torch.ao.nn.quantized import dynamic
+        from torch.ao.nn.quantized.modules.utils import WeightedQuantizedModule
+    except ImportError:
+        return (Int8Module,)
+    recurrent = dynamic.LSTM, dynamic.GRU, dynamic.LSTMCell, dynamic.GRUCell, dynamic.RNNCell
+    return (Int8Module, WeightedQuantizedModule, *recurrent)
 
 
 def is_quantized(module: nn.Module) -> bool:
     """Whether this one module (not its children) is a quantized one, of torch.ao or of ours."""
-    home = type(module).__module__ + "."
-    of_torch = home.startswith("torch.") and ".quantized." in home
-    return of_torch or home.startswith(_INT8_ROOM)
-
-
-def module(name: str, value: object) -> nn.Module:
-    """`value` if it is an nn.Module; ModelError otherwise."""
-    if not isinstance(value, nn.Module):
-        raise ModelError(
-            "{name} is of type {kind}; pass a torch.nn.Module.",
-            name=name,
-            kind=type(value).__name__,
-        )
-    return value
+    ours = type(module).__module__.startswith(_INT8_ROOM)
+    return ours or isinstance(module, _quantized_types())
 
 
 def runnable_model(name: str, value: object) -> nn.Module:
@@ -238,25 +215,10 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
             "inputs do not fit {name}: it was called with ({inputs}) and raised {kind}: {message}; "
             "pass what {name}.forward expects.",
             name=name,
-            inputs=joined(map(describe, inputs), ", "),
+            inputs=", ".join(map(describe, inputs)),
             kind=type(e).__name__,
             message=first_line(e),
         ) from e
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message without its full stop, or the error's type."""
-    return next(iter(str(error).splitlines()), "").rstrip(". ") or type(error).__name__
-
-
-def describe(value: Any) -> Text:
-    """A short description of one input: `float32 tensor of shape (20, 1, 8)`."""
-    if isinstance(value, torch.Tensor):
-        dtype, shape = str(value.dtype).removeprefix("torch."), tuple(value.shape)
-        return Text("{dtype} tensor of shape {shape}", dtype=dtype, shape=shape)
-    if isinstance(value, tuple | list):
-        return joined(["(", joined(map(describe, value), ", "), ")"], "")
-    return Text(type(value).__name__)
 
 
 def _no_nan(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,12 +6,13 @@ description: `figure.alt`, the alternative text of the picture in a notebook and
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, Protocol
+from typing import Any, Literal, ParamSpec
 
 from .errors import extra
 from .language import ENGLISH, KOREAN, N_, _, language, speaking
@@ -63,28 +64,9 @@ _NO_KOREAN_FONT = N_(
     "The labels of figures are in English because no Korean font was found; pip install "
     "koreanize-matplotlib brings one."
 )
-_said_why = False
-_LINE = 0.25  # inches
 _DPI = 100  # on the page; saved at twice that, so that it is sharp on a dense screen
 
-
 Arguments = ParamSpec("Arguments")
-
-
-class Interval(Protocol):
-    """A median and its interval, as `recipe.timing.Ratio` has them."""
-
-    @property
-    def median(self) -> float:
-        """The value in the middle."""
-
-    @property
-    def low(self) -> float:
-        """The lower end."""
-
-    @property
-    def high(self) -> float:
-        """The upper end."""
 
 
 class RecipeFigure(Figure):
@@ -112,13 +94,11 @@ class RecipeFigure(Figure):
         return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
 
 
-def drawn(
-    draw: Callable[Arguments, RecipeFigure],
-) -> Callable[Arguments, RecipeFigure]:
+def drawn(draw: Callable[Arguments, RecipeFigure]) -> Callable[Arguments, RecipeFigure]:
     """Decorate a drawing function so that it draws in the recipe's style, whatever the reader's.
 
-    In Korean it draws with a Korean font. Where there is none the labels are English, and the
-    alternative text, which needs no font, says in Korean why; so does the first such picture.
+    In Korean it draws with a Korean font. Where there is none it draws in English, and says why
+    below, and in Korean in the alternative text, which needs no font.
     """
 
     @functools.wraps(draw)
@@ -126,15 +106,13 @@ def drawn(
         fonts = korean_fonts() if language() == KOREAN else ()
         family: dict[Any, Any] = {"font.family": fonts} if fonts else {}
         with mpl.rc_context({**_DEFAULTS, **STYLE, **family}):
-            figure = draw(*args, **kwargs)
             if language() == ENGLISH or fonts:
-                return figure
-            # What was just drawn has the words; it is never rendered, so nothing is missing in it.
-            said, why = figure, _(_NO_KOREAN_FONT)
+                return draw(*args, **kwargs)
+            why = _(_NO_KOREAN_FONT)
             with speaking(ENGLISH):
                 figure = draw(*args, **kwargs)
-                _say_why_once(figure)
-        figure.title, figure.alt = said.title, f"{said.alt} {why}"
+                figure.supxlabel(_(_NO_KOREAN_FONT), x=0.01, ha="left", fontsize="x-small")
+        figure.alt = f"{figure.alt} {why}"
         return figure
 
     return in_style
@@ -147,38 +125,17 @@ def korean_fonts() -> tuple[str, ...]:
     """
     _register_font_of_the_extra()
     known = {font.name for font in fontManager.ttflist}
-    found = next((name for name in _KOREAN_FONTS if name in known), None)
-    return (found, "DejaVu Sans") if found else ()
+    found = [name for name in _KOREAN_FONTS if name in known]
+    return (found[0], "DejaVu Sans") if found else ()
 
 
 @functools.cache
 def _register_font_of_the_extra() -> None:
     """Let Matplotlib know the font by its name; who does not ask for it will not see it."""
-    try:
-        files = metadata.files(_FONT_PACKAGE) or []
-    except metadata.PackageNotFoundError:
-        return
-    for file in files:
-        if file.name == _FONT_FILE and Path(path := str(file.locate())).is_file():
-            fontManager.addfont(path)
-
-
-def _say_why_once(figure: RecipeFigure) -> None:
-    """Write above the first figure with English labels why they are English."""
-    global _said_why
-    if _said_why:
-        return
-    _said_why = True
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + _LINE)
-    rest: float = height / (height + _LINE)
-    engine: Any = figure.get_layout_engine()
-    if engine is None:
-        places = figure.subplotpars
-        figure.subplots_adjust(bottom=rest * places.bottom, top=rest * places.top)
-    else:
-        engine.set(rect=(0, 0, 1, rest))
-    figure.text(0.01, rest, _(_NO_KOREAN_FONT), va="bottom", fontsize="x-small")
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for file in metadata.files(_FONT_PACKAGE) or []:
+            if file.name == _FONT_FILE and Path(path := str(file.locate())).is_file():
+                fontManager.addfont(path)
 
 
 def new_figure(
@@ -232,8 +189,8 @@ def draw_pair(axes: Axes, x: Any, fp32: Any, int8: Any, **labels: Any) -> None:
     axes.legend(loc="upper left")
 
 
-def draw_ratios(axes: Axes, x: Any, ratios: Sequence[Interval], **style: Any) -> None:
-    """Medians with their 95 % intervals on a logarithmic axis; 1 is where both are equal."""
+def draw_ratios(axes: Axes, x: Any, ratios: Sequence[Any], **style: Any) -> None:
+    """Medians with their 95 % intervals (each a `timing.Ratio`) on a logarithmic axis."""
     medians = [ratio.median for ratio in ratios]
     below = [ratio.median - ratio.low for ratio in ratios]
     above = [ratio.high - ratio.median for ratio in ratios]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -14,8 +15,15 @@ DEPRECATIONS = (
     (DeprecationWarning, r"torch\.ao\.quantization is deprecated"),
     (UserWarning, r"torch\.quantize_per_tensor.* are deprecated"),
 )
-
 BUDGET = "RECIPE_BUDGET"  # a variable of the environment
+
+
+def time_to_measure(budget_s: float) -> float:
+    """A time for a measurement, in seconds, or the share of it that RECIPE_BUDGET leaves of it.
+
+    For whoever runs what is measured and does not look at the times, as the tests run notebooks.
+    """
+    return budget_s * float(os.environ.get(BUDGET) or 1)
 
 
 def silence_deprecations() -> None:
@@ -28,14 +36,6 @@ def silence_deprecations() -> None:
         warnings.filterwarnings("ignore", message=message, category=category)
 
 
-def time_to_measure(budget_s: float) -> float:
-    """A time for a measurement, in seconds, or the share of it that RECIPE_BUDGET leaves of it.
-
-    For whoever runs what is measured and does not look at the times, as the tests run notebooks.
-    """
-    return budget_s * float(os.environ.get(BUDGET) or 1)
-
-
 @contextmanager
 def deprecations_silenced() -> Iterator[None]:
     """Silence exactly the two deprecation warnings of torch.ao inside a `with` block."""
@@ -45,40 +45,38 @@ def deprecations_silenced() -> Iterator[None]:
 
 
 @contextmanager
-def threads_set(threads: int | None) -> Iterator[int]:
-    """Run a `with` block on so many intra-op threads (None: as many as now); yields the number."""
-    before = torch.get_num_threads()
+def _changed(get: Callable[[], Any], change: Callable[[Any], object], value: Any) -> Iterator[Any]:
+    """Run a `with` block with another value of a setting, and yield what it is there."""
+    before = get()
     try:
-        if threads is not None and threads != before:
-            torch.set_num_threads(threads)
-        yield torch.get_num_threads()
+        # Setting the number of threads to what it is would start them.
+        if value is not None and value != before:
+            change(value)
+        yield get()
     finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
+        if get() != before:
+            change(before)
 
 
-@contextmanager
-def engine_set(engine: str) -> Iterator[None]:
-    """Run a `with` block with this quantized engine; quantized modules keep the one they got."""
-    before = torch.backends.quantized.engine
-    try:
-        if engine != before:
-            torch.backends.quantized.engine = engine
-        yield
-    finally:
-        if torch.backends.quantized.engine != before:
-            torch.backends.quantized.engine = before
+def threads_set(threads: int | None) -> Any:
+    """A `with` block on so many intra-op threads (None: as many as now); yields the number."""
+    return _changed(torch.get_num_threads, torch.set_num_threads, threads)
 
 
-@contextmanager
-def without_onednn() -> Iterator[None]:
-    """Run a `with` block without oneDNN, with PyTorch's own kernels for float32 instead."""
-    before = torch._C._get_mkldnn_enabled()
-    try:
-        torch.backends.mkldnn.set_flags(False)
-        yield
-    finally:
-        torch.backends.mkldnn.set_flags(before)
+def engine_set(engine: str) -> Any:
+    """A `with` block with this quantized engine; quantized modules keep the one they got."""
+    engines = torch.backends.quantized
+    return _changed(lambda: engines.engine, lambda name: setattr(engines, "engine", name), engine)
+
+
+def default_dtype_set(dtype: torch.dtype) -> Any:
+    """A `with` block in which tensors without a stated dtype get this one."""
+    return _changed(torch.get_default_dtype, torch.set_default_dtype, dtype)
+
+
+def without_onednn() -> Any:
+    """A `with` block without oneDNN, with PyTorch's own kernels for float32 instead."""
+    return torch.backends.mkldnn.flags(enabled=False)
 
 
 @contextmanager
@@ -87,14 +85,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
         yield
-
-
-@contextmanager
-def default_dtype_set(dtype: torch.dtype) -> Iterator[None]:
-    """Create tensors without a stated dtype in this one inside a `with` block."""
-    before = torch.get_default_dtype()
-    try:
-        torch.set_default_dtype(dtype)
-        yield
-    finally:
-        torch.set_default_dtype(before)

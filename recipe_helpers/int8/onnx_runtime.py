@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from int8_rnn.files import write_atomically
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ..common import checks
 from ..common.errors import ConversionError
-from ..common.files import write_atomically
 from ..common.language import Text
 from ..common.wording import named
 from .cpu import has_u8s8_dot

@@ -20,11 +20,11 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+from int8_rnn.files import write_atomically
 from torch import Tensor, nn
 
 from ..common import checks
 from ..common.errors import ArgumentError, ModelError, SavedModelError
-from ..common.files import write_atomically
 from ..common.language import Text
 from ..common.wording import as_text, joined
 from .arithmetic import Scheme

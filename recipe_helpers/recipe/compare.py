@@ -15,32 +15,10 @@ from .memory import MemoryComparison, compare_memory, in_megabytes
 from .size import SizeComparison, compare_size
 from .timing import FASTER, INCONCLUSIVE, SLOWER
 
-# What quantizing brings, by whether the file is smaller and what became of the time of a call.
-_VERDICTS = {
-    (True, FASTER): N_(
-        "In INT8 the file is {file:.2f} times smaller, a call is {call:.2f} times faster, and the "
-        "outputs differ by {relative:.2%} on average."
-    ),
-    (True, SLOWER): N_(
-        "In INT8 the file is {file:.2f} times smaller, a call is {call:.2f} times slower, and the "
-        "outputs differ by {relative:.2%} on average."
-    ),
-    (True, INCONCLUSIVE): N_(
-        "In INT8 the file is {file:.2f} times smaller, the time of a call does not differ by more "
-        "than the noise, and the outputs differ by {relative:.2%} on average."
-    ),
-    (False, FASTER): N_(
-        "In INT8 the file is {file:.2f} times larger, a call is {call:.2f} times faster, and the "
-        "outputs differ by {relative:.2%} on average."
-    ),
-    (False, SLOWER): N_(
-        "In INT8 the file is {file:.2f} times larger, a call is {call:.2f} times slower, and the "
-        "outputs differ by {relative:.2%} on average."
-    ),
-    (False, INCONCLUSIVE): N_(
-        "In INT8 the file is {file:.2f} times larger, the time of a call does not differ by more "
-        "than the noise, and the outputs differ by {relative:.2%} on average."
-    ),
+_CALLS = {
+    FASTER: N_("{times:.2f} times faster"),
+    SLOWER: N_("{times:.2f} times slower"),
+    INCONCLUSIVE: N_("as fast within the noise"),
 }
 
 
@@ -57,10 +35,12 @@ class Comparison(Shown):
     def sentence(self) -> str:
         """What quantizing brings, in words."""
         size, speed = self.size.ratio, self.latency.speedup.median
+        smaller, larger = N_("{times:.2f} times smaller"), N_("{times:.2f} times larger")
         return _(
-            _VERDICTS[size >= 1, self.latency.verdict],
-            file=max(size, 1 / size),
-            call=max(speed, 1 / speed),
+            "In INT8 the file is {size}, a call is {call}, and the outputs differ by "
+            "{relative:.2%} on average.",
+            size=_(smaller if size >= 1 else larger, times=max(size, 1 / size)),
+            call=_(_CALLS[self.latency.verdict], times=max(speed, 1 / speed)),
             relative=self.outputs.relative,
         )
 

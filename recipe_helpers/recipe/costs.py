@@ -1,12 +1,17 @@
-"""Section 4, latency: the time of a call taken apart into an overhead and a price per step."""
+"""Section 4, latency: where the time of a call goes: overhead, price per step, operators."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..common import checks, settings
 from ..common.checks import renamed
@@ -19,6 +24,7 @@ from .timing import Ratio, check_budget, interleave, ratio_of_medians
 WIDTH = 512
 LENGTHS = (10, 40)
 BUDGET_S = 1.0
+_ROWS = 10  # of a table of operators
 
 
 @dataclass(frozen=True)
@@ -126,3 +132,59 @@ def _two_lengths(lengths: tuple[int, int]) -> tuple[int, int]:
             "lengths is {value}; pass a short and a long length.", value=list(numbers)
         )
     return numbers[0], numbers[1]
+
+
+@dataclass(frozen=True)
+class OperatorCounts(Shown):
+    """How often one call of each model runs each of PyTorch's operators."""
+
+    reference: dict[str, int]
+    candidate: dict[str, int]
+
+    @property
+    def reference_total(self) -> int:
+        """Operators in one call of the reference."""
+        return sum(self.reference.values())
+
+    @property
+    def candidate_total(self) -> int:
+        """Operators in one call of the candidate."""
+        return sum(self.candidate.values())
+
+    def table(self) -> Table:
+        """The most frequent operators of the two, and the totals."""
+        both = Counter(self.reference) + Counter(self.candidate)
+        names = sorted(both, key=lambda name: (-both[name], name))
+        groups = {name: [name] for name in names[:_ROWS]}
+        if rest := names[_ROWS:]:
+            groups[_("{count} others", count=len(rest))] = rest
+        groups[_("all")] = names
+        counts = self.reference, self.candidate
+        rows = [
+            (label, *(str(sum(count.get(name, 0) for name in group)) for count in counts))
+            for label, group in groups.items()
+        ]
+        return Table((_("operator"), "FP32", "INT8"), rows, _("operators in one call"))
+
+
+def count_operators(reference: nn.Module, candidate: nn.Module, *inputs: Any) -> OperatorCounts:
+    """Count the operators that one call of each model runs, nested ones included.
+
+    Source: PyTorch's own profiler, `torch.autograd.profiler.profile`.
+
+    Raises:
+        ModelError: a model is in training mode, on another device, or holds NaN.
+        InputError: the inputs do not fit one of the models.
+    """
+    models = {"reference": reference, "candidate": candidate}
+    counts = []
+    for name, model in models.items():
+        checks.runnable_model(name, model)
+        checks.runs(name, model, inputs)
+        # Its library would write a log of its own to stderr when it first starts.
+        with mock.patch.dict(os.environ, KINETO_LOG_LEVEL="99"), torch.inference_mode():
+            with torch.autograd.profiler.profile() as profile:
+                model(*inputs)
+            names = Counter(event.name for event in profile.function_events)
+        counts.append(dict(names))
+    return OperatorCounts(*counts)

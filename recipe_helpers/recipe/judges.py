@@ -12,11 +12,10 @@ from ..common.intervals import Interval
 from ..common.language import N_
 from .accuracy import TensorComparison
 from .claims import EMPTY, FAILS, HOLDS, IN_PART, INCONCLUSIVE, JUDGES as JUDGES, Found, judges
-from .costs import StepCosts
+from .costs import OperatorCounts, StepCosts
 from .inspection import Conversion, StoredWeight
 from .latency import LatencyComparison, LatencySweep
 from .memory import LESS, UNKNOWN, MemorySweep, in_megabytes
-from .operators import OperatorCounts
 from .rounding import ActivationStep, Rounding, ScaleChoices
 from .size import SizeComparison, SizeSweep
 from .timing import FASTER, Ratio

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..common import checks, settings
 from ..common.checks import renamed
-from ..common.language import _, plural
+from ..common.language import _
 from ..common.tables import Shown, Table, in_threads, microseconds
 from .pair import Sweep, sweep
 from .timing import (
@@ -140,54 +140,24 @@ class LatencySweep(Sweep[LatencyComparison]):
     @property
     def sentence(self) -> str:
         """What the sweep showed, in words."""
-        fastest = max(self.points, key=lambda point: point.comparison.speedup.median)
-        slower = [p.width for p in self.points if p.comparison.verdict == SLOWER]
-        values = {
-            "threads": in_threads(self.threads),
-            "batch": self.batch_size,
-            "widest": self.widths[-1],
-            "crossover": self.crossover,
-            "times": fastest.comparison.speedup.median,
-            "fastest": fastest.width,
-            "slower": ", ".join(map(str, slower)),
-        }
+        where = {"threads": in_threads(self.threads), "batch": self.batch_size}
         if self.crossover is None:
             return _(
                 "On this machine ({threads}, batch of {batch}) no crossover was found up to width "
                 "{widest}.",
-                **values,
+                **where,
+                widest=self.widths[-1],
             )
-        if self.crossover == self.widths[0]:
-            return _(
-                "On this machine ({threads}, batch of {batch}) INT8 is faster at every width "
-                "measured, {times:.1f} times as fast at width {fastest}.",
-                **values,
-            )
-        return self._where_slower(slower, values)
-
-    def _where_slower(self, slower: list[int], values: dict[str, object]) -> str:
-        """The sentence for a sweep with a crossover on the way."""
-        if not slower:
-            return _(
-                "On this machine ({threads}, batch of {batch}) INT8 is not slower at any width and "
-                "faster from width {crossover} on, {times:.1f} times as fast at width {fastest}.",
-                **values,
-            )
-        if slower == list(self.widths[: len(slower)]):
-            return _(
-                "On this machine ({threads}, batch of {batch}) INT8 is slower up to width {last} "
-                "and faster from width {crossover} on, {times:.1f} times as fast at width "
-                "{fastest}.",
-                **values,
-                last=slower[-1],
-            )
-        return plural(
-            "On this machine ({threads}, batch of {batch}) INT8 is slower at width {slower} and "
-            "faster from width {crossover} on, {times:.1f} times as fast at width {fastest}.",
-            "On this machine ({threads}, batch of {batch}) INT8 is slower at widths {slower} and "
-            "faster from width {crossover} on, {times:.1f} times as fast at width {fastest}.",
-            len(slower),
-            **values,
+        fastest = max(self.points, key=lambda point: point.comparison.speedup.median)
+        slower = [str(p.width) for p in self.points if p.comparison.verdict == SLOWER]
+        return _(
+            "On this machine ({threads}, batch of {batch}) INT8 is faster from width {crossover} "
+            "on, {times:.1f} times as fast at width {fastest}; slower at {slower}.",
+            **where,
+            crossover=self.crossover,
+            times=fastest.comparison.speedup.median,
+            fastest=fastest.width,
+            slower=", ".join(slower) or _("no width"),
         )
 
     def table(self) -> Table:

@@ -20,13 +20,12 @@ from ..common.tables import Shown, Table, plain_data
 from . import costs, latency as timed
 from .accuracy import compare_outputs
 from .claims import CLAIMS, ELSEWHERE, FAILS, HOLDS, IN_PART, INCONCLUSIVE, OPEN, Finding, headers
-from .costs import step_costs
+from .costs import count_operators, step_costs
 from .inspection import converted_modules, stored_weights
 from .judges import JUDGES
 from .latency import WIDTHS, LatencySweep, compare_latency, latency_sweep
 from .memory import memory_sweep
 from .model import SEED, demonstration, machine
-from .operators import count_operators
 from .quantize import quantize_dynamic
 from .rounding import activation_step, compare_scales, round_to_grid
 from .size import compare_size, size_sweep
@@ -201,7 +200,7 @@ def measure_ledger(widths: Iterable[int] = WIDTHS, *, quickly: bool = False) -> 
         ArgumentError: a width is not a whole number of at least 1.
         EngineError: no quantized engine works on this machine.
     """
-    share = 0.1 if quickly else 1.0
+    chosen, share = checks.positive_ints("widths", widths), 0.1 if quickly else 1.0
     with settings.threads_set(1):
         single, batch = (
             step_costs(batch_size=size, budget_s=share * costs.BUDGET_S) for size in (1, 16)
@@ -209,7 +208,7 @@ def measure_ledger(widths: Iterable[int] = WIDTHS, *, quickly: bool = False) -> 
         return judge(
             **_grids(),
             **_model(share * timed.BUDGET_S),
-            latency_sweep=latency_sweep(widths, budget_s=share * timed.SWEEP_BUDGET_S),
+            latency_sweep=latency_sweep(chosen, budget_s=share * timed.SWEEP_BUDGET_S),
             single=single,
             batch=batch,
         )

@@ -117,11 +117,11 @@ def compare_memory(
         ArgumentError: `threads` is not a whole number of at least 1.
     """
     models = {"reference": reference, "candidate": candidate}
+    # What cannot be measured is refused before a process is started.
+    sent = [_pickled(name, model, inputs, threads) for name, model in models.items()]
     # Two at once: neither sees the memory of the other.
     with ThreadPoolExecutor(2) as pool:
-        uses = pool.map(
-            lambda name: memory_use(name, models[name], *inputs, threads=threads), models
-        )
+        uses = pool.map(_in_its_own_process, models, models.values(), sent, [threads] * 2)
         return MemoryComparison(*uses)
 
 
@@ -134,9 +134,7 @@ def memory_use(name: str, model: nn.Module, *inputs: Any, threads: int = 1) -> M
         *inputs: what it is called with.
         threads: how many threads a call uses.
     """
-    checks.positive_int("threads", threads)
-    checks.runs(name, checks.runnable_model(name, model), inputs)
-    return _in_its_own_process(name, model, inputs, threads)
+    return _in_its_own_process(name, model, _pickled(name, model, inputs, threads), threads)
 
 
 class MemorySweep(Sweep[MemoryComparison]):
@@ -192,11 +190,12 @@ def _told(before: int, after: int) -> str:
     return LESS if after < before else MORE
 
 
-def _in_its_own_process(
-    name: str, model: nn.Module, inputs: tuple[Any, ...], threads: int
-) -> MemoryUse:
+def _pickled(name: str, model: nn.Module, inputs: tuple[Any, ...], threads: int) -> bytes:
+    """The model and its inputs as they are sent to a process, after they were checked here."""
+    checks.positive_int("threads", threads)
+    checks.runs(name, checks.runnable_model(name, model), inputs)
     try:
-        sent = cloudpickle.dumps((model, inputs))
+        return cloudpickle.dumps((model, inputs))
     except Exception as error:
         raise ModelError(
             "{name} cannot be sent to a process of its own, where memory is measured ({kind}: "
@@ -205,6 +204,9 @@ def _in_its_own_process(
             kind=type(error).__name__,
             message=checks.first_line(error),
         ) from error
+
+
+def _in_its_own_process(name: str, model: nn.Module, sent: bytes, threads: int) -> MemoryUse:
     command = [sys.executable, "-m", f"{__package__}.memory_probe", str(threads)]
     command.append(torch.backends.quantized.engine)
     # The same modules must be found there, whatever this process did to its path.

@@ -72,11 +72,9 @@ def quantize_dynamic(
         return _convert_plain(model, weights, chosen, engine, activation_bits)
     if activation_bits is not None:
         raise ArgumentError(
-            Text(
-                "activation_bits is {value}, but torch.ao has its own: leave it out, or use "
-                'backend="plain".',
-                value=repr(activation_bits),
-            )
+            "activation_bits is {value}, but torch.ao has its own: leave it out, or use "
+            'backend="plain".',
+            value=repr(activation_bits),
         )
     checks.one_of("weights", weights or "per-tensor", GRANULARITIES)
     _refuse_what_torch_ao_breaks(model, chosen)
@@ -96,12 +94,9 @@ def quantize_dynamic(
             quantized = ao.quantize_dynamic(model, dict.fromkeys(chosen, how), dtype=torch.qint8)
         except (RuntimeError, AssertionError, TypeError, ValueError, AttributeError) as error:
             raise ConversionError(
-                Text(
-                    "torch.ao failed to convert the model with {kind}: {message}; try "
-                    'backend="plain".',
-                    kind=type(error).__name__,
-                    message=checks.first_line(error),
-                )
+                'torch.ao failed to convert the model with {kind}: {message}; try backend="plain".',
+                kind=type(error).__name__,
+                message=checks.first_line(error),
             ) from error
         _drop_ignored_reduced_range(quantized)
     _refuse_nothing(model, quantized)
@@ -153,10 +148,7 @@ def _types_and_names(
         return MODULES
     if isinstance(modules, str) or not isinstance(modules, Iterable):
         raise ArgumentError(
-            Text(
-                "modules is {value}; pass a list of types or names of modules.",
-                value=repr(modules),
-            )
+            "modules is {value}; pass a list of types or names of modules.", value=repr(modules)
         )
     modules = tuple(modules)
     names = frozenset(name for name in modules if isinstance(name, str))
@@ -168,13 +160,11 @@ def _types_and_names(
             if name in named:
                 found = Text("of type {kind}", kind=type(named[name]).__name__)
             raise ArgumentError(
-                Text(
-                    "modules names {name!r}, which is {found}; pass names of modules of the types "
-                    "{kinds}.",
-                    name=name,
-                    found=found,
-                    kinds=", ".join(f"nn.{kind.__name__}" for kind in TORCH_AO_MODULES),
-                )
+                "modules names {name!r}, which is {found}; pass names of modules of the types "
+                "{kinds}.",
+                name=name,
+                found=found,
+                kinds=", ".join(f"nn.{kind.__name__}" for kind in TORCH_AO_MODULES),
             )
     return kinds | names
 
@@ -190,13 +180,10 @@ def _refuse_what_torch_ao_breaks(
                 option = f"proj_size={part.proj_size}"
             if option:
                 raise ConversionError(
-                    Text(
-                        "torch.ao cannot run {name}, an nn.{kind} with {option}; use "
-                        'backend="plain".',
-                        name=name,
-                        kind=type(part).__name__,
-                        option=option,
-                    )
+                    'torch.ao cannot run {name}, an nn.{kind} with {option}; use backend="plain".',
+                    name=name,
+                    kind=type(part).__name__,
+                    option=option,
                 )
 
 
@@ -207,11 +194,9 @@ def _refuse_nothing(model: nn.Module, quantized: nn.Module) -> None:
         model, lambda name, part: why_not_converted(part, root=not name, plain=False)
     )
     raise NothingQuantizedError(
-        Text(
-            "model has no module that torch.ao converts: {listed}. Pass a module that contains an "
-            'nn.LSTM or nn.Linear, or use backend="plain".',
-            listed=listed,
-        )
+        "model has no module that torch.ao converts: {listed}. Pass a module that contains an "
+        'nn.LSTM or nn.Linear, or use backend="plain".',
+        listed=listed,
     )
 
 
@@ -242,18 +227,16 @@ def _convert_plain(
     """Convert with the plain backend, whose scales are per channel and which has no engines."""
     if engine is not None:
         raise ArgumentError(
-            Text('engine is {value}; backend="plain" has none: leave it out.', value=repr(engine))
+            'engine is {value}; backend="plain" has none: leave it out.', value=repr(engine)
         )
     checks.one_of("weights", weights or "per-channel", ("per-channel",))
     for name in chosen:
         kind = type(model.get_submodule(name)) if isinstance(name, str) else name
         if kind not in MODULES:
             raise ArgumentError(
-                Text(
-                    'modules names {name}, but backend="plain" converts nn.LSTM, nn.GRU and '
-                    "nn.Linear alone: leave it out.",
-                    name=name if isinstance(name, str) else f"nn.{name.__name__}",
-                )
+                'modules names {name}, but backend="plain" converts nn.LSTM, nn.GRU and '
+                "nn.Linear alone: leave it out.",
+                name=name if isinstance(name, str) else f"nn.{name.__name__}",
             )
     return conversion.convert_modules(model, chosen, chosen_scheme("default", activation_bits))
 

@@ -70,7 +70,7 @@ def round_to_grid(numbers: torch.Tensor, scale: float | None = None) -> Rounding
     number = isinstance(scale, int | float) and not isinstance(scale, bool)
     if not number or not 0 < scale < math.inf:
         raise ArgumentError(
-            Text("scale is {value}; pass a step above 0, or numbers unlike 0.", value=repr(scale))
+            "scale is {value}; pass a step above 0, or numbers unlike 0.", value=repr(scale)
         )
     integers = torch.round(numbers / scale).clamp(-LARGEST, LARGEST).to(torch.int8)
     return Rounding(numbers, scale, integers)
@@ -122,7 +122,7 @@ def compare_scales(calibration: torch.Tensor, batches: Mapping[str, torch.Tensor
     checks.numbers("calibration", calibration)
     if not isinstance(batches, Mapping) or not batches:
         came = Text("empty") if batches == {} else type(batches).__name__
-        raise ArgumentError(Text("batches is {came}; pass a dict of names and tensors.", came=came))
+        raise ArgumentError("batches is {came}; pass a dict of names and tensors.", came=came)
     for name, batch in batches.items():
         checks.numbers(f"batches[{name!r}]", batch)
     fixed = round_to_grid(calibration).scale
@@ -171,9 +171,7 @@ def activation_step(batch: torch.Tensor) -> ActivationStep:
     values = (outputs / float(weight.dequantized())).unique()
     gaps = values.diff()
     if not gaps.numel():
-        raise ArgumentError(
-            Text("batch holds one number only; pass a few hundred different numbers.")
-        )
+        raise ArgumentError("batch holds one number only; pass a few hundred different numbers.")
     # Values of one grid point differ in the last digits of float32: no step at all.
     step = float(gaps[gaps > gaps.max() * 1e-3].min())
     span = max(float(batch.max()), 0.0) - min(float(batch.min()), 0.0)

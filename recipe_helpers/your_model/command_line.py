@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from int8_rnn.files import write_atomically
+
 from ..common import checks
 from ..common.errors import RecipeError
-from ..common.files import write_atomically
 from ..common.language import _
 from ..recipe.latency import BUDGET_S
 from ..recipe.ledger import Ledger, measure_ledger

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import int8_rnn
 import recipe_helpers as rh
 from recipe_helpers.common import checks
 
@@ -97,14 +98,19 @@ def test_is_quantized_knows_each_kind(quantized):
     assert not checks.is_quantized(quantized)
 
 
-def test_is_quantized_goes_by_whole_parts_of_the_module_path():
-    def homed(home):
-        return type("Layer", (nn.Module,), {"__module__": home})()
+def test_is_quantized_asks_what_a_module_is_and_not_where_it_comes_from():
+    from torch.ao.nn import quantized
 
-    assert checks.is_quantized(homed("torch.ao.nn.quantized.dynamic.modules.rnn"))
-    assert checks.is_quantized(homed("recipe_helpers.int8.lstm"))
-    assert not checks.is_quantized(homed("mine.unquantized.layers"))
-    assert not checks.is_quantized(homed("mine.quantized_later"))
+    class Ours(int8_rnn.Int8Linear):
+        """Somebody's own."""
+
+    plain = nn.Sequential(nn.LSTM(2, 2), nn.Linear(2, 2)).eval()
+    converted = int8_rnn.quantize(plain)
+    assert [checks.is_quantized(part) for part in converted] == [True, True]
+    assert checks.is_quantized(quantized.Linear(2, 2)), "statically quantized"
+    assert checks.is_quantized(Ours(2, 2))
+    for home in ("mine.quantized.layers", "torch.nn.quantized_later"):
+        assert not checks.is_quantized(type("Layer", (nn.Linear,), {"__module__": home})(2, 2))
 
 
 @pytest.mark.parametrize("check", [checks.module, checks.runnable_model, checks.float_model])

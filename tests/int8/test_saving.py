@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from int8_rnn.files import write_atomically
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.common.files import write_atomically
 from recipe_helpers.int8.conversion import convert_modules
 
 from ..your_model.made_up import Language, Shared, Tagger, Weak, weak
@@ -216,7 +216,7 @@ def test_links_and_permissions_are_kept(tmp_path, monkeypatch, unnamed):
 
 KILLED = """
 import sys
-from recipe_helpers.common.files import write_atomically
+from int8_rnn.files import write_atomically
 content = bytes([int(sys.argv[2])]) * 30_000_000
 print("go", flush=True)
 while True:

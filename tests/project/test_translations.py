@@ -176,7 +176,6 @@ def test_such_a_message_would_be_seen(line):
 
 # What reads like a sentence and is none of ours to say, or is said to nobody.
 UNSAID = {
-    "common/files.py": r" is a folder; pass the name of a file\.",  # as the system itself says it
     "common/settings.py": r"torch.*is deprecated",
     "deployment/server.py": r".*",  # the server's answers over HTTP, to a program
     "exercises/simulated_machine.py": r"the models were called | times without an end",

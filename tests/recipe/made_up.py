@@ -6,11 +6,10 @@ import torch
 
 import recipe_helpers as rh
 from recipe_helpers.recipe.accuracy import PairedOutputs, SeedErrors, StepErrors, TensorComparison
-from recipe_helpers.recipe.costs import Cost, StepCosts
+from recipe_helpers.recipe.costs import Cost, OperatorCounts, StepCosts
 from recipe_helpers.recipe.inspection import Conversion, Converted, LeftAlone, StoredWeight
 from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
 from recipe_helpers.recipe.memory import MemoryComparison, MemorySweep, MemoryUse
-from recipe_helpers.recipe.operators import OperatorCounts
 from recipe_helpers.recipe.pair import Point
 from recipe_helpers.recipe.rounding import Rounding, ScaleChoice, ScaleChoices
 from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizeSweep

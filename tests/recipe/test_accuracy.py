@@ -188,13 +188,6 @@ def test_the_halves_as_a_table():
     assert table.rows == [("2.00%", "6.00%")]
 
 
-@pytest.mark.parametrize("shape", [(1, 4), (4,), ()])
-def test_outputs_without_steps(refuses, shape):
-    models = pair(torch.ones(shape), torch.ones(shape))
-    with refuses(rh.InputError, f"shape {shape}", "at least two steps"):
-        rh.error_over_steps(*models)
-
-
 @pytest.mark.parametrize("engine", [None, "qnnpack"])
 def test_each_seed_draws_the_recipe_anew(engine, untouched):
     seeds = [3, 29592, -1]
@@ -236,58 +229,7 @@ def test_threads_are_put_back_after_an_interrupt(monkeypatch, untouched):
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("seeds", [[], "12", [1.0], [True], [None], 5, None, [2**64]])
-def test_seeds_that_are_none(refuses, seeds):
-    with refuses(rh.ArgumentError, "seeds is"):
-        rh.error_over_seeds(seeds)
-
-
-@pytest.mark.parametrize("option", ["engine", "backend"])
-def test_unknown_choices(refuses, option):
-    with refuses(rh.ArgumentError, f"{option} is 'tpu'"):
-        rh.error_over_seeds([1], **{option: "tpu"})
-
-
 COMPARISONS = [rh.compare_outputs, rh.paired_outputs, rh.error_over_steps]
-
-
-@pytest.mark.parametrize("compare", COMPARISONS)
-@pytest.mark.parametrize("side", ["reference", "candidate"])
-def test_models_and_inputs_that_do_not_fit(refuses, demo, compare, side):
-    good = {"reference": demo.model, "candidate": demo.model}
-
-    def spoilt(**sizes):
-        return rh.demonstration(**sizes).model
-
-    broken = spoilt()
-    broken.lstm.bias_ih_l0.data[2] = torch.inf
-    for model, says in (
-        (spoilt().train(), "is in training mode"),
-        (spoilt().to("meta"), "on the device meta"),
-        (broken, "NaN or infinity in lstm.bias_ih_l0"),
-        (None, "is of type NoneType"),
-    ):
-        with refuses(rh.ModelError, f"{side} ", says):
-            compare(*{**good, side: model}.values(), *demo.arguments)
-    narrow = {**good, side: spoilt(dimension=4)}
-    with refuses(rh.InputError, f"inputs do not fit {side}", "(20, 1, 8)"):
-        compare(*narrow.values(), *demo.arguments)
-
-
-@pytest.mark.parametrize("compare", COMPARISONS)
-def test_outputs_that_cannot_be_compared(refuses, compare):
-    with refuses(rh.InputError, "reference returns no tensor"):
-        compare(*pair("words", "words"))
-    with refuses(rh.InputError, "(3,)", "(4,)", "two versions of one model"):
-        compare(*pair(torch.ones(3), torch.ones(4)))
-    with refuses(rh.InputError, "two versions of one model"):
-        compare(*pair(torch.ones(3), (torch.ones(3), torch.ones(3))))
-
-
-@pytest.mark.parametrize("value", [1, "words"])
-def test_inputs_that_are_no_tensors(refuses, demo, quantized, value):
-    with refuses(rh.InputError, f"({type(value).__name__})"):
-        rh.compare_outputs(demo.model, quantized, value)
 
 
 def test_recorded_outputs_are_compared_without_a_model(demo, quantized):

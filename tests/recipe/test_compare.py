@@ -78,10 +78,10 @@ def test_the_table_has_fp32_first(latency, demo, quantized):
     [
         (True, FASTER, 2.5, "2.00 times smaller, a call is 2.50 times faster"),
         (True, SLOWER, 0.4, "2.00 times smaller, a call is 2.50 times slower"),
-        (True, INCONCLUSIVE, 1.1, "2.00 times smaller, the time of a call does not differ"),
+        (True, INCONCLUSIVE, 1.1, "2.00 times smaller, a call is as fast within the noise"),
         (False, FASTER, 2.5, "2.00 times larger, a call is 2.50 times faster"),
         (False, SLOWER, 0.4, "2.00 times larger, a call is 2.50 times slower"),
-        (False, INCONCLUSIVE, 0.9, "2.00 times larger, the time of a call does not differ"),
+        (False, INCONCLUSIVE, 0.9, "2.00 times larger, a call is as fast within the noise"),
     ],
 )
 def test_the_verdict_in_words(latency, demo, quantized, smaller, verdict, ratio, says):

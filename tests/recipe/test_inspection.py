@@ -79,13 +79,6 @@ def test_torch_converts_only_the_first_name_of_a_shared_module_and_we_say_so():
     assert "the same module under another name" in left.reason
 
 
-@pytest.mark.parametrize("name", ["model", "quantized"])
-def test_both_must_be_modules(refuses, demo, name):
-    pair = {"model": demo.model, "quantized": demo.model, name: 5}
-    with refuses(rh.ModelError, f"{name} is of type int"):
-        rh.converted_modules(pair["model"], pair["quantized"])
-
-
 def by_hand(weight):
     """torch.ao's int8 weights in float64: one symmetric scale, 255 steps over the range."""
     values = weight.detach().numpy().astype(np.float64)
@@ -141,8 +134,3 @@ def test_each_row_has_its_scale_where_they_are_per_channel():
 def test_a_float_model_stores_none(demo):
     assert rh.stored_weights(demo.model) == ()
     assert list(rh.quantize_dynamic(demo.model).parameters()) == []
-
-
-def test_stored_weights_wants_a_module(refuses):
-    with refuses(rh.ModelError, "quantized is of type dict"):
-        rh.stored_weights({})

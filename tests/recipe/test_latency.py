@@ -157,63 +157,6 @@ def test_a_comparison_in_words():
     assert rows["verdict"] == "faster"
 
 
-@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2"])
-def test_thread_counts_that_are_none(refuses, demo, quantized, threads):
-    with refuses(rh.ArgumentError, f"threads is {threads!r}"):
-        rh.compare_latency(demo.model, quantized, *demo.arguments, threads=threads)
-    with refuses(rh.ArgumentError, f"threads is {threads!r}"):
-        rh.latency_sweep([8], threads=threads)
-
-
-@pytest.mark.parametrize("budget", [0, 0.001, -1, float("nan"), float("inf"), "1", True, None])
-def test_budgets_that_are_none(refuses, demo, quantized, budget):
-    with refuses(rh.ArgumentError, f"budget_s is {budget!r}"):
-        rh.compare_latency(demo.model, quantized, *demo.arguments, budget_s=budget)
-    with refuses(rh.ArgumentError, f"budget_s is {budget!r}"):
-        rh.latency_sweep([8], budget_s=budget)
-
-
-@pytest.mark.parametrize("side", ["reference", "candidate"])
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        (lambda model: model.train(), "is in training mode"),
-        (lambda model: model.to("meta"), "on the device meta"),
-        (lambda model: model.lstm.bias_hh_l0.data.fill_(torch.nan) is None or model, "has NaN"),
-        (lambda model: "model", "is of type str"),
-    ],
-)
-def test_models_that_cannot_be_timed(refuses, demo, side, spoil, says):
-    pair = {"reference": demo.model, "candidate": demo.model}
-    pair[side] = spoil(rh.demonstration().model)
-    with refuses(rh.ModelError, f"{side} ", says):
-        rh.compare_latency(*pair.values(), *demo.arguments)
-
-
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        lambda demo: (),
-        lambda demo: ("words",),
-        lambda demo: (demo.inputs[..., :4], demo.hidden),
-        lambda demo: (demo.inputs.double(), demo.hidden),
-        lambda demo: (demo.inputs.long(), demo.hidden),
-        lambda demo: (demo.inputs, demo.hidden[0]),
-        lambda demo: (demo.inputs.to("meta"), demo.hidden),
-    ],
-)
-def test_inputs_that_do_not_fit(refuses, demo, quantized, inputs):
-    wrong = inputs(demo)
-    with refuses(rh.InputError, "inputs do not fit reference", "it was called with ("):
-        rh.compare_latency(demo.model, quantized, *wrong)
-
-
-def test_a_bfloat16_candidate_meets_fp32_inputs(refuses, demo):
-    other = rh.demonstration().model.to(torch.bfloat16)
-    with refuses(rh.InputError, "inputs do not fit candidate"):
-        rh.compare_latency(demo.model, other, *demo.arguments)
-
-
 @pytest.fixture
 def timed(monkeypatch):
     """What a sweep has timed, in place of the timing itself."""
@@ -257,20 +200,6 @@ def test_a_real_sweep(untouched):
     assert sweep.points[0].comparison.reference != sweep.points[1].comparison.reference
 
 
-@pytest.mark.parametrize("widths", [[], [0], [-8], [True], [8.0], [16, 8], 8, None])
-def test_widths_that_are_none(refuses, widths):
-    with refuses(rh.ArgumentError, "widths"):
-        rh.latency_sweep(widths)
-
-
-@pytest.mark.parametrize(
-    ("option", "value"), [("batch_size", 0), ("batch_size", True), ("backend", "tflite")]
-)
-def test_other_arguments_that_are_none(refuses, option, value):
-    with refuses(rh.ArgumentError, f"{option} is {value!r}"):
-        rh.latency_sweep([8], **{option: value})
-
-
 @pytest.mark.parametrize(
     ("verdicts", "crossover"),
     [
@@ -294,23 +223,16 @@ def test_the_crossover_is_where_int8_wins_for_good(verdicts, crossover):
     ("verdicts", "says"),
     [
         ((SLOWER,) * 5, "no crossover was found up to width 128."),
-        ((FASTER,) * 5, "INT8 is faster at every width measured, 2.1 times as fast at width 128."),
         (
-            (SLOWER, SLOWER, INCONCLUSIVE, FASTER, FASTER),
-            "INT8 is slower up to width 16 and faster from width 64 on, 2.1 times as fast at",
-        ),
-        (
-            (INCONCLUSIVE, INCONCLUSIVE, FASTER, FASTER, FASTER),
-            "INT8 is not slower at any width and faster from width 32 on",
+            (FASTER,) * 5,
+            "from width 8 on, 2.1 times as fast at width 128; slower at no width.",
         ),
         (
             (INCONCLUSIVE, SLOWER, FASTER, FASTER, FASTER),
-            "INT8 is slower at width 16 and faster from width 32 on",
+            "INT8 is faster from width 32 on, 2.1 times as fast at width 128; slower at 16.",
         ),
-        (
-            (SLOWER, FASTER, SLOWER, INCONCLUSIVE, FASTER),
-            "INT8 is slower at widths 8, 32 and faster from width 128 on",
-        ),
+        ((SLOWER, FASTER, SLOWER, INCONCLUSIVE, FASTER), "from width 128 on, 2.1"),
+        ((SLOWER, FASTER, SLOWER, INCONCLUSIVE, FASTER), "; slower at 8, 32."),
     ],
 )
 def test_the_sweep_in_words(verdicts, says):
@@ -325,7 +247,7 @@ def test_the_widest_is_not_always_the_best():
     best = replace(points[3], comparison=made_up(FASTER, 5.04))
     found = LatencySweep((*points[:3], best, points[4]), 2, 4)
     assert found.sentence.startswith("On this machine (2 threads, batch of 4) ")
-    assert found.sentence.endswith("5.0 times as fast at width 64.")
+    assert "on, 5.0 times as fast at width 64;" in found.sentence
 
 
 def test_the_table_of_a_sweep():

@@ -67,9 +67,3 @@ def test_the_names_of_before_still_stand_for_width(monkeypatch):
             measure(dimensions=[])
     with pytest.raises(rh.ArgumentError, match="width is 0"):
         rh.step_costs(dimension=0)
-
-
-@pytest.mark.parametrize("widths", [[], [0], [-8], [True], [8.0], [8, 8], [16, 8], "8", 8, None])
-def test_widths_that_are_none(refuses, widths):
-    with refuses(rh.ArgumentError, "widths"):
-        sweep(widths, lambda pair: pair)

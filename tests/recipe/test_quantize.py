@@ -172,23 +172,6 @@ def test_nothing_to_quantize(refuses, model, says):
         rh.quantize_dynamic(built)
 
 
-@pytest.mark.parametrize(
-    "modules", [nn.LSTM, "LSTM", 5, [5], ["LSTM"], [int], {nn.LSTM: 1}.items()]
-)
-def test_modules_that_are_no_types_of_modules(refuses, demo, modules):
-    with refuses(rh.ArgumentError, "modules"):
-        rh.quantize_dynamic(demo.model, modules=modules)
-
-
-@pytest.mark.parametrize("name", ["backend", "weights", "engine"])
-@pytest.mark.parametrize("value", ["cuda", "", 5, "X86"])
-def test_unknown_choices(refuses, demo, name, value):
-    if name == "weights" and not value:
-        return  # an empty word is no choice made
-    with refuses(rh.ArgumentError, f"{name} is {value!r}; pass one of"):
-        rh.quantize_dynamic(demo.model, **{name: value})
-
-
 def spoilt(kind, demo):
     model = demo.model
     if kind == "training":

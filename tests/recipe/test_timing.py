@@ -1,12 +1,10 @@
 """Interleaved timings and their statistics, on a clock of our own and on made-up timings."""
 
-import math
 import timeit
 
 import numpy as np
 import pytest
 
-import recipe_helpers as rh
 from recipe_helpers.recipe import timing
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing
 
@@ -218,20 +216,18 @@ def test_a_true_difference_is_found_with_its_direction(ratio):
         ((1.2, 1.15, 1.25), (1, 0.95, 1.16), INCONCLUSIVE),
         ((1.2, 1.15, 1.25), (1, 0.86, 1.02), INCONCLUSIVE),
         ((1.2, 1.17, 1.25), (1, 0.86, 1.16), FASTER),
+        ((1.4, 1.26, 1.5), (1, 0.8, 1.02), FASTER),  # a control below 1 is noise as well
+        ((1.4, 1.24, 1.5), (1, 0.8, 1.02), INCONCLUSIVE),
+        ((0.9, 0.5, 0.9803), (1, 1, 1), SLOWER),
+        ((0.9, 0.5, 0.9805), (1, 1, 1), INCONCLUSIVE),
+        ((1.2, 1.0201, 1.5), (1, 1, 1), FASTER),
+        ((1.2, 1.0199, 1.5), (1, 1, 1), INCONCLUSIVE),
         ((0.8, 0.75, 0.87), (1, 0.95, 1.16), INCONCLUSIVE),
         ((0.8, 0.75, 0.85), (1, 0.95, 1.16), SLOWER),
     ],
 )
 def test_the_verdict_weighs_interval_and_control(speedup, control, expected):
     assert timing.judge(Ratio(*speedup), Ratio(*control)) == expected
-
-
-@pytest.mark.parametrize(
-    "budget", [0, 0.0099, -1, math.nan, math.inf, -math.inf, "1", None, True, [1]]
-)
-def test_budgets_that_hold_no_measurement(refuses, budget):
-    with refuses(rh.ArgumentError, f"budget_s is {budget!r}", "at least 0.01 seconds"):
-        timing.check_budget(budget)
 
 
 @pytest.mark.parametrize("budget", [0.01, 1, 3.5])

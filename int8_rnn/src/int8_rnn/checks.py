@@ -53,7 +53,7 @@ def module(name: str, value: object) -> nn.Module:
     return value
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's message without its full stop, or the error's type."""
     return next(iter(str(error).splitlines()), "").rstrip(". ") or type(error).__name__
 
