@@ -9,7 +9,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from int8_rnn.checks import (
-    describe as describe,
     first_line as first_line,
     module as module,
     one_of as one_of,
@@ -21,6 +20,7 @@ from int8_rnn import Int8Module
 
 from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
 from .language import Text
+from .wording import joined
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
@@ -215,10 +215,20 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
             "inputs do not fit {name}: it was called with ({inputs}) and raised {kind}: {message}; "
             "pass what {name}.forward expects.",
             name=name,
-            inputs=", ".join(map(describe, inputs)),
+            inputs=joined(map(describe, inputs), ", "),
             kind=type(e).__name__,
             message=first_line(e),
         ) from e
+
+
+def describe(value: Any) -> Text:
+    """A short description of one input: `float32 tensor of shape (20, 1, 8)`."""
+    if isinstance(value, torch.Tensor):
+        dtype, shape = str(value.dtype).removeprefix("torch."), tuple(value.shape)
+        return Text("{dtype} tensor of shape {shape}", dtype=dtype, shape=shape)
+    if isinstance(value, tuple | list):
+        return Text("({parts})", parts=joined(map(describe, value), ", "))
+    return Text(type(value).__name__)
 
 
 def _no_nan(tensor: torch.Tensor) -> torch.Tensor:
