@@ -82,13 +82,13 @@ def test_a_ledger_can_be_kept_claim_by_claim():
     ledger.judge("C15", costs(1, 0.9, 1.1), costs(1, 0.9, 1.1, 16))
     assert ledger.findings["C9"] is found
     table = ledger.table()
-    assert table.headers == ("claim", "claimed", "measured here", "verdict")
-    assert [row[:2] for row in table.rows] == list(rh.CLAIMS.items())
+    assert table.headers == ("claim", "verdict", "claimed", "measured here")
+    assert [(row[0], row[2]) for row in table.rows] == list(rh.CLAIMS.items())
     verdicts = dict.fromkeys(NAMES, OPEN)
     verdicts |= {"C9": HOLDS, "C2": FAILS, "C10": IN_PART, "C18": ELSEWHERE, "C3": ELSEWHERE}
     verdicts["C15"] = INCONCLUSIVE
-    assert [row[3] for row in table.rows] == list(verdicts.values())
-    assert table.rows[0][2] == ""
+    assert [row[1] for row in table.rows] == list(verdicts.values())
+    assert table.rows[0][3] == ""
     assert table.note == ("Of 19 claims: 1 holds, 1 in part, 1 fails, 1 inconclusive, 2 elsewhere.")
     assert ledger.count(HOLDS) == 1
 
