@@ -16,7 +16,24 @@ from .common.errors import (
     SavedModelError as SavedModelError,
     SurveyError as SurveyError,
 )
+from .common.int8 import (
+    FastPathWarning as FastPathWarning,
+    Int8GRU as Int8GRU,
+    Int8Linear as Int8Linear,
+    Int8LSTM as Int8LSTM,
+    Scheme as Scheme,
+    fast_path as fast_path,
+    load_int8 as load_int8,
+    quantize_activations as quantize_activations,
+    save_int8 as save_int8,
+    without_parametrizations as without_parametrizations,
+)
 from .common.language import use_language as use_language
+from .common.onnx_runtime import (
+    OnnxModel as OnnxModel,
+    export_onnx as export_onnx,
+    quantize_onnx as quantize_onnx,
+)
 from .common.progress import progress_bar as progress_bar
 from .common.settings import silence_deprecations as silence_deprecations
 from .deployment.decision import (
@@ -28,19 +45,6 @@ from .deployment.streaming import check_streaming as check_streaming, stream as 
 from .exercises.checking import check as check
 from .explorer.measurement import Choice as Choice, measure_choice as measure_choice
 from .explorer.panel import explore as explore, explore_static as explore_static
-from .int8.activations import quantize_activations as quantize_activations
-from .int8.fast_path.ready import FastPathWarning as FastPathWarning, fast_path as fast_path
-from .int8.gru import Int8GRU as Int8GRU
-from .int8.linear import Int8Linear as Int8Linear
-from .int8.lstm import Int8LSTM as Int8LSTM
-from .int8.onnx_runtime import (
-    OnnxModel as OnnxModel,
-    export_onnx as export_onnx,
-    quantize_onnx as quantize_onnx,
-)
-from .int8.parametrizations import without_parametrizations as without_parametrizations
-from .int8.saving import load_int8 as load_int8, save_int8 as save_int8
-from .int8.scheme import Scheme as Scheme
 from .recipe import plots as plots
 from .recipe.accuracy import (
     compare_outputs as compare_outputs,

@@ -139,23 +139,3 @@ def demo():
 @pytest.fixture
 def quantized(demo):
     return rh.quantize_dynamic(demo.model)
-
-
-@pytest.fixture
-def same_tanh(monkeypatch):
-    """Let the reference compute tanh as the kernel does, so that nothing may differ any more."""
-    from .int8.fast_path import rational_tanh
-
-    monkeypatch.setattr(torch, "tanh", rational_tanh)
-
-
-@pytest.fixture
-def eager_threads(monkeypatch):
-    """Share even the smallest layer among threads."""
-    from recipe_helpers.int8.fast_path import plans
-
-    monkeypatch.setattr(plans, "_WORTH_A_THREAD", 0)
-    monkeypatch.setattr(plans, "_WORTH_A_SHARE", 1)
-    plans.spare_plans.cache_clear()
-    yield
-    plans.spare_plans.cache_clear()

@@ -4,5 +4,6 @@
 or in Korean, `wording` puts such texts together; `settings` changes PyTorch's global settings for a
 while and puts them back; `tables` is how results show themselves, `intervals` how surely a mean is
 known; `progress` says how far a long piece of work is; `files` writes a file as a whole or not at
-all; `plots` is what all figures have in common.
+all; `plots` is what all figures have in common; `int8` has the library's names, `onnx_runtime` the
+same models in ONNX Runtime, to compare with.
 """

@@ -149,12 +149,19 @@ def _known(name: str, code: str) -> str:
 
 def say_error(message: str, values: Mapping[str, Any]) -> str:
     """What an error says: in another language than English, English follows for a search."""
-    said = str(message) if isinstance(message, Text) else _(message, **values)
+    said = _told(message, values)
     if language() == ENGLISH:
         return said
     with speaking(ENGLISH):
-        english = str(message) if isinstance(message, Text) else _(message, **values)
+        english = _told(message, values)
     return said if said == english else f"{said}\n{english}"
+
+
+def _told(message: str, values: Mapping[str, Any]) -> str:
+    if isinstance(message, Text):
+        return str(message)
+    # Words of the library that stand in its sentences are messages as well.
+    return _(message, **{name: _(one) if type(one) is str else one for name, one in values.items()})
 
 
 # Errors of the library speak as well.

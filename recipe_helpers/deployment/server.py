@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from ..common.errors import SavedModelError
-from ..int8.saving import load_int8
+from ..common.int8 import load_int8
 
 MOST_WORDS = 1000
 LONGEST_REQUEST = 64 * 1024  # bytes

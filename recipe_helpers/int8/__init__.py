@@ -1,9 +1,5 @@
-"""The library that outlives the tutorial: int8 LSTM, GRU and Linear in plain tensors.
+"""The kernels of version 2.0, which the demonstrations of `under_the_hood` run until they move.
 
-Read `arithmetic` first, the reference in plain torch, with `scheme`, `weights`, `residual` and
-`activations` that it is made of; then the modules built on it, `linear`, `lstm` and `gru`, and what
-the last two share, `recurrent`. `cpu` says what the machine can do; `conversion` puts the modules
-into a model (`parametrizations` makes its weights plain ones before), `saving` into a file.
-`fast_path` runs the same integers in compiled code, and `onnx_runtime` other ones, to compare with.
-Nothing here knows of notebooks, figures or widgets.
+`fast_path` and the modules under it, `arithmetic`, `scheme`, `weights`, `residual`, `activations`,
+`linear`, `lstm`, `recurrent` and `cpu`. Everything else takes the library `int8_rnn`.
 """

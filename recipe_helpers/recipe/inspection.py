@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from int8_rnn.weights import Int8Weight, Residual
 from torch import nn
+
+from int8_rnn import Int8Module, dequantize_weight
 
 from ..common import checks
 from ..common.language import Text, _
 from ..common.tables import Shown, Table
-from ..int8.linear import Int8Module
-from ..int8.residual import Residual
-from ..int8.weights import Int8Weight, dequantize_weight
 from .quantize import why_not_converted
 
 

@@ -8,13 +8,15 @@ from collections.abc import Iterable
 from functools import cache
 
 import torch
+from int8_rnn.conversion import why_left_alone
 from torch import nn
+
+import int8_rnn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, ConversionError, NothingQuantizedError
 from ..common.language import Text, _
-from ..int8 import conversion
-from ..int8.arithmetic import chosen_scheme
+from ..common.wording import joined
 from .model import working_engine
 
 BACKENDS = ("torch.ao", "plain")
@@ -50,8 +52,9 @@ def quantize_dynamic(
             `model.named_modules()` has them.
         engine: torch.ao's engine ("x86", "fbgemm", "qnnpack", "onednn"); None for the current
             one, or one that works.
-        activation_bits: 8 for the plain backend's 8-bit mode, which is faster and less exact; None
-            for as many bits as fit, or what torch.ao does.
+        activation_bits: bits of inputs and hidden state alike in the plain backend: 8, which is
+            faster and less exact, or 16; None for its default, inputs in as many bits as fit and
+            the hidden state in 8, or for what torch.ao does.
 
     Raises:
         NothingQuantizedError: no module was converted.
@@ -123,7 +126,7 @@ def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
     """
     kind = type(module)
     if plain:
-        return conversion.why_left_alone(module)
+        return Text(why_left_alone(module))
     if root and kind in MODULES:
         return Text("torch.ao replaces only modules inside a module, so wrap it in one")
     for base in (nn.LSTM, nn.GRU, nn.Linear):
@@ -190,14 +193,28 @@ def _refuse_what_torch_ao_breaks(
 def _refuse_nothing(model: nn.Module, quantized: nn.Module) -> None:
     if any(checks.is_quantized(part) for part in quantized.modules()):
         return
-    listed = conversion.named_obstacles(
-        model, lambda name, part: why_not_converted(part, root=not name, plain=False)
-    )
     raise NothingQuantizedError(
         "model has no module that torch.ao converts: {listed}. Pass a module that contains an "
         'nn.LSTM or nn.Linear, or use backend="plain".',
-        listed=listed,
+        listed=_obstacles(model, plain=False),
     )
+
+
+def _obstacles(model: nn.Module, *, plain: bool) -> Text:
+    """The first modules with parameters of their own, and why each was not converted."""
+    found: list[str] = [
+        Text(
+            "{name} ({kind}; {why})",
+            name=name or Text("the model itself"),
+            kind=type(part).__name__,
+            why=why_not_converted(part, root=not name, plain=plain),
+        )
+        for name, part in model.named_modules()
+        if any(True for parameter in part.parameters(recurse=False))
+    ]
+    if not found:
+        return Text("it has no parameters")
+    return joined(found if len(found) <= 3 else [*found[:3], "..."], "; ")
 
 
 def _drop_ignored_reduced_range(quantized: nn.Module) -> None:
@@ -238,7 +255,11 @@ def _convert_plain(
                 "nn.Linear alone: leave it out.",
                 name=name if isinstance(name, str) else f"nn.{name.__name__}",
             )
-    return conversion.convert_modules(model, chosen, chosen_scheme("default", activation_bits))
+    try:
+        return int8_rnn.quantize(model, activation_bits=activation_bits, modules=chosen)
+    except NothingQuantizedError as error:
+        error.values = {"obstacles": _obstacles(model, plain=True)}
+        raise
 
 
 @cache

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from int8_rnn import Int8LSTM, Scheme
+
 from ..common import checks, settings
 from ..common.errors import ArgumentError
 from ..common.language import N_, _
 from ..common.tables import Shown, Table
-from ..int8.arithmetic import Scheme
-from ..int8.lstm import Int8LSTM
 from .by_hand import relative_error
 
 CASES = (N_("even"), N_("uneven"))

@@ -30,9 +30,9 @@ from ..common.errors import (
     RecipeError,
 )
 from ..common.language import Text, _
+from ..common.onnx_runtime import OnnxModel, quantize_onnx
 from ..common.tables import in_threads
 from ..common.wording import as_text
-from ..int8.onnx_runtime import OnnxModel, quantize_onnx
 from ..recipe.inspection import Conversion, converted_modules
 from ..recipe.latency import LatencyComparison, compare_latency
 from ..recipe.memory import MemoryComparison, MemoryUse, memory_use

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from int8_rnn.obstacles import parametrized
 from markupsafe import Markup
 from torch import nn
 
@@ -18,7 +19,6 @@ from ..common.language import Text, _, language
 from ..common.progress import progress_line
 from ..common.tables import Ready
 from ..common.wording import as_text, joined, named
-from ..int8.parametrizations import parametrized
 from ..recipe.latency import BUDGET_S
 from ..recipe.model import machine
 from ..recipe.timing import check_budget

@@ -112,8 +112,8 @@ def by_pytorch(weight):
 
 
 def by_int8_lstm(weight):
-    from recipe_helpers.int8.scheme import Scheme
-    from recipe_helpers.int8.weights import quantize_weight
+    from int8_rnn.scheme import Scheme
+    from int8_rnn.weights import quantize_weight
 
     found = quantize_weight("weight", weight, Scheme(columns=False))
     return found.values, found.scale

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from int8_rnn.scheme import EXACT as DEFAULT, TORCH_AO
 
 import recipe_helpers as rh
 from recipe_helpers.common.settings import threads_set
-from recipe_helpers.int8.arithmetic import DEFAULT, TORCH_AO
 from recipe_helpers.under_the_hood import schemes, stress_test
 
 

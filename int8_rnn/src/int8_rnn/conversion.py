@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from torch import nn
@@ -66,7 +66,7 @@ def quantize(
         raise NothingQuantizedError(
             "model has no module to convert: {obstacles}; pass one that holds an nn.LSTM, nn.GRU "
             "or nn.Linear.",
-            obstacles=named_obstacles(model, lambda name, part: why_left_alone(part)),
+            obstacles=_obstacles(model),
         )
     # deepcopy takes what its memo holds for the copy already made, wherever it is referred to.
     return copy.deepcopy(model, converted)
@@ -89,11 +89,11 @@ def why_left_alone(module: nn.Module) -> str:
     return N_("parameters of its own, in no layer that can be converted")
 
 
-def named_obstacles(model: nn.Module, why: Callable[[str, nn.Module], str]) -> str:
-    """The first modules with parameters of their own, each with the reason that `why` gives."""
+def _obstacles(model: nn.Module) -> str:
+    """The first modules with parameters of their own, and why each is left alone."""
     found = [
-        f"{name or 'the model itself'} ({type(part).__name__}; {why(name, part)})"
+        f"{name or 'the model itself'} ({type(part).__name__}; {why_left_alone(part)})"
         for name, part in model.named_modules()
         if any(True for parameter in part.parameters(recurse=False))
     ]
-    return "; ".join(found[:3] + ["..."] * (len(found) > 3)) or N_("it has no parameters")
+    return "; ".join(found[:3] + ["..."] * (len(found) > 3)) or "it has no parameters"

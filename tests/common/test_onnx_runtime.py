@@ -3,6 +3,7 @@
 import copy
 import logging
 import pickle
+import threading
 import warnings
 
 import onnx
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.int8 import onnx_runtime
+from recipe_helpers.common import onnx_runtime
 
 
 class Tagger(nn.Module):
@@ -76,7 +77,7 @@ def test_what_was_quantized_is_told_and_what_was_not(model, inputs):
 
 @pytest.mark.parametrize("vnni", [True, False])
 def test_weights_have_seven_bits_where_sums_would_saturate(monkeypatch, vnni):
-    monkeypatch.setattr(onnx_runtime, "has_u8s8_dot", lambda: vnni)
+    monkeypatch.setattr(onnx_runtime, "has_vnni", lambda: vnni)
     linear = nn.Sequential(nn.Linear(64, 8)).eval()
     made = rh.quantize_onnx(linear, torch.randn(2, 64))
     graph = onnx.load_model_from_string(made.graph).graph
@@ -115,13 +116,24 @@ def test_it_is_copied_pickled_saved_and_runs_on_the_threads_of_pytorch(model, in
     assert set(made._sessions) == {torch.get_num_threads()}
 
 
-def test_nothing_of_the_process_changes(model, inputs, steady):
-    before = logging.root.manager.disable
+def test_nothing_of_the_process_changes(model, inputs):
+    root = logging.getLogger()
+    before = root.manager.disable, root.handlers[:], root.filters[:], root.level
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         rh.quantize_onnx(model, inputs[0])
     assert told == []
-    assert logging.root.manager.disable == before
+    assert (root.manager.disable, root.handlers, root.filters, root.level) == before
+
+
+def test_only_the_thread_that_exports_is_silenced(caplog):
+    with onnx_runtime._silence():
+        logging.warning("advice")
+        other = threading.Thread(target=logging.warning, args=["of another thread"])
+        other.start()
+        other.join()
+    logging.warning("afterwards")
+    assert [record.message for record in caplog.records] == ["of another thread", "afterwards"]
 
 
 class Odd(nn.Module):

@@ -7,10 +7,13 @@ everything which measures a module measures this, too. It needs the extra `onnx`
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import logging
+import platform
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +21,11 @@ from typing import Any, NamedTuple
 import torch
 from int8_rnn.files import write_atomically
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
-from ..common import checks
-from ..common.errors import ConversionError
-from ..common.language import Text
-from ..common.wording import named
-from .cpu import has_u8s8_dot
+from . import checks
+from .errors import ConversionError
+from .language import Text
+from .wording import named
 
 _NEEDED = ("onnx", "onnxruntime")
 _FLOAT_PRODUCTS = ("LSTM", "GRU", "RNN", "MatMul", "Gemm", "Conv")
@@ -62,13 +63,13 @@ class OnnxModel(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the graph; the inputs are tensors in the places of those it was exported with."""
-        tensors = [leaf for leaf in _flat(args, kwargs)[0] if isinstance(leaf, Tensor)]
+        tensors = [leaf for leaf in _leaves(_given(args, kwargs)) if isinstance(leaf, Tensor)]
         session = self._session(torch.get_num_threads())
         wanted = {one.name for one in session.get_inputs()}
         named = zip(self._names, tensors, strict=True)
         feed = {name: x.detach().numpy() for name, x in named if name in wanted}
         found = [torch.from_numpy(array) for array in session.run(None, feed)]
-        return pytree.tree_map(found.__getitem__, self._outputs)
+        return _with_leaves(self._outputs, found.__getitem__)
 
     def save(self, path: str | Path) -> None:
         """Write the graph into a file for `onnxruntime.InferenceSession`, whole or not at all."""
@@ -146,8 +147,8 @@ def _exported(
         )
     checks.float_model("model", model)
     flat = _Flat(model, inputs, kwargs)
-    outputs, structure = pytree.tree_flatten(checks.runs("model", flat, flat.tensors))
-    if not all(isinstance(one, Tensor) for one in outputs):
+    outputs = checks.runs("model", flat, flat.tensors)
+    if not all(isinstance(one, Tensor) for one in _leaves(outputs)):
         raise ConversionError(
             Text(
                 "the model returns more than tensors in tuples, lists and dicts; ONNX has no such "
@@ -177,7 +178,8 @@ def _exported(
                     message=checks.first_line(error),
                 )
             ) from error
-        places = pytree.tree_unflatten(range(len(outputs)), structure)
+        numbers = itertools.count()
+        places = _with_leaves(outputs, lambda leaf: next(numbers))
         graph = (quantized if quantize else path).read_bytes()
         return OnnxModel(graph, names, places)
 
@@ -191,27 +193,47 @@ class _Flat(nn.Module):
     def __init__(self, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         super().__init__()
         self.model = model
-        self._leaves, self._structure = _flat(args, kwargs)
-        self.tensors = tuple(leaf for leaf in self._leaves if isinstance(leaf, Tensor))
+        self._given = _given(args, kwargs)
+        self.tensors = tuple(leaf for leaf in _leaves(self._given) if isinstance(leaf, Tensor))
         self.eval()
 
     def forward(self, *tensors: Tensor) -> Any:
         """Call the model with these tensors in the places of its own."""
         new = iter(tensors)
-        leaves = [next(new) if isinstance(leaf, Tensor) else leaf for leaf in self._leaves]
-        args, kwargs = pytree.tree_unflatten(leaves, self._structure)
+        args, kwargs = _with_leaves(
+            self._given, lambda leaf: next(new) if isinstance(leaf, Tensor) else leaf
+        )
         return self.model(*args, **kwargs)
 
 
-def _flat(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], Any]:
-    """All leaves among the arguments, keywords in the order of their names, and the structure."""
-    return pytree.tree_flatten((tuple(args), dict(sorted(kwargs.items()))))
+def _given(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The arguments of a call, keywords in the order of their names."""
+    return tuple(args), dict(sorted(kwargs.items()))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What stands in tuples, lists and dicts, one after the other."""
+    if not isinstance(value, dict | list | tuple):
+        yield value
+        return
+    for part in value.values() if isinstance(value, dict) else value:
+        yield from _leaves(part)
+
+
+def _with_leaves(value: Any, new: Callable[[Any], Any]) -> Any:
+    """The same tuples, lists and dicts with another leaf in the place of each."""
+    if isinstance(value, dict):
+        return {key: _with_leaves(part, new) for key, part in value.items()}
+    if not isinstance(value, list | tuple):
+        return new(value)
+    parts = [_with_leaves(part, new) for part in value]
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
 
 
 def _quantize(path: Path, quantized: Path) -> None:
     from onnxruntime.quantization import quantize_dynamic
 
-    quantize_dynamic(path, quantized, per_channel=True, reduce_range=not has_u8s8_dot())
+    quantize_dynamic(path, quantized, per_channel=True, reduce_range=not has_vnni())
 
 
 def _free_sizes(
@@ -249,12 +271,30 @@ def _products(graph: bytes) -> Iterator[OnnxNode]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Neither the older exporter's warnings nor the quantizer's advice; both are put back."""
-    before = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
+    """Neither the older exporter's warnings nor the quantizer's advice, which this thread hears."""
+    root, here = logging.getLogger(), threading.get_ident()
+    handlers = root.handlers[:]
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != here
+
+    root.addFilter(of_others)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            logging.disable(before)
+    finally:
+        root.removeFilter(of_others)
+        root.handlers[:] = handlers  # the first word to a root without a handler brings one
+
+
+def has_vnni() -> bool:
+    """Whether sums of products of full 8-bit integers stay exact in ONNX Runtime's kernels.
+
+    An older PyTorch cannot tell; `ATEN_CPU_CAPABILITY=avx2` makes a CPU count as one without.
+    """
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return True  # it widens, where it has no instruction for them
+    asked = torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "AMX"))
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return asked and bool(capabilities.get("avx512_vnni"))
