@@ -14,8 +14,8 @@ from torch import nn
 
 from ..common.errors import NothingQuantizedError
 from ..common.language import Text, _
+from ..common.onnx_runtime import OnnxModel
 from ..common.tables import Shown, Table, in_bytes
-from ..int8.onnx_runtime import OnnxModel
 from ..recipe.inspection import Conversion, Converted, LeftAlone
 from ..recipe.latency import LatencyComparison
 from ..recipe.memory import MemoryComparison, in_short
