@@ -33,15 +33,6 @@ def in_both(say):
     return english, korean
 
 
-def told_in_korean(result):
-    """What a result says in Korean, once nothing of ours in it was found in English."""
-    _, korean = in_both(lambda: str(result))
-    with speaking("ko"):
-        assert untold_in(result.table()) == {}
-        assert HANGUL.search(result._repr_html_())
-    return korean
-
-
 def untold(said):
     """Which messages of the catalogue a text is that should have been said in Korean.
 

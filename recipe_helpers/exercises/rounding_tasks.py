@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..common.language import N_, Text
 from .answers import function, number, numbers, parts, result, tensor
-from .verdicts import Finding, refuse, tried_on
+from .verdicts import Finding, near, refuse, tried_on
 
 SLACK = 1e-3  # of a step: float32 rounds, too
 SMALLEST_PEAK, LARGEST_PEAK = 115.0, 127.6  # the integer that the largest number may stand for
@@ -126,8 +126,8 @@ def _check_grid(exact: Array, integers: Array, scales: Array) -> None:
     errors = np.abs(steps - integers)
     worst = np.unravel_index(errors.argmax(), errors.shape)
     mistakes = {
-        N_("{step:.4g} does not fit into int8 and wraps around: clamp before you convert."): (
-            errors[worst] > 200
+        N_("{step:.4g} steps do not fit into int8 and wrap around: clamp, then convert."): (
+            near(errors[worst], 256, 0.01)
         ),
         N_("Fractions were cut off, and errors reach a whole step: round."): mostly(
             np.trunc(steps)

@@ -1,15 +1,11 @@
 """Machines side by side: where they disagree, and from which width on INT8 is faster."""
 
-import re
-
 import pytest
 
 import recipe_helpers as rh
 from recipe_helpers.classroom import plots
 from recipe_helpers.classroom.comparison import ClassComparison, MachineLedger
-from recipe_helpers.common.language import speaking
 
-from ..korean import in_both, untold_in
 from .made_up import compared, ledger_data
 
 
@@ -53,17 +49,3 @@ def test_one_ledger_by_its_name(refuses):
     assert compared().ledger("second").crossover_width == 8
     with refuses(rh.ArgumentError, "name is 'fourth'", "first, second, third"):
         compared().ledger("fourth")
-
-
-def test_the_tables_in_korean():
-    with speaking("ko"):
-        assert untold_in(compared().table()) == {}
-        assert untold_in(compared().disagreement_table().table()) == {}
-    _, korean = in_both(lambda: str(compared()))
-    assert korean.startswith("컴퓨터 3대")
-    assert "AVX2, VNNI 없음" in korean
-    assert re.search(r"third .* 없음", korean), "a machine without a crossover"
-    _, korean = in_both(lambda: str(compared().disagreement_table()))
-    assert "성립하지 않음: first, third; 성립: second" in korean
-    alone = type(compared())(compared().ledgers[:1])
-    assert "판정이 같습니다" in in_both(lambda: str(alone.disagreement_table()))[1]

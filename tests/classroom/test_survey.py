@@ -4,7 +4,6 @@ import io
 import itertools
 import os
 import time
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,9 +12,6 @@ from distributed import Client, LocalCluster
 import recipe_helpers as rh
 from recipe_helpers.classroom import survey as module
 from recipe_helpers.common.language import speaking
-from recipe_helpers.recipe.timing import Ratio
-
-from ..korean import in_both, untold_in
 
 # Whatever the cluster's own threads warn of is not ours.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -269,15 +265,3 @@ def test_workers_that_cannot_keep_the_promise(workers, fragment, refuses):
 def test_clients_that_cannot_be_used(client, fragment, refuses):
     with refuses(rh.ArgumentError, fragment):
         rh.survey([8], [1], client)
-
-
-def test_a_survey_in_korean():
-    point = module.SurveyPoint(
-        8, 1, 4573, 3549, 0.012, 80.0, 200.0, Ratio(0.4, 0.3, 0.5), "slower", "CPU"
-    )
-    found = module.Survey((point, replace(point, seed=2, verdict="faster")))
-    english, korean = in_both(lambda: str(found))
-    assert "1 faster, 1 slower" in english
-    assert "더 빠름 1개, 더 느림 1개" in korean
-    with speaking("ko"):
-        assert untold_in(found.table()) == {}

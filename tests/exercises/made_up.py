@@ -22,7 +22,7 @@ def refused(exercise, answer, *fragments):
     assert verdict.answered, str(verdict)
     assert not verdict.right, str(verdict)
     for sentence in verdict.faults:
-        assert re.fullmatch(r"[A-Z{\"\d\w][^\n]*[.?]", sentence), sentence
+        assert re.fullmatch(r"[-A-Z{\"\d\w][^\n]*[.?]", sentence), sentence
         assert not re.search(r"\s\s|\.\.|[{}]|Traceback", sentence), sentence
     told = " ".join(verdict.faults)
     for fragment in fragments:

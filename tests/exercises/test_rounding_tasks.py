@@ -53,16 +53,25 @@ def outlier_cut(numbers):
     return (numbers / scale).round().clamp(-127, 127).to(torch.int8), scale, scale / 2
 
 
+def shifted(numbers, by=0.3):
+    """Rounded, but not to the nearest: errors reach 0.8 steps."""
+    _, scale, bound = symmetric(numbers)
+    return (numbers / scale + by).round().clamp(-127, 127).to(torch.int8), scale, bound
+
+
 WRONG_E4 = [
+    (shifted, "steps off; half a step is the most"),
+    (lambda x: shifted(x, -0.05), "steps off; half a step is the most"),
     (lambda x: (*symmetric(x)[:2], symmetric(x)[1]), "larger than it need be"),
-    (lambda x: symmetric(x, bound=0.25), "more than the bound"),
+    (lambda x: symmetric(x, bound=0.51), "larger than it need be"),
+    (lambda x: symmetric(x, bound=0.45), "more than the bound"),
     (lambda x: symmetric(x, bound=0), "more than the bound"),
     (lambda x: ((x / (s := symmetric(x)[1])).to(torch.int8), s, s / 2), "cut off"),
     (lambda x: ((x / (s := symmetric(x)[1])).floor().to(torch.int8), s, s / 2), "rounded down"),
     (lambda x: ((x / (s := max(float(x.max()) / 127, 1e-9))).round().clamp(-128, 127).to(
         torch.int8), s, s / 2), "which number decides"),
     (lambda x: ((x / (s := float(x.abs().max()) / 127.5 or 1)).round().to(torch.int8), s, s),
-     "wraps around"),
+     "wrap around"),
     (lambda x: symmetric(x, 114), "Only 114 of the 127 steps on one side"),
     (lambda x: symmetric(x, 255), "more than int8 holds"),
     (outlier_cut, "int8"),
@@ -133,6 +142,13 @@ def per_tensor(weight):
 
 
 WRONG_E9 = [
+    (
+        lambda w: (
+            (w / by_rows(w)[1][:, None] + 0.3).round().clamp(-127, 127).to(torch.int8),
+            by_rows(w)[1],
+        ),
+        "steps off; half a step is the most",
+    ),
     (per_tensor, "one scale for the whole matrix"),
     (lambda w: (per_tensor(w)[0], per_tensor(w)[1].repeat(len(w))), "the scale of the largest"),
     (lambda w: (by_rows(w.T)[0].T, by_rows(w.T)[1]), "a scale for each column"),
@@ -140,7 +156,7 @@ WRONG_E9 = [
      "a row of zeros"),
     (lambda w: ((w / (s := by_rows(w)[1])[:, None]).to(torch.int8), s), "cut off"),
     (lambda w: ((w / (s := by_rows(w, 127.5)[1])[:, None]).round().to(torch.int8), s),
-     "wraps around"),
+     "wrap around"),
     (lambda w: ((w / (s := w.amax(1).clamp(min=1e-9) / 127)[:, None]).round().clamp(-128, 127)
                 .to(torch.int8), s), "which number decides"),
     (lambda w: by_rows(w, 7), "steps on one side"),

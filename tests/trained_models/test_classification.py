@@ -21,8 +21,7 @@ from recipe_helpers.trained_models.data import digits
 from recipe_helpers.trained_models.language_model import PerplexityComparison
 from recipe_helpers.trained_models.training import train_classifier
 
-from ..korean import told_in_korean
-from .made_up import FIRST, LABELS, SECOND, SQUARES, STUDY, Says, study
+from .made_up import FIRST, LABELS, SECOND, STUDY, Says, study
 
 
 def test_accuracy_is_the_fraction_named_right() -> None:
@@ -125,8 +124,3 @@ def test_the_claim_of_kept_accuracy_is_judged_by_the_studies_of_this_room() -> N
     found = judge("C18", lost, PerplexityComparison(30.0, 30.03, text, 9000))
     assert found.verdict == IN_PART
     assert "-3.00" in found.measured
-
-
-def test_the_results_in_korean() -> None:
-    assert "시드 3개의 평균" in told_in_korean(STUDY)
-    assert "4개 가운데 3개" in told_in_korean(disagreements(FIRST, SECOND, SQUARES))

@@ -16,7 +16,7 @@ from recipe_helpers.trained_models.data import (
     reference_text,
 )
 
-from ..korean import error_in_both, told_in_korean
+from ..korean import error_in_both
 
 DOCUMENTS = {
     "a": "One two.\n\nA shared paragraph\nover two lines.",
@@ -137,9 +137,7 @@ def test_words_that_have_no_number_are_refused(words: str, said: str) -> None:
         reference_text().numbers(words)
 
 
-def test_data_and_an_error_in_korean() -> None:
-    assert "한 행씩 읽는 숫자" in told_in_korean(digits())
-    assert "단어" in told_in_korean(corpus({"a": "one two two", "b": "three"}, 0, 0.4, 1))
+def test_an_error_in_korean() -> None:
     first, second = error_in_both(ArgumentError, lambda: digits(test_fraction=2))
     assert first.startswith("test_fraction의 값: 2. 0보다 크고")
     assert second.startswith("test_fraction is 2; pass")

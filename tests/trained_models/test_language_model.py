@@ -12,16 +12,11 @@ from recipe_helpers.common.intervals import Interval, mean_interval
 from recipe_helpers.recipe.quantize import quantize_dynamic
 from recipe_helpers.trained_models.data import ReferenceText
 from recipe_helpers.trained_models.language_model import (
-    PartSize,
-    PartSizes,
-    PerplexityComparison,
     compare_perplexity,
     generate_text,
     size_by_part,
 )
 from recipe_helpers.trained_models.training import LanguageModel, tutorial_language_model
-
-from ..korean import told_in_korean
 
 TEXT = ReferenceText(torch.zeros(1).long(), torch.zeros(1).long(), ("<unk>", "a", "b", "c"))
 
@@ -156,10 +151,3 @@ def test_parts_of_different_models_are_not_compared() -> None:
         size_by_part(random_model(0), nn.Sequential(nn.Linear(2, 2)))
     with pytest.raises(ModelError, match="candidate"):
         size_by_part(random_model(0), "model")
-
-
-def test_the_results_in_korean() -> None:
-    compared = PerplexityComparison(9.0, 9.1, Interval(0.1, 0.0, 0.2), 1234)
-    assert "평가용 단어 1,234개" in told_in_korean(compared)
-    parts = PartSizes((PartSize("rnn", 10, 40, 10),))
-    assert "모든 부분을 합하면 4.00 : 1입니다." in told_in_korean(parts)
