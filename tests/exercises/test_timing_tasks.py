@@ -4,12 +4,16 @@ import random
 import statistics
 import time
 import timeit
+from dataclasses import replace
 
+import numpy as np
+
+from recipe_helpers.exercises import timing_tasks
 from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
 from recipe_helpers.recipe.pair import Point
-from recipe_helpers.recipe.timing import Timing, judge, ratio_of_rounds
+from recipe_helpers.recipe.timing import Ratio, Timing, judge, ratio_of_rounds
 
-from .made_up import accepted, refused_all
+from .made_up import accepted, refused, refused_all
 
 # --- E2 -------------------------------------------------------------------------------------------
 
@@ -48,6 +52,20 @@ def test_e2_accepts():
     for width, speedups in right:
         accepted("E2", (width, measured(speedups)))
         accepted("E2", (width, as_sweep(speedups)))
+
+
+def test_a_median_is_above_the_fourth_of_fifteen_in_all_but_one_case_of_forty():
+    """The binomial distribution: 3 or fewer of 15 lie below it in 1.8 %, 4 or fewer in 5.9 %."""
+    assert timing_tasks._low(np.arange(15.0)) == 3.0
+
+
+def test_a_control_decides_how_far_from_one_is_clear():
+    sweep = as_sweep({8: 0.5, 80: 1.3, 512: 2.0})
+    accepted("E2", (80, sweep))
+    points = [replace(p.comparison, control=Ratio(1.0, 0.7, 1.02)) for p in sweep.points]
+    noisy = [replace(p, comparison=c) for p, c in zip(sweep.points, points, strict=True)]
+    accepted("E2", (512, replace(sweep, points=tuple(noisy))))
+    refused("E2", (512, sweep), "clearly faster at width 80")
 
 
 WRONG_E2 = [

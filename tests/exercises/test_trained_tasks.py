@@ -5,12 +5,15 @@ import math
 import statistics
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
 import recipe_helpers as rh
 from recipe_helpers.common.intervals import mean_interval
+from recipe_helpers.exercises import trained_tasks
 from recipe_helpers.exercises.outlier_model import outlier_model
+from recipe_helpers.exercises.verdicts import WrongAnswerError
 
 from .made_up import accepted, refused, refused_all
 
@@ -74,6 +77,31 @@ def student(n, level=0.95):
 def unpaired(fp32, int8):
     found = stats.ttest_ind(int8, fp32).confidence_interval(0.95)
     return found.low, found.high, concluded(*found)
+
+
+def test_e6_takes_ends_within_two_percent_of_the_width_and_no_others():
+    def off_by(share):
+        def solution(fp32, int8):
+            low, high, conclusion = by_scipy(fp32, int8)
+            return low + share * (high - low), high, conclusion
+
+        return solution
+
+    accepted("E6", off_by(0.018))
+    refused("E6", off_by(0.022), "not Student's 95 % interval")
+
+
+def test_a_loss_of_one_point_is_the_margin_of_e6():
+    for low, high, right in (
+        (-0.0099, 0.0, "keeps"),
+        (-0.0101, 0.0, "inconclusive"),
+        (-0.05, -0.0099, "inconclusive"),
+        (-0.05, -0.0101, "loses"),
+    ):
+        trained_tasks._check_conclusion(right, low, high)
+        for wrong in {"keeps", "loses", "inconclusive"} - {right}:
+            with pytest.raises(WrongAnswerError):
+                trained_tasks._check_conclusion(wrong, low, high)
 
 
 WRONG_E6 = [
