@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import builtins
 import difflib
 import gettext
 import io
@@ -77,11 +78,16 @@ def messages_in_code(*sources: Path) -> set[MessageId]:
     }
 
 
+def said_by(call: ast.Call) -> list[ast.expr]:
+    """The arguments of a call that are messages: of `_`, of `plural`, of an error of ours."""
+    name = ast.unparse(call.func)
+    error = ERROR.fullmatch(name) is not None and not hasattr(builtins, name)
+    return call.args[: KEYWORDS.get(name, int(error))]
+
+
 def _message_of(call: ast.Call) -> Iterator[MessageId]:
     """The message of a call that says one as literals."""
-    name = ast.unparse(call.func)
-    given = call.args[: KEYWORDS.get(name, int(ERROR.fullmatch(name) is not None))]
-    said = [one.value for one in given if isinstance(one, ast.Constant)]
+    said = [one.value for one in said_by(call) if isinstance(one, ast.Constant)]
     match [one for one in said if isinstance(one, str)]:
         case [str(one)] if one:
             yield one

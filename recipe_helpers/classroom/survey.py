@@ -180,7 +180,7 @@ def describe_worker() -> Worker:
 
     from recipe_helpers import __version__
 
-    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    allowed = getattr(os, "sched_getaffinity", lambda pid: range(os.cpu_count() or 1))(0)
     cores = min(psutil.cpu_count(logical=False) or len(allowed), len(allowed))
     return Worker(platform.node(), cores, (torch.__version__, __version__))
 

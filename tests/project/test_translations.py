@@ -1,6 +1,7 @@
 """The catalogue and the code are in step, and what is missing or stale is named."""
 
 import ast
+import builtins
 import re
 from pathlib import Path
 
@@ -120,15 +121,8 @@ Text("outer {x}", x=g("x", Text("behind a call"))), f"{_('in an f-string')}: {x}
     }
 
 
-def translating_calls(tree):
-    """Calls that say a message, and which arguments of theirs are messages."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            if name in ("_", "N_", "Text"):
-                yield node, node.args[:1]
-            elif name in ("plural", "Text.plural"):
-                yield node, node.args[:2]
+def calls_in(tree):
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def faults(source):
@@ -144,9 +138,11 @@ def faults(source):
         stored = isinstance(node, ast.Name) and node.id == "_" and isinstance(node.ctx, ast.Store)
         if imports_it and (stored or (isinstance(node, ast.arg) and node.arg == "_")):
             yield f"line {node.lineno}: `_` is given another meaning"
-    for call, messages in translating_calls(tree):
-        for message in messages:
-            constant = isinstance(message, ast.Constant) or ast.unparse(message).isidentifier()
+    for call in calls_in(tree):
+        for message in translations.said_by(call):
+            constant = isinstance(message, ast.Constant) or re.fullmatch(
+                r"[\w.]+(\[.*\])?", ast.unparse(message)
+            )
             if isinstance(message, ast.JoinedStr) or not (constant or not call.keywords):
                 yield f"line {call.lineno}: a message is a literal string"
 
@@ -154,9 +150,10 @@ def faults(source):
 SPEAKING = [path for path in sorted(PACKAGE.rglob("*.py")) if path.stem != "language"]
 
 
-@pytest.mark.parametrize("path", SPEAKING, ids=lambda p: p.stem)
-def test_messages_are_literals_and_nothing_else_is_called_underscore(path):
-    assert list(faults(path.read_text("utf-8"))) == []
+def test_messages_are_literals_and_nothing_else_is_called_underscore():
+    assert len(SPEAKING) > 50
+    found = {path.name: list(faults(path.read_text("utf-8"))) for path in SPEAKING}
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +161,7 @@ def test_messages_are_literals_and_nothing_else_is_called_underscore(path):
     [
         "_(f'{x} bytes')",
         "Text('a' + x, x=x)",
+        "raise ArgumentError(f'{x} is bad.')",
         "for _ in range(3):\n    pass",
         "def f(**_): pass",
         "a, _ = f()",
@@ -180,8 +178,10 @@ UNSAID = {
     "deployment/server.py": r".*",  # the server's answers over HTTP, to a program
     "exercises/simulated_machine.py": r"the models were called | times without an end",
     "explorer/page.py": r"<style>.*",
-    "int8/fast_path/kernels.py": r" has no attribute ",
+    "your_model/arguments.py": r"  python -m recipe_helpers .*",
     "your_model/command_line.py": r"  python -m recipe_helpers .*",
+    "your_model/measurement.py": r"the converted model",  # in the cause of an error
+    "your_model/page.py": r"\n:root.*",
     "": r"outside (lower|right) center",  # where Matplotlib puts a legend
 }
 THREE_WORDS = re.compile(r"[a-z]{2,}[ ,:;]+[a-z]{2,}[ ,:;]+[a-z]{2,}")
@@ -190,42 +190,43 @@ THREE_WORDS = re.compile(r"[a-z]{2,}[ ,:;]+[a-z]{2,}[ ,:;]+[a-z]{2,}")
 def unsaid(source):
     """Texts of three words and more that are no message, no docstring and no comment."""
     tree = ast.parse(source)
-    said = {
-        id(part)
-        for node in ast.walk(tree)
-        for part in (
-            [node.value]
-            if isinstance(node, ast.Expr)
-            else node.args[: translations.KEYWORDS.get(ast.unparse(node.func), 0)]
-            if isinstance(node, ast.Call)
-            else []
-        )
+    said = {id(part) for call in calls_in(tree) for part in translations.said_by(call)}
+    said |= {
+        id(part)  # of Python's own errors, which are for those who write code
+        for call in calls_in(tree)
+        if re.fullmatch(r"[A-Z]\w*Error", ast.unparse(call.func))
+        and hasattr(builtins, ast.unparse(call.func))
+        for part in ast.walk(call)
     }
+    said |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         text = isinstance(node, ast.Constant) and isinstance(node.value, str)
         if text and id(node) not in said and THREE_WORDS.search(node.value):
             yield node.value
 
 
-@pytest.mark.parametrize("path", SPEAKING, ids=lambda p: p.stem)
-def test_every_sentence_is_a_message(path):
-    name = path.relative_to(PACKAGE).as_posix()
-    allowed = [pattern for start, pattern in UNSAID.items() if name.startswith(start)]
-    left = [
-        text
-        for text in unsaid(path.read_text("utf-8"))
-        if not any(re.fullmatch(pattern, text, re.DOTALL) for pattern in allowed)
-    ]
+def test_every_sentence_is_a_message():
+    left = []
+    for path in SPEAKING:
+        name = path.relative_to(PACKAGE).as_posix()
+        allowed = [pattern for start, pattern in UNSAID.items() if name.startswith(start)]
+        left += [
+            (name, text)
+            for text in unsaid(path.read_text("utf-8"))
+            if not any(re.fullmatch(pattern, text, re.DOTALL) for pattern in allowed)
+        ]
     assert left == []
 
 
 @pytest.mark.parametrize(
-    "line", ["x = 'it is not said'", "f(f'{x} of the three')", "{'a': _('one two', 'it is not b')}"]
+    ("line", "count"),
+    [
+        ("x = 'it is not said'", 1),
+        ("f(f'{x} of the three')", 1),
+        ("{'a': _('one two', 'it is not b')}", 1),
+        ("raise ArgumentError('it is a message', x='it is not b')", 1),
+        ("'it is a docstring'\n_('it is a message')\nplural('it is one', 'it is many', n)", 0),
+    ],
 )
-def test_such_a_sentence_would_be_seen(line):
-    assert list(unsaid(line))
-
-
-def test_messages_and_docstrings_are_no_such_sentence():
-    source = """'it is a docstring'\n_('it is a message')\nplural('it is one', 'it is many', n)"""
-    assert list(unsaid(source)) == []
+def test_such_a_sentence_would_be_seen(line, count):
+    assert len(list(unsaid(line))) == count
