@@ -132,22 +132,25 @@ class Bytes:
         planes: How many times a row of activations meets the weights.
         x_bytes: The length of four activations in each plane.
         w_bytes: The length of sixteen rows of weights, four columns of each.
+        parts: Of a vector of rows, which are multiplied apart.
     """
 
-    planes, x_bytes, w_bytes = 1, 4, 64
+    planes, x_bytes, w_bytes, parts = 1, 4, 64, 1
 
     def __init__(self, name: str, planes: int = 1) -> None:
         self.name, self.planes = name, planes
 
-    def together(self, vectors: int) -> tuple[int, int]:
-        """Rows of activations and vectors of weights that registers hold at once."""
+    def together(self, vectors: int) -> tuple[int, list[list[int]]]:
+        """How many rows of activations share registers with which parts of vectors."""
         if self.name == "vpdpbusd512":
-            return 4 // self.planes, vectors
-        return 1, 2 if self.planes == 2 else vectors
+            return 4 // self.planes, [[*range(vectors)]]
+        return 1, []
 
-    def alone(self, vectors: int) -> int:
-        """The same for a single row of activations: how many vectors."""
-        return 2 if self.planes == 2 and self.name != "vpdpbusd512" else vectors
+    def alone(self, vectors: int) -> list[list[int]]:
+        """Which parts of vectors share registers with a single row."""
+        parts = [*range(vectors)]
+        spare = self.planes == 1 or self.name == "vpdpbusd512"
+        return [parts] if spare else [parts[:2], parts[2:]]
 
     def zeros(self) -> list[Any]:
         """Sums of a vector of rows, before the first product."""
@@ -176,22 +179,23 @@ class Bytes:
 class Words(Bytes):
     """Activations of 16 bits as they are; weights are widened as they are read."""
 
-    x_bytes = 8
+    x_bytes, parts = 8, 2
 
     def __init__(self) -> None:
         super().__init__("")
 
-    def together(self, vectors: int) -> tuple[int, int]:
-        """Three rows share the widening."""
-        return 3, 1
+    def together(self, vectors: int) -> tuple[int, list[list[int]]]:
+        """Four rows share the widening of eight rows of weights."""
+        return 4, [[part] for part in range(2 * vectors)]
 
-    def alone(self, vectors: int) -> int:
-        """Two vectors or three, of four registers each."""
-        return 2 if vectors == 4 else vectors
+    def alone(self, vectors: int) -> list[list[int]]:
+        """All vectors, first one half of each."""
+        parts = [*range(2 * vectors)]
+        return [parts] if vectors == 3 else [parts[::2], parts[1::2]]
 
     def zeros(self) -> list[Any]:
         """Two lanes a row."""
-        return [ir.Constant(ir.VectorType(I32, 8), None)] * 4
+        return [ir.Constant(ir.VectorType(I32, 8), None)] * 2
 
     def spread(self, b: ir.IRBuilder, at: Any) -> Any:
         """Four activations for four rows."""
@@ -200,26 +204,21 @@ class Words(Bytes):
     def weights(self, b: ir.IRBuilder, at: Any) -> Any:
         """Four rows at a time."""
         quarter, words = ir.VectorType(I8, 16), ir.VectorType(I16, 16)
-        return [b.sext(load(b, at_offset(b, at, 16 * i), quarter), words) for i in range(4)]
+        return [b.sext(load(b, at_offset(b, at, 16 * i), quarter), words) for i in range(2)]
 
     def add(self, b: ir.IRBuilder, sums: list[Any], x: Any, w: Any) -> list[Any]:
         """By what LLVM makes a multiply-add of pairs, on x86."""
-        wide = ir.VectorType(I32, 16)
-        products = [b.mul(b.sext(part, wide), b.sext(x, wide)) for part in w]
-        pairs = [
-            b.add(*(lanes_of(b, product, range(odd, 16, 2)) for odd in (0, 1)))
-            for product in products
-        ]
-        return [b.add(*both) for both in zip(sums, pairs, strict=True)]
+        wide, found = ir.VectorType(I32, 16), []
+        for one, part in zip(sums, w, strict=True):
+            product = b.mul(b.sext(part, wide), b.sext(x, wide))
+            even, odd = (lanes_of(b, product, range(start, 16, 2)) for start in (0, 1))
+            found.append(b.add(one, b.add(even, odd)))
+        return found
 
     def total(self, b: ir.IRBuilder, planes: list[list[Any]]) -> Any:
         """Add the two lanes of each row."""
-        ((*quarters,),) = planes
-        halves = [
-            b.add(*(lanes_of(b, one, range(odd, 16, 2), other) for odd in (0, 1)))
-            for one, other in (quarters[:2], quarters[2:])
-        ]
-        return end_to_end(b, halves)
+        ((one, other),) = planes
+        return b.add(*(lanes_of(b, one, range(odd, 16, 2), other) for odd in (0, 1)))
 
 
 class Floats(Bytes):
@@ -231,9 +230,13 @@ class Floats(Bytes):
         super().__init__("")
         self.w_bytes = w_bytes
 
-    def together(self, vectors: int) -> tuple[int, int]:
+    def together(self, vectors: int) -> tuple[int, list[list[int]]]:
         """Two rows share the weights."""
-        return 2, vectors if self.w_bytes == 256 else 1
+        return 2, [[part] for part in range(vectors)]
+
+    def alone(self, vectors: int) -> list[list[int]]:
+        """All vectors."""
+        return [[*range(vectors)]]
 
     def zeros(self) -> list[Any]:
         """A float a row."""

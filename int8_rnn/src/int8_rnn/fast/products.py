@@ -42,11 +42,14 @@ from .llvm import (
     clear_bytes,
     copy_bytes,
     from_bits,
+    prefetch,
     routine,
     store,
 )
 
 OPTIONS = {"nogil": True, "error_model": "numpy"}
+AHEAD = 2048  # bytes of weights that are fetched beforehand, across the ends of pages as well
+BLOCK = 8  # turns of a loop after which other parts of the same weights follow
 UNROLLED = 4  # steps of four columns in one turn of the loop; depths are padded to a multiple
 WEIGHT = np.dtype([(name, np.int64) for name in (
     "tiles_at", "terms_at", "columns_at", "more_at", "rows_at", "tile_bytes", "tiles", "steps",
@@ -74,62 +77,77 @@ def _product(name: str, kind: Bytes, vectors: int) -> Any:
     def product(
         b: Any, w: Any, steps: Any, x: Any, x_step: Any, rows: Any, out: Any, out_step: Any
     ) -> None:
-        def some(first: Any, count: int, part: range) -> None:
+        def some(first: Any, count: int, groups: list[list[int]]) -> None:
             places = [b.add(first, I64(row)) for row in range(count)]
-            tile = _Tile(b, kind, part, [b.add(x, b.mul(place, x_step)) for place in places])
-            with cgutils.for_range(b, b.udiv(steps, I64(UNROLLED))) as loop:
-                for turn in range(UNROLLED):
-                    at = b.add(b.mul(loop.index, I64(UNROLLED)), I64(turn))
-                    tile.step(b.add(w, b.mul(at, I64(vectors * kind.w_bytes))), at, steps)
+            from_at = [b.add(x, b.mul(place, x_step)) for place in places]
+            tile = _Tile(b, kind, sum(groups, []), from_at)
+
+            def multiply(parts: list[int], start: Any, turns: Any) -> None:
+                with cgutils.for_range(b, turns) as loop:
+                    for turn in range(UNROLLED):
+                        at = b.add(b.add(b.mul(loop.index, I64(UNROLLED)), I64(turn)), start)
+                        w_at = b.add(w, b.mul(at, I64(vectors * kind.w_bytes)))
+                        if count == 1:  # several rows are no faster than the weights come
+                            lines = range(AHEAD, AHEAD + vectors * kind.w_bytes, 64)
+                            for line in lines[groups.index(parts) :: len(groups)]:
+                                prefetch(b, b.add(w_at, I64(line)))
+                        tile.step(parts, w_at, at, steps)
+
+            turns = b.udiv(steps, I64(UNROLLED))
+            if len(groups) == 1:
+                multiply(groups[0], I64(0), turns)
+            else:  # while a part of the tile is in the first cache
+                blocks = b.udiv(b.add(turns, I64(BLOCK - 1)), I64(BLOCK))
+                with cgutils.for_range(b, blocks) as loop:
+                    done = b.mul(loop.index, I64(BLOCK))
+                    left = b.sub(turns, done)
+                    some_turns = b.select(b.icmp_signed("<", left, I64(BLOCK)), left, I64(BLOCK))
+                    for parts in groups:
+                        multiply(parts, b.mul(done, I64(UNROLLED)), some_turns)
             for row, place in enumerate(places):
                 tile.store(row, b.add(out, b.mul(place, out_step)))
 
-        def parts(at_once: int) -> list[range]:
-            return [range(i, min(i + at_once, vectors)) for i in range(0, vectors, at_once)]
-
-        (together, at_once), done = kind.together(vectors), I64(0)
+        (together, groups), done = kind.together(vectors), I64(0)
         if together > 1:
-            groups = b.udiv(rows, I64(together))
-            done = b.mul(groups, I64(together))
-            for part in parts(at_once):
-                with cgutils.for_range(b, groups) as loop:
-                    some(b.mul(loop.index, I64(together)), together, part)
-        for part in parts(kind.alone(vectors)):
-            with cgutils.for_range(b, b.sub(rows, done)) as loop:
-                some(b.add(done, loop.index), 1, part)
+            count = b.udiv(rows, I64(together))
+            done = b.mul(count, I64(together))
+            with cgutils.for_range(b, count) as loop:
+                some(b.mul(loop.index, I64(together)), together, groups)
+        with cgutils.for_range(b, b.sub(rows, done)) as loop:
+            some(b.add(done, loop.index), 1, kind.alone(vectors))
 
     return product
 
 
 class _Tile:
-    """Emits the products of some vectors of a tile with some rows of activations."""
+    """Emits the products of some vectors of a tile, or parts of them, with rows of activations."""
 
-    def __init__(self, b: ir.IRBuilder, kind: Bytes, vectors: range, rows: list[Any]) -> None:
-        self.b, self.kind, self.vectors, self.rows = b, kind, vectors, rows
-        keys = itertools.product(range(len(rows)), range(kind.planes), vectors)
+    def __init__(self, b: ir.IRBuilder, kind: Bytes, parts: list[int], rows: list[Any]) -> None:
+        self.b, self.kind, self.parts, self.rows = b, kind, parts, rows
+        keys = itertools.product(range(len(rows)), range(kind.planes), parts)
         self.sums = {
             key: [cgutils.alloca_once_value(b, zero) for zero in kind.zeros()] for key in keys
         }
 
-    def step(self, w: Any, step: Any, steps: Any) -> None:
+    def step(self, parts: list[int], w: Any, step: Any, steps: Any) -> None:
         """Multiply four columns of weights, from an address, with those of each row."""
-        b, kind = self.b, self.kind
-        weights = {v: kind.weights(b, at_offset(b, w, kind.w_bytes * v)) for v in self.vectors}
+        b, kind, size = self.b, self.kind, self.kind.w_bytes // self.kind.parts
+        weights = {part: kind.weights(b, at_offset(b, w, size * part)) for part in parts}
         for row, plane in itertools.product(range(len(self.rows)), range(kind.planes)):
             place = b.mul(b.add(step, b.mul(steps, I64(plane))), I64(kind.x_bytes))
             x = kind.spread(b, b.add(self.rows[row], place))
-            for vector in self.vectors:
-                places = self.sums[row, plane, vector]
-                found = kind.add(b, [b.load(one) for one in places], x, weights[vector])
+            for part in parts:
+                places = self.sums[row, plane, part]
+                found = kind.add(b, [b.load(one) for one in places], x, weights[part])
                 for value, one in zip(found, places, strict=True):
                     b.store(value, one)
 
     def store(self, row: int, at: Any) -> None:
         """Write the sums of one row of activations."""
         b, planes = self.b, range(self.kind.planes)
-        for vector in self.vectors:
-            found = [[b.load(one) for one in self.sums[row, p, vector]] for p in planes]
-            store(b, self.kind.total(b, found), at_offset(b, at, 64 * vector))
+        for part in self.parts:
+            found = [[b.load(one) for one in self.sums[row, p, part]] for p in planes]
+            store(b, self.kind.total(b, found), at_offset(b, at, 64 // self.kind.parts * part))
 
 
 _WIDE, _BYTES = Bytes(INSTRUCTION, planes=2) if _PLANES else Words(), Bytes(INSTRUCTION)
