@@ -80,7 +80,7 @@ def _product(name: str, kind: Bytes, vectors: int) -> Any:
         def some(first: Any, count: int, groups: list[list[int]]) -> None:
             places = [b.add(first, I64(row)) for row in range(count)]
             from_at = [b.add(x, b.mul(place, x_step)) for place in places]
-            tile = _Tile(b, kind, sum(groups, []), from_at)
+            tile = _Tile(b, kind, [*itertools.chain(*groups)], from_at)
 
             def multiply(parts: list[int], start: Any, turns: Any) -> None:
                 with cgutils.for_range(b, turns) as loop:
