@@ -115,6 +115,18 @@ class Sensitivity(Shown):
         """The modules that cannot run once they are converted."""
         return tuple(module.name for module in self.modules if module.failure)
 
+    def left_out(self, count: int) -> Iterator[tuple[str, ...]]:
+        """Which of so many modules to leave FP32, the most sensitive first, ever more of them.
+
+        Every try is a model that is built and run, since errors do not simply add up. What cannot
+        run is left out from the start, and at least one module is converted.
+        """
+        worst_first = [module.name for module in self.modules]
+        left = max(1, len(self.failing))
+        while left < count and left <= len(worst_first):
+            yield tuple(worst_first[:left])
+            left += 1 if left < 8 else left // 2
+
     def table(self) -> Table:
         """One row per module, and how many were left out."""
         rows = [

@@ -8,16 +8,13 @@ Learning Inference: Principles and Empirical Evaluation", 2020, arXiv:2004.09602
 
 from __future__ import annotations
 
-import copy
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
@@ -50,7 +47,7 @@ from .candidates import (
     bytes_by_module,
     described_graph,
 )
-from .preparation import InputSet
+from .preparation import InputSet, metric_of, with_parts
 from .promises import (
     BROKEN,
     OPEN,
@@ -194,9 +191,7 @@ class Bench:
         self, candidate: nn.Module, errors: OutputErrors
     ) -> tuple[float | None, list[Promise]]:
         """The caller's metric, and what the outputs keep."""
-        metric = None
-        if self.metric is not None:
-            metric = metric_of(self.metric, candidate)
+        metric = metric_of(self.metric, candidate)
         return metric, judge_outputs(errors, self.reference_metric, metric, self.limits)
 
     def _memory(self, candidate: nn.Module) -> MemoryComparison | None:
@@ -266,7 +261,7 @@ class Bench:
         build: Callable[[list[str]], nn.Module],
     ) -> tuple[tuple[str, ...], Measured | None]:
         """Leave out what costs most until the output is close enough, and measure the rest."""
-        for left in left_out(sensitivity, len(names)):
+        for left in sensitivity.left_out(len(names)):
             self.advance(_("{way}: {count} left FP32", way=way, count=len(left)))
             kept = [name for name in names if name not in left]
             try:
@@ -286,50 +281,3 @@ class Bench:
         ]
         conversion = replace(partly.conversion, left_alone=tuple(alone))
         return left, replace(partly, conversion=conversion)
-
-
-def left_out(sensitivity: Sensitivity, count: int) -> Iterator[tuple[str, ...]]:
-    """Which of so many modules to leave FP32, the most sensitive first, ever more of them.
-
-    Every try is a model that is built and run, since errors do not simply add up. What cannot run
-    is left out from the start, and at least one module is converted.
-    """
-    worst_first = [module.name for module in sensitivity.modules]
-    left = max(1, len(sensitivity.failing))
-    while left < count and left <= len(worst_first):
-        yield tuple(worst_first[:left])
-        left += 1 if left < 8 else left // 2
-
-
-def with_parts(model: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
-    """The float model with some modules, by their names, replaced; it shares all others."""
-    replaced = {id(model.get_submodule(name)): part for name, part in parts.items()}
-    every = dict(model.named_modules(remove_duplicate=False))
-    above = {id(model)}
-    for name in [name for name, part in every.items() if id(part) in replaced]:
-        parents = itertools.accumulate(name.split(".")[:-1], lambda a, b: f"{a}.{b}")
-        above |= {id(every[parent]) for parent in parents}
-    # deepcopy takes what its memo holds for the copy already made, wherever it is referred to: so
-    # it makes anew just the modules that lead to a replaced one.
-    memo: dict[int, object] = {id(p): p for p in model.parameters()}
-    memo |= {id(part): part for part in every.values() if id(part) not in above}
-    return copy.deepcopy(model, memo | replaced)
-
-
-def metric_of(metric: Callable[[nn.Module], float], model: nn.Module) -> float:
-    """The caller's metric of a model; ArgumentError if it fails, or is no number."""
-    try:
-        with torch.inference_mode():
-            value = float(metric(model))
-    except Exception as error:  # the caller's function
-        raise ArgumentError(
-            "metric raised {kind}: {error}; pass a function that takes a model and returns a "
-            "number, the larger the better.",
-            kind=type(error).__name__,
-            error=as_text(error),
-        ) from error
-    if not math.isfinite(value):
-        raise ArgumentError(
-            "metric returned {value}; pass a function that returns a number.", value=value
-        )
-    return value

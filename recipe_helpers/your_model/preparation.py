@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
+import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,7 +22,7 @@ from torch import nn
 from ..common import checks
 from ..common.errors import ArgumentError, InputError, ModelError, RecipeError
 from ..common.language import Text
-from ..common.wording import joined
+from ..common.wording import as_text, joined
 from ..recipe.accuracy import compare_recorded, named_tensors
 
 # Two runs of one model on the same inputs may differ by the order in which floats were added.
@@ -220,3 +222,39 @@ def random_states_kept() -> Iterator[None]:
         torch.set_rng_state(states[0])
         random.setstate(states[1])
         np.random.set_state(states[2])
+
+
+def with_parts(model: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
+    """The float model with some modules, by their names, replaced; it shares all others."""
+    replaced = {id(model.get_submodule(name)): part for name, part in parts.items()}
+    every = dict(model.named_modules(remove_duplicate=False))
+    above = {id(model)}
+    for name in [name for name, part in every.items() if id(part) in replaced]:
+        parents = itertools.accumulate(name.split(".")[:-1], lambda a, b: f"{a}.{b}")
+        above |= {id(every[parent]) for parent in parents}
+    # deepcopy takes what its memo holds for the copy already made, wherever it is referred to: so
+    # it makes anew just the modules that lead to a replaced one.
+    memo: dict[int, object] = {id(p): p for p in model.parameters()}
+    memo |= {id(part): part for part in every.values() if id(part) not in above}
+    return copy.deepcopy(model, memo | replaced)
+
+
+def metric_of(metric: Callable[[nn.Module], float] | None, model: nn.Module) -> float | None:
+    """The caller's metric of a model, if any; ArgumentError if it fails, or is no number."""
+    if metric is None:
+        return None
+    try:
+        with torch.inference_mode():
+            value = float(metric(model))
+    except Exception as error:  # the caller's function
+        raise ArgumentError(
+            "metric raised {kind}: {error}; pass a function that takes a model and returns a "
+            "number, the larger the better.",
+            kind=type(error).__name__,
+            error=as_text(error),
+        ) from error
+    if not math.isfinite(value):
+        raise ArgumentError(
+            "metric returned {value}; pass a function that returns a number.", value=value
+        )
+    return value

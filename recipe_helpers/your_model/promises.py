@@ -201,7 +201,7 @@ def judge_metric(before: float, after: float, limit: float) -> Promise:
     found = Text(
         "the metric changes by {change:+.2%}, from {before:.5g} to {after:.5g}, limit "
         "-{percent:.3g}%",
-        change=-drop,
+        change=0 - drop,
         before=before,
         after=after,
         percent=100 * limit,

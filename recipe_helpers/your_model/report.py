@@ -10,7 +10,6 @@ from typing import Any
 
 import jinja2
 from int8_rnn.obstacles import parametrized
-from markupsafe import Markup
 from torch import nn
 
 from ..common import checks, settings
@@ -25,7 +24,7 @@ from ..recipe.timing import check_budget
 from . import preparation
 from .candidates import EVERY_WAY, ONNX, WAYS, Candidate
 from .findings import Findings
-from .measurement import Bench, metric_of, with_parts
+from .measurement import Bench
 from .promises import Limits
 from .task_error import Recorded
 from .verdict import KEEP, decide, make_step, watch_step
@@ -59,7 +58,7 @@ class Report(Findings):
             figure=figure,
             picture=figure and base64.b64encode(figure.png()).decode("ascii"),
             size=figure and [round(100 * float(inches)) for inches in figure.get_size_inches()],
-            shown=lambda table: Markup(Ready(table)._repr_html_()),  # escaped already
+            shown=lambda table: Ready(table)._repr_html_(),
             language=language(),
             whole=whole,
             title=_("Quantization report: {model}", model=self.model),
@@ -167,7 +166,7 @@ def report(
             recorded=recorded,
             limits=asked,
             metric=metric,
-            reference_metric=None if metric is None else metric_of(metric, with_parts(own, {})),
+            reference_metric=preparation.metric_of(metric, preparation.with_parts(own, {})),
             threads=tuple(dict.fromkeys((used, 1))),
             budget_s=budget_s,
             with_memory=bool(memory),

@@ -57,13 +57,8 @@ def decide(
 
     A candidate that keeps its promises as a whole comes before one with exceptions, and one that is
     both smaller and faster before one that is only one of the two. Among equals the one with the
-    smallest error is chosen, unless another is faster beyond doubt.
-
-    Args:
-        candidates: what was measured, at least one.
-        model: the float model, for the names and types in the line of code.
-        input_sets: what it was called with, for the same.
-        by_name: whether that line has to name the modules even where none is left FP32.
+    smallest error is chosen, unless another is faster beyond doubt. `by_name` lets the line of code
+    name the modules even where none is left FP32.
     """
     for decision, pick in ((SHIP, attrgetter("whole")), (SHIP_PARTLY, attrgetter("partly"))):
         tried = ((candidate, pick(candidate)) for candidate in candidates)
@@ -136,9 +131,8 @@ def _why_keep(
         numbers=in_turn(promise.sentence for promise in found.broken),
     )
     sensitivity = nearest.sensitivity if nearest.partly is None else None
-    if CLOSE in broken and sensitivity is not None and sensitivity.worst is not None:
-        worst = _module(sensitivity.worst.name)
-        yield Text("The most sensitive module is {name}.", name=worst)
+    if CLOSE in broken and sensitivity is not None and (worst := sensitivity.worst) is not None:
+        yield Text("The most sensitive module is {name}.", name=_module(worst.name))
     if rest := [p.sentence for p in found.promises if p.state != BROKEN and p.sentence]:
         yield Text("Otherwise: {findings}.", findings=in_turn(rest))
     if {GAIN, QUICKER, SMALLER} & broken.keys():

@@ -68,3 +68,27 @@ def test_failures_of_modules_are_told_in_the_table_and_counted():
         "left FP32: fails when converted: no way",
         "left FP32: alone it costs a relative error of 25.00%",
     ]
+
+
+def sensitivity(*relatives):
+    modules = [
+        ModuleError(f"m{i}", "Linear", one, "broken" if math.isnan(one) else None)
+        for i, one in enumerate(relatives)
+    ]
+    return Sensitivity(tuple(modules), 0)
+
+
+@pytest.mark.parametrize(
+    ("relatives", "count", "tried"),
+    [
+        ((3, 2, 1), 3, [1, 2]),  # at least one module is converted
+        ((3,), 1, []),
+        ((3, 2), 9, [1, 2]),  # the others were not measured alone
+        ((math.nan, math.nan, 0.1, 0.0), 4, [2, 3]),  # what cannot run is out from the start
+        ((*range(24, 0, -1),), 40, [1, 2, 3, 4, 5, 6, 7, 8, 12, 18]),
+    ],
+)
+def test_ever_more_of_the_worst_modules_are_left_out(relatives, count, tried):
+    lefts = list(sensitivity(*relatives).left_out(count))
+    assert [len(left) for left in lefts] == tried
+    assert all(left == tuple(f"m{i}" for i in range(len(left))) for left in lefts)

@@ -1,6 +1,5 @@
 """Every conversion beside the float model, each module alone, and the mended rest."""
 
-import math
 import threading
 
 import pytest
@@ -12,13 +11,10 @@ import recipe_helpers as rh
 from recipe_helpers.recipe.memory import LESS
 from recipe_helpers.recipe.timing import Ratio, judge
 from recipe_helpers.your_model import measurement
-from recipe_helpers.your_model.candidates import ModuleError, Sensitivity
-from recipe_helpers.your_model.measurement import left_out, metric_of, with_parts
 
 from .made_up import (
     Cells,
     Classifier,
-    Doubled,
     Language,
     Masked,
     Normed,
@@ -326,80 +322,6 @@ def test_the_metric_sees_each_model_and_judges(model_and_inputs):
     assert -0.02 <= mended.partly.metric < 0 < 0.02 < -mended.whole.metric
     both = quickly(model, x, metric=lambda _: 1.0, backends=["torch.ao"], max_relative_error=1e-9)
     assert not both.passed
-
-
-@pytest.mark.parametrize(
-    ("metric", "pattern"),
-    [
-        (lambda model: 1 / 0, "metric raised ZeroDivisionError: division by zero;"),
-        (lambda model: "high", "metric raised ValueError"),
-        (lambda model: math.inf, "metric returned inf"),
-    ],
-)
-def test_a_metric_that_is_no_number(metric, pattern):
-    with pytest.raises(rh.ArgumentError, match=pattern):
-        metric_of(metric, nn.Linear(1, 1))
-
-
-# --- which modules to leave out, and how parts are replaced ---------------------------------------
-
-
-def sensitivity(*relatives):
-    modules = [
-        ModuleError(f"m{i}", "Linear", one, "broken" if math.isnan(one) else None)
-        for i, one in enumerate(relatives)
-    ]
-    return Sensitivity(tuple(modules), 0)
-
-
-@pytest.mark.parametrize(
-    ("relatives", "count", "tried"),
-    [
-        ((3, 2, 1), 3, [1, 2]),  # at least one module is converted
-        ((3,), 1, []),
-        ((3, 2), 9, [1, 2]),  # the others were not measured alone
-        ((math.nan, math.nan, 0.1, 0.0), 4, [2, 3]),  # what cannot run is out from the start
-        ((*range(24, 0, -1),), 40, [1, 2, 3, 4, 5, 6, 7, 8, 12, 18]),
-    ],
-)
-def test_ever_more_of_the_worst_modules_are_left_out(relatives, count, tried):
-    lefts = list(left_out(sensitivity(*relatives), count))
-    assert [len(left) for left in lefts] == tried
-    assert all(left == tuple(f"m{i}" for i in range(len(left))) for left in lefts)
-
-
-class Nested(nn.Module):
-    """A module that is reached through a list of Python's as well."""
-
-    def __init__(self):
-        super().__init__()
-        self.inner = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4)))
-        self.order = [self.inner[1][0], self.inner[0]]
-
-    def forward(self, x):
-        for part in self.order:
-            x = part(x)
-        return x
-
-
-def test_parts_are_replaced_wherever_they_are_and_the_rest_is_shared():
-    model, x = Nested().eval(), torch.randn(3, 4)
-    expected = model.inner[0](2 * model.inner[1][0](x))
-    made = with_parts(model, {"inner.1.0": Doubled(model.inner[1][0])})
-    assert torch.allclose(made(x), expected)
-    assert made.inner[0] is model.inner[0]
-    assert type(model.inner[1][0]) is nn.Linear
-    assert model.order[0] is model.inner[1][0]
-    linear = nn.Linear(4, 4)
-    double = Doubled(linear)
-    assert with_parts(linear, {"": double}) is double
-
-
-def test_a_shared_part_is_replaced_under_all_its_names():
-    model = Shared().eval()
-    made = with_parts(model, {"a": Doubled(model.a)})
-    assert type(made.b) is type(made.a) is type(made.sequence[0]) is Doubled
-    assert type(model.b) is nn.Linear
 
 
 def test_what_a_metric_does_to_its_model_is_not_seen_by_the_others(model_and_inputs):

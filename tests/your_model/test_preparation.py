@@ -1,6 +1,7 @@
 """What a report refuses, in one sentence, and what it leaves as it was."""
 
 import contextlib
+import math
 import random
 
 import numpy as np
@@ -10,9 +11,15 @@ from torch import nn
 
 import recipe_helpers as rh
 from recipe_helpers.your_model import measurement
-from recipe_helpers.your_model.preparation import as_input_sets, random_states_kept, steady_outputs
+from recipe_helpers.your_model.preparation import (
+    as_input_sets,
+    metric_of,
+    random_states_kept,
+    steady_outputs,
+    with_parts,
+)
 
-from .made_up import Weak, quickly, sets, weak
+from .made_up import Doubled, Shared, Weak, quickly, sets, weak
 
 
 def refuses(error, pattern, model, *inputs, **options):
@@ -263,3 +270,53 @@ def test_random_states_are_put_back_one_by_one():
         draws()
         raise KeyError
     assert draws() == first
+
+
+# --- parts replaced, and the caller's metric ------------------------------------------------------
+
+
+class Nested(nn.Module):
+    """A module that is reached through a list of Python's as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4)))
+        self.order = [self.inner[1][0], self.inner[0]]
+
+    def forward(self, x):
+        for part in self.order:
+            x = part(x)
+        return x
+
+
+def test_parts_are_replaced_wherever_they_are_and_the_rest_is_shared():
+    model, x = Nested().eval(), torch.randn(3, 4)
+    expected = model.inner[0](2 * model.inner[1][0](x))
+    made = with_parts(model, {"inner.1.0": Doubled(model.inner[1][0])})
+    assert torch.allclose(made(x), expected)
+    assert made.inner[0] is model.inner[0]
+    assert type(model.inner[1][0]) is nn.Linear
+    assert model.order[0] is model.inner[1][0]
+    linear = nn.Linear(4, 4)
+    double = Doubled(linear)
+    assert with_parts(linear, {"": double}) is double
+
+
+def test_a_shared_part_is_replaced_under_all_its_names():
+    model = Shared().eval()
+    made = with_parts(model, {"a": Doubled(model.a)})
+    assert type(made.b) is type(made.a) is type(made.sequence[0]) is Doubled
+    assert type(model.b) is nn.Linear
+
+
+@pytest.mark.parametrize(
+    ("metric", "pattern"),
+    [
+        (lambda model: 1 / 0, "metric raised ZeroDivisionError: division by zero;"),
+        (lambda model: "high", "metric raised ValueError"),
+        (lambda model: math.inf, "metric returned inf"),
+    ],
+)
+def test_a_metric_that_is_no_number(metric, pattern):
+    with pytest.raises(rh.ArgumentError, match=pattern):
+        metric_of(metric, nn.Linear(1, 1))
