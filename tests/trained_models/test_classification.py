@@ -37,6 +37,9 @@ def test_disagreements_are_the_images_named_differently_the_surest_first() -> No
     assert found.candidate == (2, 1, 2)
     assert torch.equal(found.images[0], LABELS.inputs[:, 2])
     assert found.margins[1] == pytest.approx((math.e**2 - 1) / (math.e**2 + 2))
+    every = FIRST.logits.softmax(-1).topk(2).values.diff(dim=-1).abs().flatten().tolist()
+    assert found.typical_margin == pytest.approx(sorted(every)[1])
+    assert found.margins == pytest.approx([every[2], every[3], every[1]])
     assert found.table().rows == [("3 of 4", "1", "1", "1")]
     assert len(disagreements(FIRST, FIRST, LABELS)) == 0
 
