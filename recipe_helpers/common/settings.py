@@ -74,9 +74,17 @@ def default_dtype_set(dtype: torch.dtype) -> Any:
     return _changed(torch.get_default_dtype, torch.set_default_dtype, dtype)
 
 
-def without_onednn() -> Any:
-    """A `with` block without oneDNN, with PyTorch's own kernels for float32 instead."""
-    return torch.backends.mkldnn.flags(enabled=False)
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    """A `with` block without oneDNN, with PyTorch's own kernels for float32 instead.
+
+    Not by `mkldnn.flags`, which sets other flags as well, and warns of them.
+    """
+    before, *_ = torch.backends.mkldnn.set_flags(False)
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.set_flags(before)
 
 
 @contextmanager
