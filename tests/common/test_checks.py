@@ -1,4 +1,4 @@
-"""The exceptions, and the checks that raise them in one clear sentence."""
+"""The checks: each fault is told in one clear sentence, and what is sound comes back."""
 
 import math
 
@@ -15,23 +15,6 @@ NOT_POSITIVE = [0, -1, True, False, 1.0, 2.5, math.nan, math.inf, "3", None, [8]
 
 def linear(dtype=torch.float32):
     return nn.Sequential(nn.Linear(3, 2)).to(dtype).eval()
-
-
-@pytest.mark.parametrize(
-    ("error", "base", "builtin"),
-    [
-        (rh.ArgumentError, rh.RecipeError, ValueError),
-        (rh.ModelError, rh.RecipeError, ValueError),
-        (rh.AlreadyQuantizedError, rh.ModelError, ValueError),
-        (rh.NothingQuantizedError, rh.ModelError, ValueError),
-        (rh.InputError, rh.RecipeError, ValueError),
-        (rh.ConversionError, rh.RecipeError, RuntimeError),
-        (rh.EngineError, rh.RecipeError, RuntimeError),
-    ],
-)
-def test_each_exception_can_be_caught_as_its_builtin_kind(error, base, builtin):
-    assert issubclass(error, base)
-    assert issubclass(error, builtin)
 
 
 @pytest.mark.parametrize("value", NOT_POSITIVE)

@@ -7,10 +7,12 @@ import torch
 
 import recipe_helpers as rh
 from recipe_helpers.common.intervals import Interval
+from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART
 from recipe_helpers.recipe.rounding import ActivationStep
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER
 
+from ..korean import in_both, untold, untold_in
 from .made_up import (
     CONVERTED,
     FLOATS,
@@ -171,6 +173,17 @@ def test_each_claim_is_judged_by_what_was_measured(claim, results, verdict, says
     assert says in row[3]
     assert bool(found.reason) == (verdict in (FAILS, IN_PART, INCONCLUSIVE))
     assert found.table().rows == [row]
+
+
+@pytest.mark.parametrize(("claim", "results", "verdict", "says"), CASES)
+def test_a_finding_is_made_once_and_said_in_both_languages(claim, results, verdict, says):
+    with speaking("ko"):
+        found = rh.judge(claim, *results)
+        assert untold_in(found.table()) == {}
+        assert untold(found.measured) == untold(found.reason) == []
+    in_both(lambda: str(found))
+    assert says in found.row()[3]
+    assert found == rh.judge(claim, *results)
 
 
 def test_every_claim_has_a_case_for_each_verdict_it_can_get():

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 import recipe_helpers as rh
+from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe import ledger as module
 from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART, JUDGES, OPEN, Finding
 from recipe_helpers.recipe.ledger import Ledger
 from recipe_helpers.recipe.timing import INCONCLUSIVE, SLOWER
 from recipe_helpers.your_model import command_line
 
+from ..korean import untold_in
 from .made_up import LATENCY, OPERATORS, costs, latency, memory, size, sweep
 
 NAMES = list(rh.CLAIMS)
@@ -151,6 +153,16 @@ def test_a_quick_look_takes_a_tenth_of_each_budget(monkeypatch):
         ]
         assert torch.get_num_threads() == 2
         torch.set_num_threads(1)
+
+
+def test_the_ledger_speaks_korean_and_its_file_english(measured):
+    with speaking("ko"):
+        assert untold_in(measured.table()) == {}
+        assert measured.table().caption == "주장 장부"
+        assert measured.table().note.startswith("주장 19개 가운데 성립 ")
+        in_korean = measured.to_json()
+    assert in_korean == measured.to_json()
+    assert "주장" not in in_korean
 
 
 def test_the_file_is_json_that_the_reader_takes(measured, tmp_path):

@@ -159,3 +159,14 @@ def test_vnni_is_told_only_where_it_is_known(monkeypatch, found, says):
     assert rh.machine().vector_instructions == used + says
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     assert rh.machine().vector_instructions == used
+
+
+@pytest.mark.parametrize(
+    ("held_to", "says"),
+    [("AVX2", "without"), ("avx512", "without"), ("AVX512_E1", "with"), ("", "with")],
+)
+def test_vnni_counts_only_where_fbgemm_may_use_it(monkeypatch, held_to, says):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx_vnni": True}, raising=False)
+    monkeypatch.setenv("FBGEMM_ENABLE_INSTRUCTIONS", held_to)
+    assert rh.machine().vector_instructions.endswith(f", {says} VNNI")

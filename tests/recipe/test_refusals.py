@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
+from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe.accuracy import compare_recorded
 from recipe_helpers.recipe.ledger import Ledger
 from recipe_helpers.recipe.pair import sweep
 from recipe_helpers.recipe.timing import check_budget
 
+from ..korean import HANGUL
 from .made_up import LATENCY, SIZES, size
 
 ARGUMENT, MODEL, INPUT = rh.ArgumentError, rh.ModelError, rh.InputError
@@ -149,8 +151,13 @@ CASES = [
 
 @pytest.mark.parametrize(("call", "error", "says"), CASES, ids=[c[2][:40] for c in CASES])
 def test_it_is_refused_in_one_sentence_and_nothing_changes(refuses, call, error, says):
-    with refuses(error, says):
+    with refuses(error, says) as caught:
         call()
+    english = str(caught.value)
+    with speaking("ko"):
+        korean, same = str(caught.value).split("\n")
+    assert same == english
+    assert HANGUL.search(korean), "Korean first, then what can be searched for"
 
 
 @pytest.mark.parametrize("measure", MEASURES)

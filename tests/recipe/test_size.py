@@ -101,12 +101,13 @@ def test_no_file_is_made(monkeypatch, demo, quantized, untouched):
 
 def test_parts_of_a_mixed_model():
     shared = nn.Linear(8, 8)
-    model = nn.Sequential(nn.Embedding(10, 6), shared, shared, nn.BatchNorm1d(8)).eval()
+    parts = nn.Embedding(10, 6), shared, shared, nn.BatchNorm1d(8), nn.Conv1d(2, 3, 5)
+    model = nn.Sequential(*parts).eval()
     found = rh.size_breakdown(model)
-    assert found.matrix_bytes == 4 * (60 + 64)  # what two modules share is written once
-    assert found.other_bytes == 4 * (8 + 4 * 8) + 8  # biases, statistics, a counter of int64
+    assert found.matrix_bytes == 4 * (60 + 64 + 30)  # what two modules share is written once
+    assert found.other_bytes == 4 * (8 + 4 * 8 + 3) + 8  # biases, statistics, a counter of int64
     after = rh.size_breakdown(rh.quantize_dynamic(model))
-    assert after.matrix_bytes == 4 * (60 + 64)  # torch.ao leaves the second name in FP32
+    assert after.matrix_bytes == 4 * (60 + 64 + 30)  # torch.ao leaves the second name in FP32
     assert after.int8_bytes == 64
 
 

@@ -5,6 +5,7 @@ import timeit
 import numpy as np
 import pytest
 
+from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe import timing
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing
 
@@ -233,3 +234,12 @@ def test_the_verdict_weighs_interval_and_control(speedup, control, expected):
 @pytest.mark.parametrize("budget", [0.01, 1, 3.5])
 def test_budgets_that_do(budget):
     timing.check_budget(budget)
+
+
+def test_numbers_in_words_in_both_languages():
+    timing_, ratio = Timing((100.0, 200.0)), Ratio(2.0, 1.5, 2.5)
+    assert str(timing_) == "150 µs (125 µs to 175 µs)"
+    assert str(ratio) == "2.00 (95 % interval 1.50 to 2.50)"
+    with speaking("ko"):
+        assert str(timing_) == "150 µs (125 µs ~ 175 µs)"
+        assert str(ratio) == "2.00 (95 % 신뢰구간 1.50~2.50)"
