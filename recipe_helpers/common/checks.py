@@ -130,9 +130,6 @@ def module_types(name: str, values: Iterable[object]) -> frozenset[type[nn.Modul
     return frozenset(kinds)
 
 
-_INT8_ROOM = f"{__package__.partition('.')[0]}.int8."
-
-
 @functools.cache
 def _quantized_types() -> tuple[type[nn.Module], ...]:
     """Base classes of quantized modules, of torch.ao (where it is there) and of ours."""
@@ -147,8 +144,7 @@ def _quantized_types() -> tuple[type[nn.Module], ...]:
 
 def is_quantized(module: nn.Module) -> bool:
     """Whether this one module (not its children) is a quantized one, of torch.ao or of ours."""
-    ours = type(module).__module__.startswith(_INT8_ROOM)
-    return ours or isinstance(module, _quantized_types())
+    return isinstance(module, _quantized_types())
 
 
 def runnable_model(name: str, value: object) -> nn.Module:
