@@ -227,7 +227,7 @@ def _logits(model: nn.Module, sequences: Sequences, steps: int | None = None) ->
 
 
 def _power_of_two(factor: float) -> float:
-    if not isinstance(factor, int | float) or factor <= 0 or math.frexp(factor)[0] != 0.5:
+    if not isinstance(factor, int | float) or math.frexp(factor)[0] != 0.5:
         raise ArgumentError(
             "factors has {factor!r}; pass powers of two, which change no FP32 digit.", factor=factor
         )
