@@ -11,7 +11,7 @@ import itertools
 import struct
 from collections.abc import Sequence
 from operator import is_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from torch import Tensor
 from ..scheme import SMALLEST_NORMAL
 from . import threads
 from .forms import BYTES, FLOATS, WEIGHTS, WIDE, is_exact
-from .loading import Code, load
 from .ready import ready
+
+if TYPE_CHECKING:
+    from .loading import Code
 
 __all__ = ["ready", "run_linear", "run_recurrent", "run_usual"]
 
@@ -160,6 +162,8 @@ def _kept(module: Any) -> Kept | None:
     """The records of a module, made anew where its buffers are others; None for the reference."""
     kept: Kept | None = module.__dict__.get(KEPT)
     if kept is None or not kept.is_of(module):
+        from .loading import load  # which there may be no llvmlite for
+
         try:
             kept = module.__dict__[KEPT] = Kept(module, load())
         except _NotOursError:

@@ -25,8 +25,6 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
-from .forms import host
-
 _HERE, _MAGIC, _MOST_FILES = Path(__file__).parent, b"int8-rnn kernels\n", 8
 _MALLOC, _FREE = "int8_rnn_malloc", "int8_rnn_free"
 
@@ -47,6 +45,17 @@ class Code(NamedTuple):
     path: Path | None
 
 
+def host() -> tuple[str, str, str]:
+    """Triple, name and features of the CPU that code is made for; numba's variables count."""
+    name, features = (os.environ.get(f"NUMBA_CPU_{part}") for part in ("NAME", "FEATURES"))
+    if features is None:
+        try:
+            features = llvm.get_host_cpu_features().flatten()
+        except RuntimeError:  # a system that LLVM cannot ask
+            features = ""
+    return llvm.get_process_triple(), name or llvm.get_host_cpu_name(), features
+
+
 def key() -> str:
     """What machine code depends on, in a few letters."""
     digest = hashlib.sha256(repr((*map(_version, ("llvmlite", "numba")), host())).encode())
@@ -64,14 +73,14 @@ def _version(distribution: str) -> str:
 
 def folder() -> Path | None:
     """Where code is kept: the user's own folder, made if need be; None where there is no such."""
-    if sys.platform == "win32":
-        parent = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        parent = Path.home() / "Library" / "Caches"
-    else:
-        parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    found = Path(parent, "int8_rnn")
     try:
+        if sys.platform == "win32":
+            parent = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        elif sys.platform == "darwin":
+            parent = Path.home() / "Library" / "Caches"
+        else:
+            parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        found = Path(parent, "int8_rnn")
         found.mkdir(mode=0o700, parents=True, exist_ok=True)
         return found if _is_ours(os.lstat(found)) else None
     except (OSError, RuntimeError):  # no home

@@ -33,7 +33,7 @@ from numba.core import cgutils
 
 from .cells import FLOAT_SUMS, rescale3, rescale4
 from .dots import Bytes, Floats, Words, instruction
-from .forms import BYTES, FLOATS, PLANES, ROWS, TILES, WIDE, host, is_exact
+from .forms import BYTES, FLOATS, PLANES, ROWS, TILES, WIDE, is_exact
 from .llvm import (
     I64,
     at_address,
@@ -46,6 +46,7 @@ from .llvm import (
     routine,
     store,
 )
+from .loading import host
 
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 AHEAD = 2048  # bytes of weights that are fetched beforehand, across the ends of pages as well
