@@ -133,6 +133,22 @@ def test_a_loud_passage_changes_the_past_in_int8_alone(
     assert cliff.accuracies[PLAIN] == pytest.approx((right, right), abs=SAME)
 
 
+def test_what_follows_an_image_is_the_next_one_brighter(
+    model: DigitClassifier, data: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def recorded(model: DigitClassifier, sequences: Sequences, steps: int) -> dict:
+        seen.append(sequences.inputs)
+        return {FP32: torch.zeros(len(sequences), 10)}
+
+    monkeypatch.setattr(fragility, "_all_logits", recorded)
+    loud_passage_cliff(model, data.test, (4,))
+    images = data.test.inputs
+    assert torch.equal(seen[0][:8], images)
+    assert torch.equal(seen[0][8:, :-1], 4 * images[:, 1:])
+
+
 def test_a_changed_float_function_is_reported(model: DigitClassifier, data: Digits) -> None:
     def versions(factor: float) -> dict[str, torch.Tensor]:
         return {FP32: logits(model, data.test) * factor}

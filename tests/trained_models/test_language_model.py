@@ -12,6 +12,8 @@ from recipe_helpers.common.intervals import Interval, mean_interval
 from recipe_helpers.recipe.quantize import quantize_dynamic
 from recipe_helpers.trained_models.data import ReferenceText
 from recipe_helpers.trained_models.language_model import (
+    PartSize,
+    PartSizes,
     compare_perplexity,
     generate_text,
     size_by_part,
@@ -144,6 +146,33 @@ def test_the_tutorials_model_shrinks_by_part_as_published() -> None:
     assert rnn.reference_bytes / rnn.candidate_bytes == pytest.approx(3.96, abs=0.01)
     assert found.ratio == pytest.approx(113.945374 / 79.7398, rel=1e-3)  # the published files
     assert "1.43 to 1" in found.table().note
+
+
+def test_a_part_has_its_share_of_the_quantized_whole() -> None:
+    parts = PartSizes((PartSize("a", 10, 400, 100), PartSize("b", 5, 300, 300)))
+    assert parts.ratio == 700 / 400
+    assert [row[-2:] for row in parts.table().rows] == [("4.00 to 1", "25%"), ("1.00 to 1", "75%")]
+
+
+def test_the_unknown_word_is_left_out_wherever_it_stands_in_the_vocabulary() -> None:
+    text = ReferenceText(TEXT.train, TEXT.held_out, ("a", "b", "<unk>"))
+    model = Constant([0.0, 0.0, 50.0]).eval()
+    assert set(generate_text(model, text, "a", words=40).split()) == {"a", "b"}
+
+
+def test_one_thread_scores_and_the_callers_number_comes_back() -> None:
+    seen: list[int] = []
+
+    class Counting(Constant):
+        def forward(self, *given: object) -> tuple[torch.Tensor, int]:
+            seen.append(torch.get_num_threads())
+            return super().forward(*given)
+
+    torch.set_num_threads(2)
+    model = Counting([0.0, 0.0]).eval()
+    compare_perplexity(model, model, torch.zeros(40).long())
+    assert (set(seen), torch.get_num_threads()) == ({1}, 2)
+    torch.set_num_threads(1)
 
 
 def test_parts_of_different_models_are_not_compared() -> None:

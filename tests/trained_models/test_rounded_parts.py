@@ -79,6 +79,15 @@ def test_each_part_alone_costs_something(lstm: nn.LSTM, inputs: torch.Tensor, pa
     assert 1e-5 < error < float((fake_quantized(lstm, inputs) - exact(lstm, inputs)).abs().max())
 
 
+def test_the_grid_of_inputs_of_one_sign_reaches_to_zero() -> None:
+    """As torch.ao has it: zero is a point of every grid."""
+    lstm = nn.LSTM(12, 20).eval()
+    for inputs in (2 + torch.rand(15, 3, 12), -2 - torch.rand(15, 3, 12)):
+        with torch.inference_mode():
+            expected = quantize_dynamic(nn.Sequential(lstm).eval())(inputs)[0]
+        assert float((fake_quantized(lstm, inputs) - expected).abs().mean()) < 1e-5
+
+
 def test_the_hidden_state_is_rounded_from_the_second_step_on(lstm: nn.LSTM) -> None:
     inputs = torch.randn(2, 1, 12)
     found, expected = fake_quantized(lstm, inputs, ["hidden state"]), exact(lstm, inputs)
