@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,23 @@ class MachineLedger:
             return OPEN
         return NO_CROSSOVER if self.crossover_width is None else str(self.crossover_width)
 
+    @property
+    def level_width(self) -> float | None:
+        """Where both take about the same time, between two of the widths that were measured.
+
+        The speedup is taken to rise evenly between the crossover and the width before it, both on
+        logarithmic axes; None where there is no crossover.
+        """
+        if self.crossover_width is None:
+            return None
+        place = self.widths.index(self.crossover_width)
+        below, above = (math.log(self.speedups[at]) for at in (max(place - 1, 0), place))
+        if below >= 0:  # as fast before it, though not for certain
+            return float(self.widths[max(place - 1, 0)])
+        part = below / (below - above)
+        before, after = (math.log(self.widths[at]) for at in (place - 1, place))
+        return math.exp(before + part * (after - before))
+
 
 @dataclass(frozen=True)
 class ClassComparison(Shown):
@@ -85,11 +103,14 @@ class ClassComparison(Shown):
                 ledger.vector_instructions,
                 ledger.torch_version,
                 _(ledger.crossover),
+                f"{level:.0f}" if (level := ledger.level_width) else "",
+                f"{ledger.speedups[-1]:.1f}" if ledger.speedups else "",
             )
             for ledger in self.ledgers
         ]
         machine = (_("file"), "CPU", _("vector instructions"), "PyTorch")
-        headers = (*machine, _("INT8 is faster from width"))
+        level, widest = _("both alike near width"), _("FP32 / INT8 at the widest")
+        headers = (*machine, _("INT8 is faster from width"), level, widest)
         caption = _("{count} machines", count=len(rows))
         return Table(headers, rows, caption, " ".join(map(str, self.refused)))
 

@@ -14,18 +14,20 @@ from ..common.plots import (
 )
 from .comparison import ClassComparison
 
-_MARKS = "osD^vP"
+_MARKS = "osD^vPX*"
 _TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 @drawn
 def speedups(compared: ClassComparison) -> RecipeFigure:
-    """FP32 / INT8 against width, a line for each machine."""
+    """FP32 / INT8 against width, a line for each machine, machines of one CPU in one colour."""
     figure, axes = new_figure(_("speed of INT8 against width, by machine"), height=3.8)
     measured = [ledger for ledger in compared.ledgers if ledger.widths]
+    cpus = list(dict.fromkeys(ledger.cpu for ledger in measured))
     for number, ledger in enumerate(measured):
-        mark, color = _MARKS[number % len(_MARKS)], COLORS[number % len(COLORS)]
-        axes.plot(ledger.widths, ledger.speedups, f"{mark}-", color=color, label=ledger.name)
+        mark, color = _MARKS[number % len(_MARKS)], COLORS[cpus.index(ledger.cpu) % len(COLORS)]
+        line = {"color": color, "linewidth": 1.2, "markersize": 4.5}
+        axes.plot(ledger.widths, ledger.speedups, f"{mark}-", label=ledger.name, **line)
     draw_equal(axes)
     axes.set(title=_("above 1 INT8 is faster"), ylabel=_("FP32 time / INT8 time"), yscale="log")
     plain_ticks(axes, _TICKS)
@@ -49,26 +51,42 @@ def speedups(compared: ClassComparison) -> RecipeFigure:
 
 @drawn
 def crossovers(compared: ClassComparison) -> RecipeFigure:
-    """The width from which INT8 is faster, against the CPU's vector instructions."""
-    figure, axes = new_figure(_("crossover against vector instructions"), height=3.0)
+    """Where INT8 catches up, against the CPU's vector instructions, a line for each machine.
+
+    A bar leads from the last width at which INT8 was not faster to the first at which it was; the
+    mark on it is where both would take the same time.
+    """
+    figure, axes = new_figure(_("crossover against vector instructions"), height=3.4)
     measured = [ledger for ledger in compared.ledgers if ledger.widths]
     kinds = sorted({ledger.vector_instructions for ledger in measured})
-    found = [ledger for ledger in measured if ledger.crossover_width is not None]
-    never = [ledger for ledger in measured if ledger.crossover_width is None]
-    marks = ((found, "o", _("crossover")), (never, "^", _("none up to here")))
-    for ledgers, mark, label in marks:
-        widths = [ledger.crossover_width or ledger.widths[-1] for ledger in ledgers]
-        rows = [kinds.index(ledger.vector_instructions) for ledger in ledgers]
-        if ledgers:
-            axes.plot(widths, rows, mark, color=COLORS[0], alpha=0.7, label=label)
+    cpus = list(dict.fromkeys(ledger.cpu for ledger in measured))
+    for ledger in measured:
+        alike = [x for x in measured if x.vector_instructions == ledger.vector_instructions]
+        row = kinds.index(ledger.vector_instructions)
+        row += 0.5 * ((alike.index(ledger) + 1) / (len(alike) + 1) - 0.5)
+        number = cpus.index(ledger.cpu)
+        mark, color = _MARKS[number % len(_MARKS)], COLORS[number % len(COLORS)]
+        if ledger.crossover_width is None:
+            axes.plot(ledger.widths[-1], row, "^", color=color, label=_("none up to here"))
+            continue
+        place = ledger.widths.index(ledger.crossover_width)
+        bracket = ledger.widths[max(place - 1, 0) : place + 1]
+        axes.plot(bracket, [row] * len(bracket), "-", color=color, linewidth=1)
+        axes.plot(ledger.level_width, row, mark, color=color, label=ledger.cpu)
     width_axis(axes, tuple(sorted({width for ledger in measured for width in ledger.widths})))
     axes.set(title=_("the width from which INT8 is faster"), ylabel=_("vector instructions"))
     axes.set_yticks(range(len(kinds)), list(map(str, kinds)))
     axes.set_ylim(-0.5, len(kinds) - 0.5)
-    axes.legend()
-    said = (f"{ledger.vector_instructions}: {_(ledger.crossover)}" for ledger in measured)
+    shown = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each once
+    axes.legend(shown.values(), shown.keys())
+    said = (
+        f"{ledger.name}, {ledger.vector_instructions}: {_(ledger.crossover)}"
+        + (f" ({level:.0f})" if (level := ledger.level_width) else "")
+        for ledger in measured
+    )
     figure.alt = _(
-        "Width from which INT8 is faster, by vector instructions: {machines}.",
+        "Width from which INT8 is faster, and where both take the same time, by vector "
+        "instructions: {machines}.",
         machines="; ".join(said),
     )
     return figure

@@ -173,7 +173,7 @@ class Shell:
 @pytest.mark.parametrize(
     ("module", "magics"),
     [
-        ("google.colab._shell", [("pip", "install --quiet *.whl")]),
+        ("google.colab._shell", [("pip", "install --quiet --find-links . recipe-helpers")]),
         ("ipykernel.zmqshell", []),
     ],
 )
