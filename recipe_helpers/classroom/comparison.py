@@ -103,7 +103,7 @@ class ClassComparison(Shown):
                 ledger.vector_instructions,
                 ledger.torch_version,
                 _(ledger.crossover),
-                f"{level:.0f}" if (level := ledger.level_width) else "",
+                f"{at:.0f}" if (at := ledger.level_width) else "",
                 f"{ledger.speedups[-1]:.1f}" if ledger.speedups else "",
             )
             for ledger in self.ledgers

@@ -26,8 +26,7 @@ def speedups(compared: ClassComparison) -> RecipeFigure:
     cpus = list(dict.fromkeys(ledger.cpu for ledger in measured))
     for number, ledger in enumerate(measured):
         mark, color = _MARKS[number % len(_MARKS)], COLORS[cpus.index(ledger.cpu) % len(COLORS)]
-        line = {"color": color, "linewidth": 1.2, "markersize": 4.5}
-        axes.plot(ledger.widths, ledger.speedups, f"{mark}-", label=ledger.name, **line)
+        axes.plot(ledger.widths, ledger.speedups, f"{mark}-", color=color, label=ledger.name)
     draw_equal(axes)
     axes.set(title=_("above 1 INT8 is faster"), ylabel=_("FP32 time / INT8 time"), yscale="log")
     plain_ticks(axes, _TICKS)
@@ -62,8 +61,8 @@ def crossovers(compared: ClassComparison) -> RecipeFigure:
     cpus = list(dict.fromkeys(ledger.cpu for ledger in measured))
     for ledger in measured:
         alike = [x for x in measured if x.vector_instructions == ledger.vector_instructions]
-        row = kinds.index(ledger.vector_instructions)
-        row += 0.5 * ((alike.index(ledger) + 1) / (len(alike) + 1) - 0.5)
+        among = (alike.index(ledger) + 1) / (len(alike) + 1)  # between 0 and 1
+        row = kinds.index(ledger.vector_instructions) + 0.5 * (among - 0.5)
         number = cpus.index(ledger.cpu)
         mark, color = _MARKS[number % len(_MARKS)], COLORS[number % len(COLORS)]
         if ledger.crossover_width is None:
@@ -78,7 +77,7 @@ def crossovers(compared: ClassComparison) -> RecipeFigure:
     axes.set_yticks(range(len(kinds)), list(map(str, kinds)))
     axes.set_ylim(-0.5, len(kinds) - 0.5)
     shown = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each once
-    axes.legend(shown.values(), shown.keys())
+    axes.legend(list(shown.values()), list(shown))
     said = (
         f"{ledger.name}, {ledger.vector_instructions}: {_(ledger.crossover)}"
         + (f" ({level:.0f})" if (level := ledger.level_width) else "")
