@@ -320,7 +320,7 @@ def test_no_gradient_flows_and_inference_mode_works(kind, fast):
 
 def test_the_order_of_operations_of_the_new_state(monkeypatch):
     """What faster code has to follow to the bit: h = n + z (h - n)."""
-    monkeypatch.setattr("int8_rnn.reference._sigmoid", lambda x: torch.full_like(x, 0.3))
+    monkeypatch.setattr("int8_rnn.reference.sigmoid", lambda x: torch.full_like(x, 0.3))
     _, int8 = Case("gru", {}).pair(2, 3, scheme="exact")
     h = torch.randn(1, 1, 3)
     before = int8(torch.zeros(1, 1, 2), h)[1]
@@ -405,14 +405,14 @@ def test_no_steps_are_refused_where_the_batch_comes_first(kind, fast, refuses):
 
 ZEROS, LSTM_SHAPES = torch.zeros, "(1, 4, 7) and (1, 4, 7)"
 STATES = [
-    ("lstm", ZEROS(5, 4, 6), ZEROS(1, 4, 7), "pass (hidden, cell), float32 tensors"),
+    ("lstm", ZEROS(5, 4, 6), ZEROS(1, 4, 7), "pass (hidden, cell), in float32"),
     ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),), LSTM_SHAPES),
     ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 3, 7), ZEROS(1, 4, 7)), "shape (1, 3, 7), float"),
     ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7), ZEROS(1, 3, 7)), "shape (1, 4, 7), float"),
     ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 7), ZEROS(1, 7)), "hx is"),
     ("lstm", ZEROS(5, 6), (ZEROS(1, 1, 7), ZEROS(1, 1, 7)), "shape (1, 7) and"),
     ("lstm", ZEROS(5, 4, 6), tuple(ZEROS(2, 1, 4, 7).double()), "float64"),
-    ("gru", ZEROS(5, 4, 6), ZEROS(1, 3, 7), "pass a float32 tensor of shape (1, 4, 7)"),
+    ("gru", ZEROS(5, 4, 6), ZEROS(1, 3, 7), "the hidden state, in float32 and of shape (1, 4, 7)"),
     ("gru", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),) * 2, "hx is"),
     ("gru", ZEROS(5, 6), ZEROS(1, 1, 7), "of shape (1, 7)"),
     ("gru", ZEROS(5, 4, 6), ZEROS(1, 4, 7).double(), "float64"),

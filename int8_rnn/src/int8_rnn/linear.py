@@ -11,10 +11,8 @@ from . import operators
 from .checks import describe, positive_int
 from .errors import InputError
 from .modules import Int8Module, Matrix
-from .obstacles import require_plain
 from .reference import run_linear
-from .scheme import DEFAULT, Scheme, as_scheme, chosen_scheme, most_activation_bits
-from .weights import quantize_weight
+from .scheme import DEFAULT, Scheme, as_scheme, most_activation_bits
 
 
 class Int8Linear(Int8Module):
@@ -30,6 +28,7 @@ class Int8Linear(Int8Module):
         fast: As in `Int8LSTM`.
     """
 
+    _FLOAT = nn.Linear
     _GATES = 1
 
     def __init__(
@@ -48,42 +47,6 @@ class Int8Linear(Int8Module):
         if not bias:
             self.register_buffer("bias", None)
         self._add("weight", Matrix(out_features, in_features, 1, "bias" if bias else None))
-
-    @classmethod
-    def from_float(
-        cls,
-        linear: nn.Linear,
-        *,
-        scheme: Scheme | str = DEFAULT,
-        activation_bits: int | None = None,
-        fast: bool | None = None,
-    ) -> Int8Linear:
-        """Convert an `nn.Linear`; arguments and errors as in `Int8LSTM.from_float`."""
-        require_plain("linear", linear, nn.Linear)
-        return cls._from_float(linear, chosen_scheme(scheme, activation_bits), fast=fast)
-
-    @classmethod
-    def _like(
-        cls,
-        linear: nn.Linear | Int8Linear,
-        scheme: Scheme,
-        fast: bool | None = None,
-        device: str = "meta",
-    ) -> Int8Linear:
-        """One of the same sizes, its weights not filled in."""
-        sizes = linear.in_features, linear.out_features, linear.bias is not None
-        with torch.device(device):
-            return cls(*sizes, scheme=scheme, fast=fast).train(linear.training)
-
-    @classmethod
-    def _from_float(
-        cls, linear: nn.Linear, scheme: Scheme, prefix: str = "", fast: bool | None = None
-    ) -> Int8Linear:
-        made = cls._like(linear, scheme, fast)
-        name = f"{prefix}weight"
-        weight = quantize_weight(name, linear.weight, made.scheme, residual=True)
-        made._put("weight", weight, None if linear.bias is None else linear.bias.detach())
-        return made
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """`input` float32 (..., in) gives float32 (..., out); InputError otherwise."""
@@ -104,9 +67,3 @@ class Int8Linear(Int8Module):
             with torch.no_grad():
                 output = run_linear(rows, weight, bias, self.activation_bits, self.scheme)
         return output.view(*input.shape[:-1], self.out_features)
-
-    def extra_repr(self) -> str:
-        """The sizes and the choices, as `nn.Linear` shows them."""
-        bias = self._sizes["weight"].bias is not None
-        sizes = f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"
-        return f"{sizes}, activation_bits={self.activation_bits}"

@@ -19,10 +19,11 @@ attributes of the module they are copies: to change a weight, load a state dict.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,12 @@ from torch import Tensor, nn
 from . import operators
 from .checks import describe
 from .errors import ArgumentError, ModelError
-from .scheme import Scheme
+from .obstacles import require_plain
+from .scheme import DEFAULT, Scheme, chosen_scheme
 from .tiles import pack, pack_terms, row_sums, unpack, unpack_terms
-from .weights import Int8Weight, Residual, checked_residual
+from .weights import Int8Weight, Residual, checked_residual, quantize_weight
+
+Kind = TypeVar("Kind", bound="Int8Module")
 
 # What `tiles.pack_terms` is given, in this order.
 SCALE, BIAS, SUMS = range(3)
@@ -74,6 +78,72 @@ class Int8Module(nn.Module):
         super().__init__()
         self.scheme, self.fast = scheme, fast
         self._sizes: dict[str, Matrix] = {}
+
+    _FLOAT: ClassVar[Any]  # what it stands in for: nn.LSTM, nn.GRU or nn.Linear
+
+    @classmethod
+    def from_float(
+        cls: type[Kind],
+        module: nn.Module,
+        *,
+        scheme: Scheme | str = DEFAULT,
+        activation_bits: int | None = None,
+        fast: bool | None = None,
+    ) -> Kind:
+        """Convert the float module that this class stands in for; its weights are quantized once.
+
+        Args:
+            module: An nn.LSTM, nn.GRU or nn.Linear, float32.
+            scheme: A `Scheme`, or its name.
+            activation_bits: Bits of inputs and hidden state alike: 8, faster and less exact, or
+                16, slower and a little more exact. None for what the scheme says.
+            fast: As in the constructor.
+
+        Raises:
+            ModelError: It is of another kind or overrides its forward, or a weight is not float32
+                or holds NaN or infinity.
+            ArgumentError: The scheme's bits would overflow int32 at these sizes, or
+                `activation_bits` is something else or stands beside a scheme with bits of its own.
+        """
+        require_plain(cls._FLOAT.__name__.lower(), module, cls._FLOAT)
+        return cls._from_float(module, chosen_scheme(scheme, activation_bits), fast=fast)
+
+    @classmethod
+    def _from_float(
+        cls: type[Kind],
+        module: nn.Module,
+        scheme: Scheme,
+        prefix: str = "",
+        fast: bool | None = None,
+    ) -> Kind:
+        made = cls._like(module, scheme, fast)
+        for name, sizes in made._sizes.items():
+            # No residual of W_hh: it would be multiplied at every step, for states that lie
+            # between -1 and 1, whose rows differ less.
+            residual = not name.startswith(("weight_hh", "weight_hr"))
+            floats = getattr(module, name)
+            weight = quantize_weight(prefix + name, floats, made.scheme, residual=residual)
+            made._put(name, weight, getattr(module, sizes.bias).detach() if sizes.bias else None)
+        return made
+
+    @classmethod
+    def _like(
+        cls: type[Kind],
+        module: nn.Module,
+        scheme: Scheme,
+        fast: bool | None = None,
+        device: str = "meta",
+    ) -> Kind:
+        """One of the sizes of a float or int8 module, its weights not filled in."""
+        taken = inspect.signature(cls).parameters.keys() - {"scheme", "fast"}
+        sizes = {key: getattr(module, key) for key in taken}
+        sizes["bias"] = sizes["bias"] is not None and sizes["bias"] is not False
+        with torch.device(device):
+            return cls(**sizes, scheme=scheme, fast=fast).train(module.training)
+
+    def extra_repr(self) -> str:
+        """The sizes and the choices, as PyTorch shows them."""
+        return f"{self._FLOAT.extra_repr(self)}, activation_bits={self.activation_bits}"
 
     def bits_of(self, name: str) -> tuple[int, bool]:
         """Bits of the activations that this weight multiplies, and whether they are symmetric."""

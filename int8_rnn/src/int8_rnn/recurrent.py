@@ -6,9 +6,8 @@ states are a tuple of tensors, (hidden, cell) for an LSTM and (hidden,) for a GR
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,9 @@ from . import operators
 from .checks import describe, first_line, positive_int
 from .errors import ArgumentError, InputError
 from .modules import Int8Module, Matrix
-from .obstacles import require_plain
 from .reference import Bits, Cell, LayerWeights, States, gru_cell, lstm_cell, run_layer
-from .scheme import DEFAULT, Scheme, as_scheme, chosen_scheme, most_activation_bits
-from .weights import quantize_weight
+from .scheme import DEFAULT, Scheme, as_scheme, most_activation_bits
 
-Kind = TypeVar("Kind", bound="Int8Recurrent")
 LayerResult = tuple[Tensor, States]  # the output of every step, and the final states
 
 
@@ -36,7 +32,6 @@ class Int8Recurrent(Int8Module):
     """
 
     _GATES: ClassVar[int]  # how many stand on top of each other in a weight
-    _FLOAT: ClassVar[type[nn.LSTM] | type[nn.GRU]]  # what it stands in for
     _CELL: ClassVar[Cell]
 
     def _build(
@@ -90,38 +85,6 @@ class Int8Recurrent(Int8Module):
         """`_l0`, `_l0_reverse`, `_l1` ... in the order in which they run."""
         start = "weight_ih"
         return [name.removeprefix(start) for name in self._sizes if name.startswith(start)]
-
-    @classmethod
-    def _like(
-        cls: type[Kind],
-        module: nn.RNNBase | Kind,
-        scheme: Scheme,
-        fast: bool | None = None,
-        device: str = "meta",
-    ) -> Kind:
-        """One of the same sizes, its weights not filled in."""
-        taken = [key for key in inspect.signature(cls).parameters if key not in ("scheme", "fast")]
-        with torch.device(device):
-            made = cls(**{key: getattr(module, key) for key in taken}, scheme=scheme, fast=fast)
-        return made.train(module.training)
-
-    @classmethod
-    def _from_float(
-        cls: type[Kind],
-        module: nn.RNNBase,
-        scheme: Scheme,
-        prefix: str = "",
-        fast: bool | None = None,
-    ) -> Kind:
-        made = cls._like(module, scheme, fast)
-        for name, sizes in made._sizes.items():
-            # No residual of W_hh: it would be multiplied at every step, for states that lie
-            # between -1 and 1, whose rows differ less.
-            residual = name.startswith("weight_ih")
-            float_weight = getattr(module, name)
-            weight = quantize_weight(prefix + name, float_weight, scheme, residual=residual)
-            made._put(name, weight, getattr(module, sizes.bias).detach() if sizes.bias else None)
-        return made
 
     def _call(
         self,
@@ -248,36 +211,20 @@ class Int8Recurrent(Int8Module):
             isinstance(part, Tensor) and part.dtype == torch.float32 and part.shape == shape
             for part, shape in zip(given, shapes, strict=True)
         ):
-            self._refuse_states(hx, shapes)
-        return tuple(given) if batched else tuple(part.unsqueeze(1) for part in given)
-
-    def _refuse_states(self, hx: Any, shapes: list[tuple[int, ...]]) -> None:
-        if len(shapes) == 1:
             raise InputError(
-                "hx is {what}; for this input pass a float32 tensor of shape {shape}.",
+                "hx is {what}; for this input pass {states}, in float32 and of shape {shapes}.",
                 what=describe(hx),
-                shape=shapes[0],
+                states="(hidden, cell)" if len(shapes) > 1 else "the hidden state",
+                shapes=" and ".join(map(str, shapes)),
             )
-        raise InputError(
-            "hx is {what}; for this input pass (hidden, cell), float32 tensors of shape {hidden} "
-            "and {cell}.",
-            what=describe(hx),
-            hidden=shapes[0],
-            cell=shapes[1],
-        )
+        return tuple(given) if batched else tuple(part.unsqueeze(1) for part in given)
 
     def flatten_parameters(self) -> None:
         """Nothing to do; models call it on an nn.LSTM or nn.GRU."""
 
     def extra_repr(self) -> str:
         """The sizes and the choices, as PyTorch shows them."""
-        shown = [f"{self.input_size}, {self.hidden_size}"]
-        usual = inspect.signature(type(self)).parameters
-        for name in ("num_layers", "bias", "batch_first", "bidirectional", "proj_size"):
-            if name in usual and getattr(self, name) != usual[name].default:
-                shown.append(f"{name}={getattr(self, name)}")
-        bits = f"activation_bits={self.activation_bits}, hidden_bits={self.hidden_bits}"
-        return ", ".join([*shown, bits])
+        return f"{super().extra_repr()}, hidden_bits={self.hidden_bits}"
 
 
 class Int8LSTM(Int8Recurrent):
@@ -338,33 +285,6 @@ class Int8LSTM(Int8Recurrent):
         }
         self._build((input_size, hidden_size, num_layers), options, dropout)
 
-    @classmethod
-    def from_float(
-        cls,
-        lstm: nn.LSTM,
-        *,
-        scheme: Scheme | str = DEFAULT,
-        activation_bits: int | None = None,
-        fast: bool | None = None,
-    ) -> Int8LSTM:
-        """Convert an `nn.LSTM`; the weights are quantized here, once.
-
-        Args:
-            lstm: The layers, float32.
-            scheme: A `Scheme`, or its name.
-            activation_bits: Bits of inputs and hidden state alike: 8, faster and less exact, or
-                16, slower and a little more exact. None for what the scheme says.
-            fast: As in the constructor.
-
-        Raises:
-            ModelError: It is no nn.LSTM or overrides its forward, or a weight is not float32 or
-                holds NaN or infinity.
-            ArgumentError: The scheme's bits would overflow int32 at these sizes, or
-                `activation_bits` is something else or stands beside a scheme with bits of its own.
-        """
-        require_plain("lstm", lstm, nn.LSTM)
-        return cls._from_float(lstm, chosen_scheme(scheme, activation_bits), fast=fast)
-
     def forward(
         self,
         input: Tensor | PackedSequence,  # noqa: A002
@@ -418,19 +338,6 @@ class Int8GRU(Int8Recurrent):
         super().__init__(as_scheme(scheme), fast)
         options = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
         self._build((input_size, hidden_size, num_layers), options, dropout)
-
-    @classmethod
-    def from_float(
-        cls,
-        gru: nn.GRU,
-        *,
-        scheme: Scheme | str = DEFAULT,
-        activation_bits: int | None = None,
-        fast: bool | None = None,
-    ) -> Int8GRU:
-        """Convert an `nn.GRU`; arguments and errors as in `Int8LSTM.from_float`."""
-        require_plain("gru", gru, nn.GRU)
-        return cls._from_float(gru, chosen_scheme(scheme, activation_bits), fast=fast)
 
     def forward(
         self,
