@@ -9,7 +9,6 @@ One room per notebook, in the order in which to read them, and two that serve th
     your_model      your_model.ipynb, and the command line
     classroom       class_comparison.ipynb, and many measurements at once
     exercises       what checks the answers to the exercises
-    int8            the int8 modules, which outlive the tutorial
     common          what everybody needs: errors, checks, settings, tables
 
 `__init__.pyi` lists the public names. They are loaded when first used, so that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import torch
 from int8_rnn.tiles import pack_terms
@@ -48,7 +48,7 @@ class FusedFloatLSTM(Int8LSTM):
             raise EngineError("FusedFloatLSTM has no kernel: {reason}", reason=state.reason)
         from int8_rnn.fast.ways import float_tiles  # which needs the compiled kernels
 
-        made = cast(FusedFloatLSTM, super().from_float(lstm, scheme=_SCHEME))
+        made = super().from_float(lstm, scheme=_SCHEME)
         made.weights = weights
         for name, (rows, _depth, gates, _bias) in made._sizes.items():
             if weights == "float32":

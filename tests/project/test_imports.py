@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "recipe_helpers"
+LIBRARY = PACKAGE.parent / "int8_rnn" / "src" / "int8_rnn"
 FLOORS = [
     {"common"},
-    {"int8"},
     {"recipe"},
     {
         "explorer",
@@ -115,11 +115,11 @@ def test_no_circle_between_files():
 @pytest.mark.parametrize(
     ("module", "line", "refused"),
     [
-        ("int8.lstm", "from ..recipe import plots", True),
-        ("int8.lstm", "from recipe_helpers.recipe.plots import drawn", True),
+        ("common.int8", "from ..recipe import plots", True),
+        ("common.int8", "from recipe_helpers.recipe.plots import drawn", True),
         ("recipe.size", "def f():\n    from ..trained_models import data", True),
         ("trained_models.data", "from ..under_the_hood.by_hand import compare_by_hand", True),
-        ("common.tables", "from ..int8 import arithmetic", True),
+        ("common.tables", "from ..recipe import rounding", True),
         ("trained_models.data", "from ..recipe.model import SEED", False),
         ("recipe.model", "from . import latency", True),
     ],
@@ -142,12 +142,13 @@ def imported_libraries(path):
     [
         ("matplotlib", lambda path: path.name == "plots.py"),
         ("ipywidgets", lambda path: path.parent.name == "explorer"),
-        ("numba", lambda path: path.parent.name == "fast_path"),
-        ("llvmlite", lambda path: path.parent.name == "fast_path"),
+        ("numba", lambda path: path.parent.name == "fast"),
+        ("llvmlite", lambda path: path.parent.name == "fast"),
     ],
 )
 def test_heavy_libraries_have_one_home(library, home):
-    users = [path for path in FILES.values() if library in set(imported_libraries(path))]
+    files = [*FILES.values(), *LIBRARY.rglob("*.py")]
+    users = [path for path in files if library in set(imported_libraries(path))]
     assert users
     assert [path for path in users if not home(path)] == []
 
@@ -156,3 +157,13 @@ def test_the_top_of_the_package_is_short():
     files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
     assert {"__init__.py", "__init__.pyi", "__main__.py", "py.typed"} <= files
     assert len(files) <= 5
+
+
+def test_the_library_imports_nothing_of_the_helpers_and_no_private_part_of_pytorch():
+    files = sorted(LIBRARY.rglob("*.py"))
+    assert len(files) > 15
+    for path in files:
+        assert not {"recipe_helpers", "IPython", "matplotlib"} & set(imported_libraries(path)), path
+        text = path.read_text(encoding="utf-8")
+        assert "torch._C" not in text, path
+        assert "_lazy_clone" not in text, path
