@@ -35,7 +35,7 @@ _NOTEBOOKS_OWN = (
     *(N_("activation bits"), N_("zero point"), N_("with, 7 bits"), N_("none, 7 bits")),
     *(N_("with, 12 bits"), N_("none, 12 bits")),
     *(N_("weights, again"), N_("least squares"), N_("and per column")),
-    *(N_("and residuals"), N_("input, hidden state"), N_("16, 16 bits"), N_("16, 8 bits")),
+    *(N_("and residuals"), N_("bits of each"), N_("16, 16 bits"), N_("16, 8 bits")),
     *(N_("8, 16 bits"), N_("8, 8 bits")),
 )
 SEEDS = range(8)
