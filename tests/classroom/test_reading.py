@@ -1,5 +1,6 @@
 """Ledger files from strangers: what is refused, in which words, and that the others count."""
 
+import io
 import json
 import pickle
 
@@ -54,6 +55,7 @@ BAD = {
     "verdict": (changed(("findings", "C2", "verdict"), "great"), "findings/C2/verdict"),
     "claim": (changed(("findings", "D1"), {}), "findings is not as a ledger has it"),
     "falling": (changed((*POINT, "width"), 99), "rising order of width"),
+    "repeated": (changed((*POINT, "width"), 16), "rising order of width"),
     "no_sweep": (changed(("findings", "C17", "numbers"), {}), 'required: ["threads"'),
 }
 
@@ -106,9 +108,18 @@ def test_nothing_is_unpickled(folder):
 
 
 def test_a_file_keeps_its_limit_without_being_read_whole(folder, monkeypatch):
+    asked = []
+
+    class Endless(io.BytesIO):
+        def read(self, count=-1):
+            asked.append(count)
+            return b" " * count
+
     monkeypatch.setattr(reading, "MOST_BYTES", 5)
+    monkeypatch.setattr(reading.Path, "open", lambda *_: Endless())
     with pytest.raises(rh.ArgumentError, match=r"good\.json was left out: it is longer than 5 "):
         rh.compare_ledgers(folder)
+    assert asked == [6]
 
 
 def test_folders_that_are_none(refuses, tmp_path, monkeypatch):
@@ -117,7 +128,8 @@ def test_folders_that_are_none(refuses, tmp_path, monkeypatch):
     with refuses(rh.ArgumentError, "folder holds no ledger", "Ledger.to_json"):
         rh.compare_ledgers(tmp_path)
     monkeypatch.setattr(reading, "MOST_FILES", 1)
-    for name in "ab":
-        (tmp_path / f"{name}.json").write_text(json.dumps(ledger_data()), encoding="utf-8")
+    (tmp_path / "a.json").write_text(json.dumps(ledger_data()), encoding="utf-8")
+    assert len(rh.compare_ledgers(tmp_path).ledgers) == 1
+    (tmp_path / "b.json").write_text(json.dumps(ledger_data()), encoding="utf-8")
     with refuses(rh.ArgumentError, "folder holds 2 JSON files", "at most 1"):
         rh.compare_ledgers(tmp_path)
