@@ -196,6 +196,7 @@ def build(output: Path, repository: str, builder: str = "html") -> int:
         options += [*said, *places]
         command = [sys.executable, "-m", "sphinx", *options, str(sources), str(made)]
         failed += subprocess.run(command, check=False).returncode != 0
+        shutil.rmtree(made.parent / "jupyter_execute", ignore_errors=True)  # MyST-NB's copies
         for page in pages() if builder == "html" else []:
             source = page.sources.get(language, page.sources["en"])
             if source.suffix == ".ipynb":
