@@ -48,6 +48,10 @@ from torch import Tensor
 from .scheme import EXACT, Scheme
 from .weights import Int8Weight
 
+# Since 2.14 the engines of PyTorch round a number of steps before they add the zero point, so that
+# ties fall otherwise where it is odd.
+_ENGINES_ROUND_FIRST = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 14)
+
 States = tuple[Tensor, ...]
 # (W_ih x + b_ih, W_hh h + b_hh, the states before, sigmoid) -> the states after
 Cell = Callable[[Tensor, Tensor, States, Callable[[Tensor], Tensor]], States]
@@ -75,7 +79,11 @@ def quantize_activations(x: Tensor, bits: int, scheme: Scheme = EXACT) -> tuple[
     scale = scale.clamp(min=scheme.smallest_scale)
     # In float64, so that product and sum are rounded once, before the integer is: the engines
     # take a fused multiply-add, and a tie must fall as theirs does.
-    integers = (x.double() * (1 / scale) + zero_point).float().round()
+    steps = x.double() * (1 / scale)
+    if _ENGINES_ROUND_FIRST and scheme.activations != "row":
+        integers = steps.float().round() + zero_point
+    else:
+        integers = (steps + zero_point).float().round()
     if not scheme.symmetric:
         integers = integers.clamp(0, most)
     # Without a finite peak: integers 0 and a scale of NaN or infinity, whose product is NaN.
