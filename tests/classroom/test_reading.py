@@ -87,7 +87,7 @@ def test_each_bad_file_gets_one_sentence_in_both_languages_and_the_others_count(
 def test_an_error_of_a_folder_says_korean_first(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     korean, english = error_in_both(rh.ArgumentError, lambda: rh.compare_ledgers(tmp_path))
-    assert korean.startswith("folder에 주장 장부가 없습니다.")
+    assert korean.startswith("folder에 검증 기록표가 없습니다.")
     assert korean.endswith("broken.json 파일은 제외했습니다: UTF-8로 쓴 JSON이 아닙니다.")
     assert english.endswith("broken.json was left out: it is not JSON in UTF-8.")
 

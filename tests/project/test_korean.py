@@ -102,9 +102,9 @@ def test_emphasis_before_a_particle_is_emphasis(pair):
 @pytest.mark.parametrize(
     ("source", "loose"),
     [
-        ("**주장 장부(ledger)**가", 1),
-        ("**주장 장부**(ledger)가", 0),
-        ("*배율*은 **영점**과", 0),
+        ("**검증 기록표(ledger)**가", 1),
+        ("**검증 기록표**(ledger)가", 0),
+        ("*스케일*은 **영점**과", 0),
         ('**"예"**라고', 1),
         ("**약속.** 다음", 0),
     ],

@@ -91,7 +91,7 @@ CLIFF = Cliff(
 )
 RESULTS = [  # a result, and what it says in Korean
     (Machine("2.13", "3.11", "Linux x86_64", "a CPU", "AVX2", "x86", 2), "벡터 명령어"),
-    (rh.round_to_grid(torch.tensor([0.5, -1.0])), "배율"),
+    (rh.round_to_grid(torch.tensor([0.5, -1.0])), "스케일"),
     (made.SCALES, "배치"),
     (Conversion(made.CONVERTED.converted, tuple(
         LeftAlone(f"part{i}", "Part", 3, reason) for i, reason in enumerate(REASONS)
@@ -104,7 +104,7 @@ RESULTS = [  # a result, and what it says in Korean
     (made.MEMORY.points[0].comparison, "MB"),
     (made.memory((10.0, 1.0), None), "폭"),
     (made.memory((10.0, 1.0), None).points[1].comparison, "MB"),
-    (made.LATENCY, "번갈아 측정 4회"),
+    (made.LATENCY, "교차 측정 4회"),
     (replace(made.LATENCY, verdict=SLOWER), "더 느림"),
     (replace(made.LATENCY, verdict=INCONCLUSIVE), "판단 보류"),
     (made.SWEEP, "폭 64"),

@@ -158,7 +158,7 @@ def test_a_quick_look_takes_a_tenth_of_each_budget(monkeypatch):
 def test_the_ledger_speaks_korean_and_its_file_english(measured):
     with speaking("ko"):
         assert untold_in(measured.table()) == {}
-        assert measured.table().caption == "주장 장부"
+        assert measured.table().caption == "검증 기록표"
         assert measured.table().note.startswith("주장 19개 가운데 성립 ")
         in_korean = measured.to_json()
     assert in_korean == measured.to_json()
