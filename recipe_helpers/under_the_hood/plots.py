@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from unicodedata import east_asian_width
 
 import numpy as np
 import torch
@@ -104,7 +105,12 @@ def choices(questions: Sequence[ChoiceErrors]) -> RecipeFigure:
 def _room(question: ChoiceErrors) -> float:
     """How much room a panel needs: for each option that of the longest word of all its labels."""
     words = [word for option in question.options for word in _(option.label).split()]
-    return len(question.options) * (max(4, *map(len, words)) + 1.5)
+    return len(question.options) * (max(4, *map(_columns, words)) + 1.5)
+
+
+def _columns(word: str) -> float:
+    """How wide a word is, in letters of the Latin alphabet: those of Korean are wider."""
+    return sum(1.5 if east_asian_width(letter) == "W" else 1 for letter in word)
 
 
 def _draw_options(axes: Axes, question: ChoiceErrors) -> None:
