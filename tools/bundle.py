@@ -51,7 +51,7 @@ def handed_out(root: Path) -> list[Path]:
         name
         for name in names
         if not any(part.startswith(".") or "solution" in part.lower() for part in name.parts)
-        and name.name != "TEACHING.md"
+        and not name.name.startswith("TEACHING")
     ]
 
 

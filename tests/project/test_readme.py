@@ -14,7 +14,7 @@ from .tool import tool
 ROOT = Path(__file__).parents[2]
 READMES = {"README.md": "notebooks", "README.ko.md": "notebooks/ko"}
 DOCS = sorted(path.with_suffix("").with_suffix(".md") for path in ROOT.glob("docs/*.ko.md"))
-PAIRS = [(ROOT / "README.md", ROOT / "README.ko.md")]
+PAIRS = [(ROOT / f"{name}.md", ROOT / f"{name}.ko.md") for name in ("README", "TEACHING")]
 PAIRS += [(path, path.with_suffix(".ko.md")) for path in DOCS]
 readme = tool("readme")
 

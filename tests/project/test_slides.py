@@ -195,6 +195,13 @@ def test_the_plans_for_a_lesson_agree_with_the_notes(plan, whole):
     assert whole - 2 <= sum(int(planned) for planned, _, _ in rows) <= whole
 
 
+def test_the_korean_plans_say_the_same_minutes():
+    pages = [ROOT / "TEACHING.md", ROOT / "TEACHING.ko.md"]
+    here, there = (page.read_text(encoding="utf-8").replace("~", " to ") for page in pages)
+    rows = r"(?m)^\| (\d+) \| ([\d, to]+) \||^\| (E\d+), .*? \| (\d+) \|"
+    assert re.findall(rows, there) == re.findall(rows, here) != []
+
+
 def test_every_exercise_has_its_minutes():
     teaching = (ROOT / "TEACHING.md").read_text(encoding="utf-8")
     planned = re.findall(r"^\| (E\d+), .*? \| (\d+) \|", teaching, re.M)
