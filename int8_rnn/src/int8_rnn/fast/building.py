@@ -10,7 +10,7 @@ from numba import types
 
 from . import layer  # noqa: F401, with all that it calls
 from .llvm import COMPILED, EMITTED, FREE, MALLOC, emit
-from .products import INSTRUCTION, OPTIONS
+from .quantizing import INSTRUCTION, OPTIONS
 
 
 def build(triple: str, cpu: str, features: str) -> tuple[bytes, str, list[str]]:

@@ -29,7 +29,7 @@ __all__ = ["ready", "run_linear", "run_recurrent", "run_usual"]
 
 KEPT = "_fast_kept"
 _CALL = struct.Struct("@17q").pack  # the part of `layer.TASK` that Python fills in
-_WEIGHT = struct.Struct("@16q").pack  # `products.WEIGHT`
+_WEIGHT = struct.Struct("@16q").pack  # `quantizing.WEIGHT`
 _address, _FLOAT = Tensor.data_ptr, torch.float32
 _FLOAT_BITS = 32  # a module says so that its activations stay floats
 _KEYS = ("tiles", "terms", "columns", "residual_rows", "residual_tiles", "residual_terms")
@@ -129,7 +129,7 @@ class Kept:
         self, tiles: Tensor, terms: Tensor, columns: Tensor, form: int, how: tuple[int, int],
         depth: int, rows: int, units: int, rest: tuple[int, int],
     ) -> bytes:  # fmt: skip
-        """A record, in the order of `products.WEIGHT`."""
+        """A record, in the order of `quantizing.WEIGHT`."""
         count, steps, vectors, *_ = tiles.shape
         row_bytes = 4 * steps * {BYTES: 1, WIDE: 2}.get(form, 4)
         return _WEIGHT(

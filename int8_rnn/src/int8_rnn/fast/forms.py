@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-WIDE, BYTES, FLOATS, WEIGHTS = range(4)  # see `products.py`
+WIDE, BYTES, FLOATS, WEIGHTS = range(4)  # see `quantizing.py`
 ROWS, TILES, PLANES, ONE_PLANE = range(4)  # see `ways.py`
 
 

@@ -35,16 +35,8 @@ from .llvm import (
     raise_to,
     routine,
 )
-from .products import (
-    add_residual,
-    inner,
-    longs,
-    multiply,
-    project,
-    quantize,
-    terms_of,
-    weight,
-)
+from .products import add_residual, multiply, project, terms_of
+from .quantizing import inner, longs, quantize, weight
 
 NONE = np.int64(0)  # a literal would be compiled as a type of its own
 CHUNK_ROWS = 64  # of the input that share a product with W_ih
