@@ -35,11 +35,12 @@ class Comparison(Shown):
     def sentence(self) -> str:
         """What quantizing brings, in words."""
         size, speed = self.size.ratio, self.latency.speedup.median
-        smaller, larger = N_("{times:.2f} times smaller"), N_("{times:.2f} times larger")
+        smaller = _("{times:.2f} times smaller", times=size)
+        larger = _("{times:.2f} times larger", times=1 / size)
         return _(
             "In INT8 the file is {size}, a call is {call}, and the outputs differ by "
             "{relative:.2%} on average.",
-            size=_(smaller if size >= 1 else larger, times=max(size, 1 / size)),
+            size=smaller if size >= 1 else larger,
             call=_(_CALLS[self.latency.verdict], times=max(speed, 1 / speed)),
             relative=self.outputs.relative,
         )

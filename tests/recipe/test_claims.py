@@ -6,11 +6,11 @@ from recipe_helpers.recipe.claims import (
     FAILS,
     HOLDS,
     IN_PART,
-    JUDGES,
     Finding,
     Found,
     judges,
 )
+from recipe_helpers.recipe.judges import JUDGES
 
 
 def test_there_are_nineteen_claims_and_each_has_its_judge():
