@@ -160,8 +160,11 @@ def say_error(message: str, values: Mapping[str, Any]) -> str:
 def _told(message: str, values: Mapping[str, Any]) -> str:
     if isinstance(message, Text):
         return str(message)
-    # Words of the library that stand in its sentences are messages as well.
-    return _(message, **{name: _(one) if type(one) is str else one for name, one in values.items()})
+    # Words of the library that stand in its sentences are messages as well; names are not.
+    said = {
+        key: _(one) if type(one) is str and key != "name" else one for key, one in values.items()
+    }
+    return _(message, **said)
 
 
 # Errors of the library speak as well.

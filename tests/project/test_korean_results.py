@@ -120,7 +120,7 @@ RESULTS = [  # a result, and what it says in Korean
     (Comparison(
         made.SIZES.points[0].comparison, made.LATENCY, rh.compare_outputs(ONE, TWO, FEW),
         made.MEMORY.points[0].comparison,
-    ), "INT8에서"),
+    ), "INT8의 결과"),
     (compared(), "컴퓨터 3대"),
     (survey(), "더 빠름 1개, 더 느림 1개"),
     (rh.decide_deployment([A, B, C]), "가장 빠른 것: b 또는 c; 가장 작은 파일: c; 메모리를"),
