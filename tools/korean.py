@@ -174,15 +174,24 @@ def blocks(text: str) -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """All notebooks, in both languages or not."""
-    return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+    """All notebooks, in both languages or not; the exercises with their folder in front."""
+    tasks = (NOTEBOOKS.parent / "exercises").glob("*.ipynb")
+    found = [path.stem for path in NOTEBOOKS.glob("*.ipynb")]
+    return sorted(found) + sorted(f"exercises/{path.stem}" for path in tasks)
+
+
+def places(name: str) -> tuple[Path, Path]:
+    """Where the English notebook and the Korean one of this name lie."""
+    folder, _, stem = name.rpartition("/")
+    english = (NOTEBOOKS.parent / folder if folder else NOTEBOOKS) / f"{stem}.ipynb"
+    return english, english.parent / "ko" / english.name
 
 
 def pair(name: str) -> tuple[NotebookNode, NotebookNode | None]:
     """The English notebook and the Korean one, if there is one."""
-    path = KOREAN / f"{name}.ipynb"
-    english = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    return english, nbformat.read(path, as_version=4) if path.exists() else None
+    english, path = places(name)
+    written = nbformat.read(path, as_version=4) if path.exists() else None
+    return nbformat.read(english, as_version=4), written
 
 
 def report() -> list[str]:
@@ -223,8 +232,9 @@ def write(name: str, prose: dict[str, str]) -> None:
         if cell.id in prose:
             cell.source = prose[cell.id] or cell.source
             cell.metadata["written_from"] = written_from(sources[cell.id])
-    KOREAN.mkdir(exist_ok=True)
-    nbformat.write(made, KOREAN / f"{name}.ipynb")
+    path = places(name)[1]
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(made, path)
 
 
 def listed(messages: bool) -> int:

@@ -16,7 +16,7 @@ from .tool import tool
 
 ROOT = Path(__file__).parents[2]
 SOLUTIONS = sorted((ROOT / "exercises" / "solutions").glob("*.ipynb"))
-exercises = tool("exercises")
+exercises, korean = tool("exercises"), tool("korean")
 
 
 @pytest.fixture(params=SOLUTIONS, ids=lambda path: path.stem)
@@ -38,6 +38,15 @@ def test_there_is_a_students_version_of_each_and_no_other():
 def test_the_students_version_is_what_the_tool_makes(path):
     held = (ROOT / "exercises" / path.name).read_text(encoding="utf-8")
     assert held == exercises.students_text(path), "run `make exercises`"
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_the_korean_version_is_in_step(path):
+    written = nbformat.read(ROOT / "exercises" / "ko" / path.name, as_version=4)
+    assert korean.differences(student(path), written) == []
+    for cell in written.cells:
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", cell.source):
+            assert (ROOT / "exercises" / "ko" / target).exists(), target
 
 
 def test_each_exercise_has_a_task_a_hint_a_solution_and_a_check_in_this_order():
