@@ -133,7 +133,9 @@ class _Tile:
 
 _WIDE, _BYTES = Bytes(INSTRUCTION, planes=2) if HAS_PLANES else Words(), Bytes(INSTRUCTION)
 _wide3, _wide4 = (_product("wide", _WIDE, vectors) for vectors in (3, 4))
-_bytes3, _bytes4 = (_product("bytes", _BYTES, vectors) for vectors in (3, 4))
+_bytes3, _bytes4 = _wide3, _wide4  # where there is no byte product nobody asks for it
+if INSTRUCTION:
+    _bytes3, _bytes4 = (_product("bytes", _BYTES, vectors) for vectors in (3, 4))
 _floats4, _weights4 = _product("floats", Floats(256), 4), _product("weights", Floats(64), 4)
 _words4 = _product("words", Words(), 4) if HAS_PLANES else _wide4
 
