@@ -133,9 +133,10 @@ class Bytes:
         x_bytes: The length of four activations in each plane.
         w_bytes: The length of sixteen rows of weights, four columns of each.
         parts: Of a vector of rows, which are multiplied apart.
+        unrolled: Steps of four columns in one turn of the loop; depths have a multiple of 4.
     """
 
-    planes, x_bytes, w_bytes, parts = 1, 4, 64, 1
+    planes, x_bytes, w_bytes, parts, unrolled = 1, 4, 64, 1, 4
 
     def __init__(self, name: str, planes: int = 1) -> None:
         self.name, self.planes = name, planes
@@ -224,7 +225,7 @@ class Words(Bytes):
 class Floats(Bytes):
     """Activations and products in float32; weights are float32, column by column, or bytes."""
 
-    x_bytes = 16
+    x_bytes, unrolled = 16, 1
 
     def __init__(self, w_bytes: int) -> None:
         super().__init__("")

@@ -19,20 +19,19 @@ then it knows `sync` alone, which Python holds.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from .cells import gru_cells, lstm_cells
 from .llvm import (
     add_to,
     allocate,
-    at_address,
     clear_bytes,
     copy_bytes,
     free,
     load_published,
     publish,
     raise_to,
+    record,
     routine,
 )
 from .products import add_residual, multiply, project, terms_of
@@ -59,10 +58,7 @@ CALL, WHOLE = 8 * TASK.names.index("chunk"), TASK.itemsize  # bytes
 DONE, PHASES, BLOCKS, WHERE, CLAIMS = 64, 72, 80, 88, 128
 
 
-@inner
-def task(at):
-    """The record of a call."""
-    return numba.carray(at_address(at), 1, TASK)[0]
+task = record(TASK)
 
 
 @inner

@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np import numpy_support
 
 MALLOC, FREE = "int8_rnn_malloc", "int8_rnn_free"  # `loading.py` says what they are
 I8, I16, I32, I64, F32 = *map(ir.IntType, (8, 16, 32, 64)), ir.FloatType()
@@ -128,6 +129,17 @@ def operation(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 _AT, _INT, _FLOAT = types.int64, types.int32, types.float32
+
+
+def record(dtype: Any) -> Any:
+    """An operation that gives the record at an address."""
+    kind = numpy_support.from_dtype(dtype)
+
+    @operation(kind, _AT)
+    def at(b: Any, address: Any) -> Any:
+        return pointer(b, address, ir.ArrayType(I8, dtype.itemsize))
+
+    return at
 
 
 @operation(types.voidptr, _AT)

@@ -45,7 +45,6 @@ from .quantizing import (
 
 AHEAD = 2048  # bytes of weights that are fetched beforehand, across the ends of pages as well
 BLOCK = 8  # turns of a loop after which other parts of the same weights follow
-UNROLLED = 4  # steps of four columns in one turn of the loop; depths are padded to a multiple
 
 
 def _product(name: str, kind: Bytes, vectors: int) -> Any:
@@ -65,8 +64,8 @@ def _product(name: str, kind: Bytes, vectors: int) -> Any:
 
             def multiply(parts: list[int], start: Any, turns: Any) -> None:
                 with cgutils.for_range(b, turns) as loop:
-                    for turn in range(UNROLLED):
-                        at = b.add(b.add(b.mul(loop.index, I64(UNROLLED)), I64(turn)), start)
+                    for turn in range(kind.unrolled):
+                        at = b.add(b.add(b.mul(loop.index, I64(kind.unrolled)), I64(turn)), start)
                         w_at = b.add(w, b.mul(at, I64(vectors * kind.w_bytes)))
                         if count == 1:  # several rows are no faster than the weights come
                             lines = range(AHEAD, AHEAD + vectors * kind.w_bytes, 64)
@@ -74,7 +73,7 @@ def _product(name: str, kind: Bytes, vectors: int) -> Any:
                                 prefetch(b, b.add(w_at, I64(line)))
                         tile.step(parts, w_at, at, steps)
 
-            turns = b.udiv(steps, I64(UNROLLED))
+            turns = b.udiv(steps, I64(kind.unrolled))
             if len(groups) == 1:
                 multiply(groups[0], I64(0), turns)
             else:  # while a part of the tile is in the first cache
@@ -84,7 +83,7 @@ def _product(name: str, kind: Bytes, vectors: int) -> Any:
                     left = b.sub(turns, done)
                     some_turns = b.select(b.icmp_signed("<", left, I64(BLOCK)), left, I64(BLOCK))
                     for parts in groups:
-                        multiply(parts, b.mul(done, I64(UNROLLED)), some_turns)
+                        multiply(parts, b.mul(done, I64(kind.unrolled)), some_turns)
             for row, place in enumerate(places):
                 tile.store(row, b.add(out, b.mul(place, out_step)))
 

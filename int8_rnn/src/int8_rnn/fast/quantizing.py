@@ -24,7 +24,7 @@ import numpy as np
 from .cells import FLOAT_SUMS
 from .dots import instruction
 from .forms import BYTES, FLOATS, is_exact
-from .llvm import at_address, bits_of, clear_bytes, copy_bytes, from_bits, routine
+from .llvm import at_address, bits_of, clear_bytes, copy_bytes, from_bits, record, routine
 from .loading import host
 
 OPTIONS = {"nogil": True, "error_model": "numpy"}
@@ -63,10 +63,13 @@ def longs(at, count):
     return numba.carray(at_address(at), count, np.int64)
 
 
+weight = record(WEIGHT)
+
+
 @inner
-def weight(at):
-    """The record of a weight."""
-    return numba.carray(at_address(at), 1, WEIGHT)[0]
+def _at_least(value, limit):
+    """The larger of two; numba's own `max` takes longer to compile than all else here."""
+    return value if value > limit else limit
 
 
 @inner
@@ -74,11 +77,12 @@ def _symmetric(most, row_at, columns_at, width, depth, out_at):
     row, columns = floats(row_at, width), floats(columns_at, width)
     peak = np.int32(0)
     for k in range(width):
-        peak = max(peak, bits_of(row[k] * columns[k]) & WITHOUT_SIGN)
+        size = bits_of(row[k] * columns[k]) & WITHOUT_SIGN
+        peak = size if size > peak else peak
     if peak >= INFINITY_BITS:
         clear_bytes(out_at, 2 * depth)
         return NAN, np.int32(0)
-    scale = max(from_bits(peak) / np.float32(most), SMALLEST)
+    scale = _at_least(from_bits(peak) / np.float32(most), SMALLEST)
     inverse = ONE / scale
     if not HAS_PLANES:
         words = numba.carray(at_address(out_at), width, np.int16)
@@ -112,22 +116,24 @@ def _affine(form, most, row_at, columns_at, width, depth, out_at):
     lowest, highest = np.int32(0), np.int32(0)
     for k in range(width):
         number = _ordered(row[k] * columns[k])
-        lowest = min(lowest, number)
-        highest = max(highest, number)
+        lowest = number if number < lowest else lowest
+        highest = number if number > highest else highest
     if highest >= INFINITY_BITS or lowest <= ~INFINITY_BITS:
         clear_bytes(out_at, depth if form == BYTES else 2 * depth)
         return NAN, np.int32(0)
     low, high, limit = _unordered(lowest), _unordered(highest), np.float64(most)
-    exact = max((high - low) / limit, np.float64(SMALLEST))
+    exact = (high - low) / limit
+    exact = exact if exact > np.float64(SMALLEST) else np.float64(SMALLEST)
     zero = np.rint(-low / exact)
-    scale = max(np.float32(exact), SMALLEST)
-    inverse = np.float64(ONE / scale)
+    scale = _at_least(np.float32(exact), SMALLEST)
+    inverse, top = np.float64(ONE / scale), np.float32(most)
     words = numba.carray(at_address(out_at), width, np.int16)
     small = numba.carray(at_address(out_at), width, np.uint8)
     for k in range(width):
         value = np.float64(row[k] * columns[k]) * inverse + zero
-        q = min(max(np.rint(np.float32(value)), ZERO), np.float32(most))
-        if form == BYTES:
+        q = _at_least(np.rint(np.float32(value)), ZERO)
+        q = q if q < top else top
+        if HAS_PLANES or form == BYTES:
             small[k] = np.uint8(np.int32(q))
         else:
             words[k] = np.int16(q - np.float32(zero))
