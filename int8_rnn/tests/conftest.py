@@ -3,8 +3,13 @@
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from made_up import Weak, reference
 
 import int8_rnn
+from int8_rnn import (
+    quantize,
+    save,
+)
 
 # How fast examples are drawn says how busy the machine is, and nothing about the code.
 settings.register_profile(
@@ -68,3 +73,15 @@ def refuses():
             return True
 
     return Refusal
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def saved(path):
+    int8 = reference(quantize(Weak().eval()))
+    save(int8, path)
+    return int8

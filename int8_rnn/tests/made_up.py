@@ -1,5 +1,7 @@
 """Modules, inputs and oracles that several tests need."""
 
+import io
+import json
 import os
 import subprocess
 import sys
@@ -7,12 +9,21 @@ import textwrap
 import warnings
 from typing import NamedTuple
 
+import numpy as np
+import pytest
 import torch
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from torch import nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import (
+    PackedSequence,
+)
 
 import int8_rnn
-from int8_rnn import scheme
+from int8_rnn import (
+    Scheme,
+    scheme,
+)
 
 FLOATS = {"lstm": nn.LSTM, "gru": nn.GRU, "linear": nn.Linear}
 INT8 = {"lstm": int8_rnn.Int8LSTM, "gru": int8_rnn.Int8GRU, "linear": int8_rnn.Int8Linear}
@@ -143,3 +154,82 @@ def run_python(code, *arguments, **environment):
     )
     assert done.returncode == 0, (done.returncode, done.stderr)
     return done.stdout
+
+
+KINDS = ("lstm", "gru", "linear")
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_recurrent = pytest.mark.parametrize("kind", RECURRENT)
+
+
+def torch_saved(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def torch_loaded(state):
+    return torch.load(io.BytesIO(torch_saved(state)), weights_only=True)
+
+
+every_scheme = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+
+
+def kinds(model):
+    return {name: type(part).__name__ for name, part in model.named_modules()}
+
+
+PAIRS = Scheme(activation_bits=8, symmetric=False, pairs=True)
+
+
+# Float32 rows: zeros, subnormals, constant rows, anything between.
+ROWS = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 5), st.integers(1, 9)),
+    elements=st.floats(-(2.0**66), 2.0**66, width=32)
+    | st.floats(-(2.0**-120), 2.0**-120, width=32)
+    | st.just(0.0),
+)
+
+
+SEEDS = st.integers(0, 10**6)
+
+
+def drawn(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+X = torch.arange(30.0).reshape(5, 2, 3).sin()
+
+
+class Weak(nn.Module):
+    """All kinds of modules, a residual, columns that differ, and a module that stays float."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.LSTM(3, 6, 2, bidirectional=True, proj_size=4)
+        self.bridge = nn.GRU(8, 5, bias=False)
+        self.norm = nn.LayerNorm(5)
+        self.decoder = nn.Linear(5, 70)
+        with torch.no_grad():
+            self.encoder.weight_ih_l0[::7] *= 50
+            self.decoder.weight[:, 1] /= 100
+
+    def forward(self, x):
+        return self.decoder(self.norm(self.bridge(self.encoder(x)[0])[0]))
+
+
+def reference(model):
+    for part in model.modules():
+        if isinstance(part, int8_rnn.Int8Module):
+            part.fast = False
+    return model
+
+
+def same_output(one, other):
+    return torch.equal(reference(one)(X), reference(other)(X))
+
+
+def metadata(path):
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size])["__metadata__"]
