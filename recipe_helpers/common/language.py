@@ -157,12 +157,16 @@ def say_error(message: str, values: Mapping[str, Any]) -> str:
     return said if said == english else f"{said}\n{english}"
 
 
+_NAMES = ("name", "named", "path")  # of things of the caller's own
+
+
 def _told(message: str, values: Mapping[str, Any]) -> str:
     if isinstance(message, Text):
         return str(message)
     # Words of the library that stand in its sentences are messages as well; names are not.
     said = {
-        key: _(one) if type(one) is str and key != "name" else one for key, one in values.items()
+        key: _(one) if type(one) is str and key not in _NAMES else one
+        for key, one in values.items()
     }
     return _(message, **said)
 

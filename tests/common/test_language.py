@@ -210,7 +210,9 @@ def test_the_command_line_speaks_the_language_of_the_environment():
     assert korean.returncode == english.returncode == 0
     assert korean.stderr == english.stderr == ""
     assert english.stdout.startswith("usage: python -m recipe_helpers")
-    assert korean.stdout.startswith("사용법: python -m recipe_helpers")
+    assert korean.stdout.startswith("usage: python -m recipe_helpers")
+    assert "측정하여 판정합니다" in korean.stdout
+    assert "측정하여 판정합니다" not in english.stdout
     wrong = started("fr", *command, "--help")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     said = "python -m recipe_helpers: RECIPE_LANGUAGE is 'fr'; pass one of 'en', 'ko'.\n"

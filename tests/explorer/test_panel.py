@@ -1,7 +1,6 @@
 """The explorer without a browser: controls are set, and what the panel says is read."""
 
 import asyncio
-import re
 import threading
 from dataclasses import fields, replace
 
@@ -9,7 +8,6 @@ import ipywidgets as widgets
 import pytest
 
 import recipe_helpers as rh
-from recipe_helpers.common.language import speaking
 from recipe_helpers.explorer import panel as module
 from recipe_helpers.explorer.measurement import Choice, engines
 from recipe_helpers.recipe.memory import MemoryComparison, MemoryUse
@@ -357,29 +355,3 @@ def test_wait_measures_now(measured):
 
 
 # --- what is drawn and said -----------------------------------------------------------------------
-
-
-def test_the_static_figure_is_the_panels_own():
-    figure = rh.explore_static(Choice(width=16))
-    assert "width 16, 1 layer, batch 1" in figure.alt
-    assert repr(figure) == repr(rh.explore_static())
-
-
-def test_everything_is_korean_and_an_error_is_in_both_languages():
-    hangul = re.compile("[가-힣]")
-    with speaking("ko"):
-        explorer = rh.explore()
-        labels = [control.description for control in explorer.controls.values()]
-        labels += [*explorer.tabs.titles, repr(explorer)]
-        labels += [button.description for button in (explorer.reset, explorer.again)]
-        for tab, shown in enumerate((explorer.numbers, explorer.sweep, explorer.memory)):
-            explorer.tabs.selected_index = tab
-            labels.append(said(shown))
-        assert [label for label in labels if not hangul.search(label)] == []
-        explorer.controls["layers"].value = 9
-        assert hangul.search(said(explorer.message))
-        explorer.controls["batch_size"].value = 64
-        explorer.controls["width"].value = 1024
-        korean, english = explorer.message.value.split("<br>")
-        assert hangul.search(korean)
-        assert "billion multiply-adds" in english

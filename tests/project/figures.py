@@ -280,8 +280,8 @@ FIGURES = {
         (
             Panel("above 1 INT8 is faster", WIDTH, RATIO, "xy", (
                 Series((8, 16), (0.5, 2), BLUE, "o", "first"),
-                Series((8, 16), (1.5, 3), ORANGE, "s", "second"),
-                Series((8, 16), (0.3, 0.8), GREEN, "D", "third"),
+                Series((8, 16), (1.5, 3), BLUE, "s", "second"),
+                Series((8, 16), (0.3, 0.8), BLUE, "D", "third"),
                 level(1, BLACK, "equal"),
             )),
         ),
@@ -291,11 +291,12 @@ FIGURES = {
         lambda: classroom.crossovers(compared()),
         (
             Panel("the width from which INT8 is faster", WIDTH, "vector instructions", "x", (
-                Series((16, 8), (0, 1), BLUE, "o", "crossover"),
+                Series((8, 16), (0, 0), BLUE), Series((8 * 2**0.5,), (0,), BLUE, "o", "A CPU"),
+                Series((8,), (1,), BLUE), Series((8,), (1,), BLUE, "o", "A CPU"),
                 Series((16,), (2,), BLUE, "^", "none up to here"),
             ), ("AVX2, without VNNI", "AVX512, with VNNI", "NEON")),
         ),
-        ("AVX2, without VNNI: 16; AVX512, with VNNI: 8; NEON: none.",),
+        ("AVX2, without VNNI: 16 (11); second, AVX512, with VNNI: 8 (8); third, NEON: none.",),
     ),
     deployment.loads: Row(
         lambda: deployment.loads(LOADS),

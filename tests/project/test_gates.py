@@ -113,7 +113,14 @@ def test_make_lab_opens_a_copy_with_all_that_it_reads():
 
 def test_make_test_checks_style_format_and_types_first():
     every = [" ".join(words) for words in commands("test")]
-    programs = ("ruff check .", "ruff format --check .", "mypy", "check-jsonschema", "pytest")
+    programs = (
+        "ruff check",
+        "ruff format --check",
+        "mypy",
+        "codespell",
+        "check-jsonschema",
+        "pytest",
+    )
     places = [
         next(place for place, line in enumerate(every) if wanted in line) for wanted in programs
     ]
@@ -123,8 +130,8 @@ def test_make_test_checks_style_format_and_types_first():
 @pytest.mark.skipif(os.name == "nt", reason="scripts for a POSIX shell")
 def test_make_test_fails_where_one_of_its_commands_does(tmp_path):
     """With programs that do nothing but succeed or fail."""
-    programs = ("ruff", "mypy", "check-jsonschema", "python")
-    for failing in ("none", "ruff check", "ruff format", *programs[1:3], "python -m pytest"):
+    programs = ("ruff", "mypy", "codespell", "check-jsonschema", "python")
+    for failing in ("none", "ruff check", "ruff format", *programs[1:4], "python -m pytest"):
         for name in programs:
             path = tmp_path / name
             script = f'case "{name} $*" in "{failing}"*) exit 1;; esac'

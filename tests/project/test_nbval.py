@@ -5,6 +5,7 @@ second has a fault of its own, and is named with it.
 """
 
 import base64
+import importlib.util
 import os
 import subprocess
 import sys
@@ -136,7 +137,11 @@ def test_each_fault_is_found_and_named(failures):
 
 
 def test_pictures_that_look_the_same_are_the_same_and_others_are_not():
-    from conftest import how_different
+    # Another conftest.py, the library's, may have the same name in this process.
+    place = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
+    root = importlib.util.module_from_spec(place)
+    place.loader.exec_module(root)
+    how_different = root.how_different
 
     def png(code, **options):
         return eval(code, {"rh": rh}).png(**options)

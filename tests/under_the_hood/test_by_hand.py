@@ -26,11 +26,12 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def reader():
     """What the reader has defined at the end of section 1, and the source of each function."""
-    names, sources = {"torch": torch, "partial": partial}, {}
+    names, sources = {"torch": torch, "partial": partial, "rh": rh}, {}
     for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
         if cell.cell_type == "code" and cell.source.startswith("def "):
             for part in ast.parse(cell.source).body:
-                sources[part.name] = ast.unparse(part)
+                if isinstance(part, ast.FunctionDef):
+                    sources[part.name] = ast.unparse(part)
             exec(compile(cell.source, str(NOTEBOOK), "exec"), names)
     return names, sources
 
@@ -148,7 +149,7 @@ def test_every_element_of_every_run_counts(run_once):
         ({"by_hand": lambda *_: torch.zeros(3)}, r"by_hand returned a .*\(3,\).*\(20, 1, 8\)"),
         ({"by_hand": lambda *_: None}, "by_hand returned a NoneType"),
         ({"seeds": []}, "seeds is empty"),
-        ({"dimensions": [8, 4]}, "dimensions is"),
+        ({"dimensions": [8, 4]}, "widths is"),
         ({"batch_sizes": [0]}, r"batch_sizes\[0\] is 0"),
     ],
 )
