@@ -7,6 +7,7 @@ comes out runs in a process that has no `int8_rnn`, and is what `torch.onnx.expo
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +37,10 @@ def to_plain_aten(program: ExportedProgram) -> ExportedProgram:
     table = torch.export.default_decompositions()
     table[torch.ops.int8_rnn.recurrent.default] = _recurrent
     table[torch.ops.int8_rnn.linear.default] = _linear
-    return _with_floats(program).run_decompositions(table)
+    with warnings.catch_warnings():
+        # PyTorch copies programs by a class that PyTorch deprecates.
+        warnings.filterwarnings("ignore", r".*LeafSpec.* is deprecated", FutureWarning)
+        return _with_floats(program).run_decompositions(table)
 
 
 def _with_floats(program: ExportedProgram) -> ExportedProgram:
