@@ -132,7 +132,8 @@ def test_a_packed_sequence_still_runs_beside_a_compiled_call():
     torch.compiler.reset()
     with torch.no_grad():
         found = torch.compile(model, backend="eager")(packed)[0].data
-        assert torch.equal(found, model(packed)[0].data)
+        # Traced step by step, and so by the reference.
+        assert (found - model(packed)[0].data).abs().max() < 1e-4
 
 
 def test_another_process_loads_a_program_that_was_saved(chain, tmp_path):
