@@ -234,7 +234,7 @@ def test_residual_rows_that_no_weight_has_are_left_out():
 @every_kind
 def test_new_buffers_are_seen_and_old_ones_are_not_read(kind):
     """Another tensor, another place, another scheme: records are made anew; copies have none."""
-    fast, plain = pair(kind, 8, 24, scheme="8-bit")
+    fast, plain = pair(kind, 8, 24, scheme=PAIRS)  # which others may break, in place
     other, _ = pair(kind, 8, 24, scheme="8-bit", loud=False)
     data = torch.randn(4, 2, 8)
     for assign in (True, False):
@@ -243,6 +243,11 @@ def test_new_buffers_are_seen_and_old_ones_are_not_read(kind):
                 fast(data)
                 module.load_state_dict(copy.deepcopy(state), assign=assign)
             compare(fast, plain, data)
+    saturating = plain.state_dict()
+    saturating["weight_ih_l0"] = torch.full_like(saturating["weight_ih_l0"], 127)
+    for module in (fast, plain):
+        module.load_state_dict(saturating)
+    compare(fast, plain, torch.ones(4, 2, 8))
     records = vars(fast)[calls.KEPT].records
     assert vars(copy.deepcopy(fast)).get(calls.KEPT) is None
     tiles = fast._buffers["weight_hh_l0_tiles"]

@@ -71,7 +71,7 @@ def test_code_for_other_cpus_gives_the_same_bits(cpu, name):
     code = """
         import sys, pytest, int8_rnn
         print(int8_rnn.fast_path().instruction or "none", "pairs" in str(int8_rnn.fast_path()))
-        chosen = "edges or linear or largest or extremes or long_narrow or floats or each_way"
+        chosen = "edges or buffers or linear or largest or extremes or narrow or floats or each_way"
         sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", sys.argv[1], "-k", chosen]))
     """
     tests = Path(__file__).with_name("test_fast.py")

@@ -9,8 +9,9 @@ import numba
 from numba import types
 
 from . import layer  # noqa: F401, with all that it calls
+from .dots import INSTRUCTION
 from .llvm import COMPILED, EMITTED, FREE, MALLOC, emit
-from .quantizing import INSTRUCTION, OPTIONS
+from .quantizing import OPTIONS
 
 
 def build(triple: str, cpu: str, features: str) -> tuple[bytes, str, list[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Sequence
-from operator import is_
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ __all__ = ["ready", "run_linear", "run_recurrent", "run_usual"]
 KEPT = "_fast_kept"
 _CALL = struct.Struct("@17q").pack  # the part of `layer.TASK` that Python fills in
 _WEIGHT = struct.Struct("@16q").pack  # `quantizing.WEIGHT`
-_address, _FLOAT = Tensor.data_ptr, torch.float32
+_address, _version, _FLOAT = Tensor.data_ptr, attrgetter("_version"), torch.float32
 _FLOAT_BITS = 32  # a module says so that its activations stay floats
 _KEYS = ("tiles", "terms", "columns", "residual_rows", "residual_tiles", "residual_terms")
 _CLAIMS = 16  # numbers before the claims of `layer.py`
@@ -55,7 +55,7 @@ class Kept:
         self.scheme, self.tensors = module.scheme, [*module._buffers.values()]
         self.present = [tensor for tensor in self.tensors if tensor is not None]
         self.places = [*map(_address, self.present)]
-        self.versions = self._watched(module)
+        self.bounded: list[Tensor] = []  # tiles for which it matters what is in them
         scheme = module.scheme
         if (
             (scheme.activations, scheme.weights) != ("row", "channel")
@@ -64,6 +64,7 @@ class Kept:
         ):
             raise _NotOursError
         self.at = {name: self._record(module, name) for name in module._sizes}
+        self.versions = [*map(_version, self.bounded)]
         self.widths: tuple[int, ...] = () if module._GATES == 1 else module._widths()
         self.layers = []
         for name in self.at:
@@ -73,13 +74,6 @@ class Kept:
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(None), ()  # a copy or a pickle of the module has weights of its own
 
-    def _watched(self, module: Any) -> list[int] | None:
-        """Of the tensors, where it matters what is in them: whether weights keep to pairs."""
-        bits = (module.bits_of(name) for name in module._sizes)
-        if is_exact(self.code.instruction) or all(symmetric for _, symmetric in bits):
-            return None
-        return [-1 if tensor.is_inference() else tensor._version for tensor in self.present]
-
     def is_of(self, module: Any) -> bool:
         """Whether these still are the module's buffers, at the same place."""
         return (
@@ -87,7 +81,7 @@ class Kept:
             and len(module._buffers) == len(self.tensors)
             and [*map(_address, self.present)] == self.places
             and module.scheme is self.scheme
-            and (self.versions is None or self._watched(module) == self.versions)
+            and (not self.bounded or [*map(_version, self.bounded)] == self.versions)
         )
 
     def _record(self, module: Any, name: str) -> int:
@@ -120,10 +114,13 @@ class Kept:
             return WIDE, (1, 2 ** (bits - 1) - 1)
         if bits > 8:
             raise _NotOursError
-        exact = is_exact(self.code.instruction)
-        if exact or (self.code.instruction and all(map(in_pairs, tiles))):
-            return BYTES, (0, 2**bits - 1)
-        return WIDE, (0, 2**bits - 1)
+        how = 0, 2**bits - 1
+        if is_exact(self.code.instruction):
+            return BYTES, how
+        if not self.code.instruction or not all(map(_in_pairs, tiles)):
+            return WIDE, how
+        self.bounded += tiles
+        return BYTES, how
 
     def _numbers(
         self, tiles: Tensor, terms: Tensor, columns: Tensor, form: int, how: tuple[int, int],
@@ -153,8 +150,10 @@ class Kept:
         return (ih, hh, hr, module.hidden_size, reverse, outputs), work, tiles
 
 
-def in_pairs(tiles: Tensor) -> bool:
-    """Whether no two neighbours in a row exceed 128 together, so that nothing saturates."""
+def _in_pairs(tiles: Tensor) -> bool:
+    """Whether no two neighbours in a row exceed 128 together, and any change would be noticed."""
+    if tiles.is_inference():
+        return False
     return int(tiles.to(torch.int16).abs_().unflatten(-1, (2, 2)).sum(-1).max()) <= 128
 
 

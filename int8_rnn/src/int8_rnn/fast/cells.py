@@ -16,6 +16,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
+from .dots import INSTRUCTION
 from .llvm import F32, FLOATS, I32, I64, INTS, LANES, at_offset, call, load, routine, spread, store
 
 FLOAT_SUMS = -(2**31)  # the offset of sums that are floats
@@ -27,6 +28,11 @@ P = (
     1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03,
 )  # fmt: skip
 Q = 1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03
+
+
+def _fma(b: ir.IRBuilder, one: Any, other: Any, summand: Any) -> Any:
+    """Sixteen products and sums, each rounded once."""
+    return call(b, "llvm.fma.v16f32", FLOATS, one, other, summand)
 
 
 class Lanes:
@@ -50,8 +56,21 @@ class Lanes:
     def __mul__(self, other: Any) -> Lanes:
         return self._with("fmul", other)
 
-    def __truediv__(self, other: Any) -> Lanes:
-        return self._with("fdiv", other)
+    def __truediv__(self, other: Lanes) -> Lanes:
+        """Rounded as a division is, in a quarter of its time where there is a good first guess.
+
+        A step of Newton's brings the inverse to 28 bits; what the quotient then lacks is computed
+        without error and made up for (P. Markstein, "IA-64 and Elementary Functions", 2000).
+        """
+        b, below = self.b, other.value
+        if INSTRUCTION != "vpdpbusd512":
+            return self._with("fdiv", other)
+        zero, every = ir.Constant(FLOATS, None), ir.IntType(16)(-1)
+        guess = call(b, "llvm.x86.avx512.rcp14.ps.512", FLOATS, below, zero, every)
+        minus, one = b.fneg(below), Lanes(b, 1.0).value
+        inverse = _fma(b, guess, _fma(b, minus, guess, one), guess)
+        quotient = b.fmul(self.value, inverse)
+        return Lanes(b, _fma(b, _fma(b, minus, quotient, self.value), inverse, quotient))
 
     def within(self, sign: str, limit: float) -> Lanes:
         """The limit where it is passed; NaN does not pass it."""
@@ -63,7 +82,7 @@ class Lanes:
         """By Horner's rule, each step rounded once."""
         total, *rest = (Lanes(self.b, number).value for number in coefficients)
         for number in rest:
-            total = call(self.b, "llvm.fma.v16f32", FLOATS, total, self.value, number)
+            total = _fma(self.b, total, self.value, number)
         return Lanes(self.b, total)
 
 

@@ -43,6 +43,7 @@ from .llvm import (
     load,
     spread,
 )
+from .loading import host
 
 _MULTIPLY_ADD = """
 define <16 x i32> @f(<16 x i32> %a, <32 x i16> %x, <32 x i16> %y) {{
@@ -87,6 +88,9 @@ def instruction(triple: str, cpu: str, features: str) -> str:
     if "vpdpwssd" in found:  # the sister of vpdpbusd
         return "vpdpbusd512" if "zmm" in found else "vpdpbusd256"
     return "pmaddubsw" if "ymm" in found or "zmm" in found else ""
+
+
+INSTRUCTION = instruction(*host())
 
 
 def add_dot(b: ir.IRBuilder, name: str, sums: Any, x: Any, w: Any) -> Any:

@@ -69,11 +69,6 @@ EMITTED: dict[str, tuple[int, Callable[..., None]]] = {}
 COMPILED: dict[str, tuple[int, Callable[..., None]]] = {}
 
 
-def prefetch(b: ir.IRBuilder, at: Any) -> None:
-    """Have memory fetched into the first cache."""
-    call(b, "llvm.prefetch.p0", ir.VoidType(), pointer(b, at, I8), I32(0), I32(3), I32(1))
-
-
 def routine(count: int, *, name: str = "", emitted: bool = False) -> Callable[..., Any]:
     """Make a function of `count` int64 one that kernels call by its name.
 

@@ -25,6 +25,9 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
+
 _HERE, _MAGIC, _MOST_FILES = Path(__file__).parent, b"int8-rnn kernels\n", 8
 _MALLOC, _FREE = "int8_rnn_malloc", "int8_rnn_free"
 
@@ -177,8 +180,6 @@ def load() -> Code:
 
 
 def _load() -> Code:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     wanted, place = key(), folder()
     path = None if place is None else place / f"{wanted}.o"
     made = None if path is None else read(path, wanted)

@@ -29,7 +29,6 @@ from .llvm import (
     at_address,
     at_offset,
     copy_bytes,
-    prefetch,
     routine,
     store,
 )
@@ -43,7 +42,6 @@ from .quantizing import (
     weight,
 )
 
-AHEAD = 2048  # bytes of weights that are fetched beforehand, across the ends of pages as well
 BLOCK = 8  # turns of a loop after which other parts of the same weights follow
 
 
@@ -67,10 +65,6 @@ def _product(name: str, kind: Bytes, vectors: int) -> Any:
                     for turn in range(kind.unrolled):
                         at = b.add(b.add(b.mul(loop.index, I64(kind.unrolled)), I64(turn)), start)
                         w_at = b.add(w, b.mul(at, I64(vectors * kind.w_bytes)))
-                        if count == 1:  # several rows are no faster than the weights come
-                            lines = range(AHEAD, AHEAD + vectors * kind.w_bytes, 64)
-                            for line in lines[groups.index(parts) :: len(groups)]:
-                                prefetch(b, b.add(w_at, I64(line)))
                         tile.step(parts, w_at, at, steps)
 
             turns = b.udiv(steps, I64(kind.unrolled))

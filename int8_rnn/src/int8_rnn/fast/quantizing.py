@@ -22,10 +22,9 @@ import numba
 import numpy as np
 
 from .cells import FLOAT_SUMS
-from .dots import instruction
+from .dots import INSTRUCTION
 from .forms import BYTES, FLOATS, is_exact
 from .llvm import at_address, bits_of, clear_bytes, copy_bytes, from_bits, record, routine
-from .loading import host
 
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 WEIGHT = np.dtype([(name, np.int64) for name in (
@@ -36,7 +35,6 @@ WEIGHT = np.dtype([(name, np.int64) for name in (
 
 ONE, ZERO, NAN, SMALLEST = map(np.float32, (1, 0, np.nan, np.finfo(np.float32).tiny))
 INFINITY_BITS, WITHOUT_SIGN = np.int32(0x7F800000), np.int32(0x7FFFFFFF)
-INSTRUCTION = instruction(*host())
 HAS_PLANES = is_exact(INSTRUCTION)
 
 
@@ -127,17 +125,23 @@ def _affine(form, most, row_at, columns_at, width, depth, out_at):
     zero = np.rint(-low / exact)
     scale = _at_least(np.float32(exact), SMALLEST)
     inverse, top = np.float64(ONE / scale), np.float32(most)
+    if HAS_PLANES or form == BYTES:
+        small = numba.carray(at_address(out_at), width, np.uint8)
+        for k in range(width):
+            small[k] = np.uint8(np.int32(_nearest(row[k] * columns[k], inverse, zero, top)))
+        return scale, np.int32(zero)
     words = numba.carray(at_address(out_at), width, np.int16)
-    small = numba.carray(at_address(out_at), width, np.uint8)
     for k in range(width):
-        value = np.float64(row[k] * columns[k]) * inverse + zero
-        q = _at_least(np.rint(np.float32(value)), ZERO)
-        q = q if q < top else top
-        if HAS_PLANES or form == BYTES:
-            small[k] = np.uint8(np.int32(q))
-        else:
-            words[k] = np.int16(q - np.float32(zero))
-    return scale, np.int32(zero) if form == BYTES else np.int32(0)
+        q = _nearest(row[k] * columns[k], inverse, zero, top)
+        words[k] = np.int16(q - np.float32(zero))
+    return scale, np.int32(0)
+
+
+@inner
+def _nearest(value, inverse, zero, top):
+    """The integer from 0 to `top` that stands for a float."""
+    q = _at_least(np.rint(np.float32(np.float64(value) * inverse + zero)), ZERO)
+    return q if q < top else top
 
 
 @routine(6)
