@@ -21,7 +21,12 @@ import recipe_helpers as rh
 from recipe_helpers.common import language
 
 # How fast examples are drawn says how busy the machine is, and nothing about the code.
-settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The library's tests, whose own profile may have been loaded before, take a fixture a parameter.
+settings.register_profile(
+    "any speed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("any speed")
 
 FORBID_SKIPS = "RECIPE_FORBID_SKIPS"  # set by .ci/run: there, every test must have run
