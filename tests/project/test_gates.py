@@ -24,7 +24,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 def commands(*target, **environment):
     """What `make` would run for a target, one list of words each."""
     found = subprocess.run(
-        ["make", "-n", *target],
+        ["make", "-n", "--no-print-directory", *target],  # `make test` runs this within make
         cwd=ROOT,
         capture_output=True,
         text=True,
