@@ -1,11 +1,10 @@
 """Section 5, accuracy: how far the quantized outputs are from the float ones."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -99,14 +98,9 @@ def compare_outputs(reference: nn.Module, candidate: nn.Module, *inputs: Any) ->
 
 
 def compare_recorded(reference: Any, candidate: Any) -> OutputComparison:
-    """Compare what two models have returned, without running them again.
+    """Compare what two models have returned: tensors in one structure that `named_tensors` knows.
 
-    Args:
-        reference: what the reference returned: tensors, in any structure `named_tensors` knows.
-        candidate: what the candidate returned, in the same structure.
-
-    Raises:
-        InputError: the two differ in structure or in shapes, or hold no tensor.
+    Raises InputError where the two differ in structure or in shapes, or hold no tensor.
     """
     tensors = tuple(compare_tensors(*pair) for pair in _paired(reference, candidate))
     return OutputComparison(**vars(tensors[0]), tensors=tensors)
@@ -162,10 +156,8 @@ def error_over_steps(reference: nn.Module, candidate: nn.Module, *inputs: Any) -
             "with the steps first.",
             shape=tuple(pair.reference.shape),
         )
-    steps = zip(pair.reference, pair.candidate, strict=True)
-    return StepErrors(
-        tuple(compare_tensors("step", before, after).relative for before, after in steps)
-    )
+    steps = map(compare_tensors, repeat("step"), pair.reference, pair.candidate)
+    return StepErrors(tuple(step.relative for step in steps))
 
 
 @dataclass(frozen=True)
@@ -230,6 +222,28 @@ def named_tensors(value: Any, name: str = "output") -> Iterator[tuple[str, torch
             yield from named_tensors(getattr(value, entry.name), f"{name}.{entry.name}")
 
 
+def compare_tensors(name: str, before: torch.Tensor, after: torch.Tensor) -> TensorComparison:
+    """Compare two real tensors of one shape, in float64; `name` is what to call them."""
+    x, y = before.double().flatten(), after.double().flatten()
+    difference = y - x
+    noise, norms = difference.square().sum(), float(x.norm() * y.norm())
+    worst = None
+    if x.numel():
+        place = int(difference.abs().argmax())
+        index = tuple(map(int, np.unravel_index(place, before.shape)))
+        worst = WorstElement(index, float(x[place]), float(y[place]))
+    means = [float(values.abs().sum()) / max(len(values), 1) for values in (x, y, difference)]
+    return TensorComparison(
+        name,
+        reference_mean=means[0],
+        candidate_mean=means[1],
+        difference_mean=means[2],
+        sqnr_db=float(10 * torch.log10(x.square().sum() / noise)) if noise else math.inf,
+        cosine=float(x @ y) / norms if norms else float(noise == 0),
+        worst=worst,
+    )
+
+
 def _recorded(
     reference: nn.Module, candidate: nn.Module, inputs: tuple[Any, ...]
 ) -> tuple[Any, Any]:
@@ -240,7 +254,7 @@ def _recorded(
 
 
 def _paired(before: Any, after: Any) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Name and both versions of each output tensor, in float64."""
+    """Name and both versions of each output tensor; of complex numbers, as pairs of real ones."""
     first, second = list(named_tensors(before)), list(named_tensors(after))
     if not first:
         raise InputError(
@@ -260,40 +274,5 @@ def _paired(before: Any, after: Any) -> list[tuple[str, torch.Tensor, torch.Tens
     ]
 
 
-def compare_tensors(name: str, before: torch.Tensor, after: torch.Tensor) -> TensorComparison:
-    """Compare two real tensors of one shape, in float64; `name` is what to call them."""
-    x, y = before.double().flatten(), after.double().flatten()
-    difference = y - x
-    signal, noise = float(x.square().sum()), float(difference.square().sum())
-    norms = float(x.norm() * y.norm())
-    worst = None
-    if x.numel():
-        place = int(difference.abs().argmax())
-        index = tuple(int(i) for i in np.unravel_index(place, before.shape))
-        worst = WorstElement(index, float(x[place]), float(y[place]))
-    return TensorComparison(
-        name=name,
-        reference_mean=_mean(x),
-        candidate_mean=_mean(y),
-        difference_mean=_mean(difference),
-        sqnr_db=_decibels(signal, noise),
-        cosine=float(x @ y) / norms if norms else float(noise == 0),
-        worst=worst,
-    )
-
-
 def _in_float64(tensor: torch.Tensor) -> torch.Tensor:
-    """Complex numbers as pairs of real ones; everything else as it is."""
     return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).double()
-
-
-def _mean(values: torch.Tensor) -> float:
-    """Mean magnitude; 0 for a tensor without elements."""
-    return float(values.abs().mean()) if values.numel() else 0.0
-
-
-def _decibels(signal: float, noise: float) -> float:
-    """10 log10(signal / noise); infinite without noise, minus infinite without a signal."""
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf

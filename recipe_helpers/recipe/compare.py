@@ -1,7 +1,5 @@
 """Two models side by side in everything that the recipe measures: size, time, outputs, memory."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,44 +45,38 @@ class Comparison(Shown):
 
     def table(self) -> Table:
         """One row each for size, latency, outputs, and for memory if it was measured."""
-        headers = ("", "FP32", "INT8", _("FP32 against INT8"))
-        rows = [self._size_row(), self._latency_row(), self._outputs_row()]
-        if self.memory is not None:
-            uses = self.memory.reference.peak_bytes, self.memory.candidate.peak_bytes
-            told = _(self.memory.peak or self.memory.loaded)
-            rows.append((_("memory in a call"), *map(in_megabytes, uses), told))
-        return Table(headers, rows, "", self.sentence)
-
-    def _size_row(self) -> tuple[str, ...]:
-        return (
-            _("state dict"),
-            in_bytes(self.size.reference_bytes),
-            in_bytes(self.size.candidate_bytes),
-            _("{ratio:.2f} to 1", ratio=self.size.ratio),
-        )
-
-    def _latency_row(self) -> tuple[str, ...]:
         outcome = _(self.latency.verdict)
         if self.latency.verdict != INCONCLUSIVE:
             outcome = _("INT8 is {faster_or_slower}", faster_or_slower=outcome)
-        return (
-            _("time of one call, median"),
-            microseconds(self.latency.reference.median_us),
-            microseconds(self.latency.candidate.median_us),
-            _("{ratio:.2f} to 1, {what}", ratio=self.latency.speedup.median, what=outcome),
-        )
-
-    def _outputs_row(self) -> tuple[str, ...]:
-        return (
-            _("mean |output|"),
-            f"{self.outputs.reference_mean:.5f}",
-            f"{self.outputs.candidate_mean:.5f}",
-            _(
-                "differ by {relative:.2%}, SQNR {sqnr:.1f} dB",
-                relative=self.outputs.relative,
-                sqnr=self.outputs.sqnr_db,
+        rows = [
+            (
+                _("state dict"),
+                in_bytes(self.size.reference_bytes),
+                in_bytes(self.size.candidate_bytes),
+                _("{ratio:.2f} to 1", ratio=self.size.ratio),
             ),
-        )
+            (
+                _("time of one call, median"),
+                microseconds(self.latency.reference.median_us),
+                microseconds(self.latency.candidate.median_us),
+                _("{ratio:.2f} to 1, {what}", ratio=self.latency.speedup.median, what=outcome),
+            ),
+            (
+                _("mean |output|"),
+                f"{self.outputs.reference_mean:.5f}",
+                f"{self.outputs.candidate_mean:.5f}",
+                _(
+                    "differ by {relative:.2%}, SQNR {sqnr:.1f} dB",
+                    relative=self.outputs.relative,
+                    sqnr=self.outputs.sqnr_db,
+                ),
+            ),
+        ]
+        if self.memory is not None:
+            before, after = self.memory.reference.peak_bytes, self.memory.candidate.peak_bytes
+            told = _(self.memory.peak or self.memory.loaded)
+            rows.append((_("memory in a call"), in_megabytes(before), in_megabytes(after), told))
+        return Table(("", "FP32", "INT8", _("FP32 against INT8")), rows, "", self.sentence)
 
 
 def compare(
@@ -111,12 +103,9 @@ def compare(
         ArgumentError: `threads` is not at least 1, or `budget_s` is below 0.01.
     """
     latency = compare_latency(reference, candidate, *inputs, threads=threads, budget_s=budget_s)
-    used = None
-    if memory:
-        used = compare_memory(reference, candidate, *inputs, threads=latency.threads)
     return Comparison(
         compare_size(reference, candidate),
         latency,
         compare_outputs(reference, candidate, *inputs),
-        used,
+        compare_memory(reference, candidate, *inputs, threads=latency.threads) if memory else None,
     )

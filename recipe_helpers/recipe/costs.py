@@ -1,7 +1,5 @@
 """Section 4, latency: where the time of a call goes: overhead, price per step, operators."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -46,10 +44,8 @@ class StepCosts(Shown):
     step_speedup: Ratio  # FP32 / INT8 in the price per step: the overhead left out
     threads: int
 
-    @property
-    def dimension(self) -> int:
-        """The width, by its name in versions 1.0 and 2.0."""
-        return self.width
+    # The name of `width` in versions 1.0 and 2.0.
+    dimension = property(lambda self: self.width)
 
     def macs_per_s(self, cost: Cost) -> float:
         """Multiply-adds per second within the time steps of one of the two models."""
@@ -57,19 +53,10 @@ class StepCosts(Shown):
 
     def table(self) -> Table:
         """A row for the overhead, a row for the price per step."""
+        sides, ratio = (self.reference, self.candidate), str(self.step_speedup)
         rows = [
-            (
-                _("overhead per call"),
-                microseconds(self.reference.overhead_us),
-                microseconds(self.candidate.overhead_us),
-                "",
-            ),
-            (
-                _("each time step"),
-                microseconds(self.reference.step_us),
-                microseconds(self.candidate.step_us),
-                str(self.step_speedup),
-            ),
+            (_("overhead per call"), *(microseconds(side.overhead_us) for side in sides), ""),
+            (_("each time step"), *(microseconds(side.step_us) for side in sides), ratio),
         ]
         caption = _(
             "width {width}, batch of {batch}, {threads}",
@@ -103,7 +90,10 @@ def step_costs(
     Raises:
         ArgumentError: an argument is out of range.
     """
-    short, long = _two_lengths(lengths)
+    ends = checks.positive_ints("lengths", lengths)
+    if len(ends) != 2:
+        raise ArgumentError("lengths is {value}; pass a short and a long length.", value=list(ends))
+    short, long = ends
     check_budget(budget_s)
     if threads is not None:
         checks.positive_int("threads", threads)
@@ -117,21 +107,12 @@ def step_costs(
     with settings.threads_set(threads) as used, torch.inference_mode():
         times = [np.array(timing.times_us) for timing in interleave(calls, budget_s)]
     steps_us = [(times[side + 1] - times[side]) / (long - short) for side in (0, 2)]
-    costs = []
-    for side, step_us in zip((0, 2), steps_us, strict=True):
-        price_us = float(np.median(step_us))
-        costs.append(Cost(float(np.median(times[side])) - short * price_us, price_us))
-    speedup = ratio_of_medians(steps_us[0], steps_us[1])
-    return StepCosts(width, batch_size, costs[0], costs[1], speedup, used)
-
-
-def _two_lengths(lengths: tuple[int, int]) -> tuple[int, int]:
-    numbers = checks.positive_ints("lengths", lengths)
-    if len(numbers) != 2:
-        raise ArgumentError(
-            "lengths is {value}; pass a short and a long length.", value=list(numbers)
-        )
-    return numbers[0], numbers[1]
+    prices_us = [float(np.median(step_us)) for step_us in steps_us]
+    before, after = (
+        Cost(float(np.median(short_us)) - short * price_us, price_us)
+        for short_us, price_us in zip(times[::2], prices_us, strict=True)
+    )
+    return StepCosts(width, batch_size, before, after, ratio_of_medians(*steps_us), used)
 
 
 @dataclass(frozen=True)
@@ -176,15 +157,12 @@ def count_operators(reference: nn.Module, candidate: nn.Module, *inputs: Any) ->
         ModelError: a model is in training mode, on another device, or holds NaN.
         InputError: the inputs do not fit one of the models.
     """
-    models = {"reference": reference, "candidate": candidate}
     counts = []
-    for name, model in models.items():
-        checks.runnable_model(name, model)
-        checks.runs(name, model, inputs)
+    for name, model in (("reference", reference), ("candidate", candidate)):
+        checks.runs(name, checks.runnable_model(name, model), inputs)
         # Its library would write a log of its own to stderr when it first starts.
         with mock.patch.dict(os.environ, KINETO_LOG_LEVEL="99"), torch.inference_mode():
             with torch.autograd.profiler.profile() as profile:
                 model(*inputs)
-            names = Counter(event.name for event in profile.function_events)
-        counts.append(dict(names))
+            counts.append(dict(Counter(event.name for event in profile.function_events)))
     return OperatorCounts(*counts)

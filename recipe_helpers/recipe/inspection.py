@@ -1,7 +1,5 @@
 """Section 2, quantize: what the call changed, and what a quantized module stores."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,16 +67,15 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
     plain = any(isinstance(part, Int8Module) for part in after.values())
     converted: list[Converted] = []
     left_alone: list[LeftAlone] = []
-    inside: set[str] = set()  # names of what was replaced, and of everything within
+    within: tuple[str, ...] = ()  # how the names begin of what is part of a converted module
     first_name: dict[nn.Module, str] = {}
     for name, before in model.named_modules(remove_duplicate=False):
-        if "" in inside or name.rpartition(".")[0] in inside:
-            inside.add(name)
+        now = after.get(name, before)
+        if name.startswith(within):
             continue
-        now = after.get(name)
-        if now is not None and checks.is_quantized(now) and not checks.is_quantized(before):
+        if checks.is_quantized(now) and not checks.is_quantized(before):
             converted.append(Converted(name, _class_name(before), _class_name(now)))
-            inside.add(name)
+            within += (f"{name}." if name else "",)
             first_name.setdefault(before, name)
         elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
             reason = why_not_converted(before, root=not name, plain=plain)
@@ -128,12 +125,12 @@ def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
     Raises:
         ModelError: `quantized` is not a module.
     """
-    checks.module("quantized", quantized)
-    found: list[StoredWeight] = []
-    for name, part in quantized.named_modules():
-        prefix = f"{name}." if name else ""
-        found += _weights_of(part, prefix)
-    return tuple(found)
+    parts = checks.module("quantized", quantized).named_modules()
+    return tuple(
+        StoredWeight(f"{name}.{key}".removeprefix("."), *weight)
+        for name, part in parts
+        for key, weight in _weights_of(part)
+    )
 
 
 def _class_name(module: nn.Module) -> str:
@@ -141,23 +138,19 @@ def _class_name(module: nn.Module) -> str:
     return module._get_name()
 
 
-def _weights_of(module: nn.Module, prefix: str) -> Iterator[StoredWeight]:
+def _weights_of(module: nn.Module) -> Iterator[tuple[str, Int8Weight]]:
     """Each int8 matrix of a quantized module itself."""
+    packed = {}
     if isinstance(module, Int8Module):
         for key, weight in module.int8_weights().items():
-            scales = weight.scale.reshape(-1)
-            yield StoredWeight(prefix + key, weight.values, scales, weight.columns, weight.residual)
-    if not checks.is_quantized(module):
-        return
-    if hasattr(module, "get_weight"):  # torch.ao's recurrent modules
+            yield key, weight._replace(scale=weight.scale.reshape(-1))
+    elif checks.is_quantized(module) and hasattr(module, "get_weight"):  # torch.ao's recurrent ones
         packed = module.get_weight()
-    elif callable(getattr(module, "weight", None)):  # torch.ao's Linear
+    elif checks.is_quantized(module) and callable(getattr(module, "weight", None)):  # its Linear
         packed = {"weight": module.weight()}
-    else:
-        return
     for key, weight in packed.items():
         if weight.qscheme() in (torch.per_channel_affine, torch.per_channel_symmetric):
             scales = weight.q_per_channel_scales().float()
         else:
             scales = torch.tensor([weight.q_scale()])
-        yield StoredWeight(prefix + key, weight.int_repr(), scales)
+        yield key, Int8Weight(weight.int_repr(), scales)

@@ -1,7 +1,5 @@
 """Section 4, latency: the time of one call, measured so that the answer deserves trust."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -108,16 +106,10 @@ def compare_latency(
         checks.runs("candidate", candidate, inputs)
         calls = [partial(reference, *inputs), partial(candidate, *inputs)]
         first, second, third = interleave([*calls, calls[0]], budget_s)
-    speedup = ratio_of_rounds(first.times_us, second.times_us)
-    control = ratio_of_rounds(first.times_us, third.times_us)
-    return LatencyComparison(
-        reference=first,
-        candidate=second,
-        speedup=speedup,
-        control=control,
-        verdict=judge(speedup, control),
-        threads=used,
+    speedup, control = (
+        ratio_of_rounds(first.times_us, other.times_us) for other in (second, third)
     )
+    return LatencyComparison(first, second, speedup, control, judge(speedup, control), used)
 
 
 @dataclass(frozen=True)

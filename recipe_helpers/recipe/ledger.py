@@ -1,7 +1,5 @@
 """The ledger: each claim made for dynamic quantization, and what this machine says of it."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,9 +55,12 @@ class Ledger(Shown):
     def table(self) -> Table:
         """All claims in their order."""
         rows = [self.findings.get(claim, Finding(claim, OPEN)).row() for claim in CLAIMS]
-        verdicts = (HOLDS, IN_PART, FAILS, INCONCLUSIVE, ELSEWHERE)
-        counted = ((self.count(verdict), verdict) for verdict in verdicts)
-        said = [_("{count} {verdict}", count=n, verdict=_of(n, word)) for n, word in counted if n]
+        said = []
+        for verdict in (HOLDS, IN_PART, FAILS, INCONCLUSIVE, ELSEWHERE):
+            if count := self.count(verdict):
+                several = _MANY.get(verdict, verdict)  # 1 holds, 2 hold
+                word = _(verdict if count == 1 else several)
+                said.append(_("{count} {verdict}", count=count, verdict=word))
         note = _("Of {count} claims: {counts}.", count=len(CLAIMS), counts=", ".join(said))
         return Table(headers(), rows, _("The claims ledger"), note)
 
@@ -138,11 +139,6 @@ def judge(*named: Any, **results: Any) -> Finding | Ledger:
     for name in results:
         checks.one_of("result", name, sorted(known))
     return Ledger({one: _finding(one, _chosen(one, results)) for one in CLAIMS})
-
-
-def _of(count: int, verdict: str) -> str:
-    """The verdict as it is said of so many claims: 1 holds, 2 hold."""
-    return _(verdict if count == 1 else _MANY.get(verdict, verdict))
 
 
 def _parameters(claim: str) -> Mapping[str, inspect.Parameter]:

@@ -5,8 +5,6 @@ and a call may need more room than the model does. So it is measured, each model
 its own (`memory_probe.py`), by the memory that the operating system says is resident there.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -78,21 +76,19 @@ class MemoryComparison(Shown):
     @property
     def sentence(self) -> str:
         """Both answers in words."""
+        loaded = _(self.loaded)
         if self.peak is None:
             return _(
-                "Loaded: {loaded}. This system does not tell the peak of a call.",
-                loaded=_(self.loaded),
+                "Loaded: {loaded}. This system does not tell the peak of a call.", loaded=loaded
             )
-        return _(
-            "Loaded: {loaded}. During a call: {peak}.", loaded=_(self.loaded), peak=_(self.peak)
-        )
+        return _("Loaded: {loaded}. During a call: {peak}.", loaded=loaded, peak=_(self.peak))
 
     def table(self) -> Table:
         """Tensors, memory once loaded, peak of a call, and code."""
-        rows = []
-        for name, field in _ROWS:
-            before, after = getattr(self.reference, field), getattr(self.candidate, field)
-            rows.append((_(name), in_megabytes(before), in_megabytes(after)))
+        uses = self.reference, self.candidate
+        rows = [
+            (_(name), *(in_megabytes(getattr(use, field)) for use in uses)) for name, field in _ROWS
+        ]
         return Table((_("resident memory"), "FP32", "INT8"), rows, "", self.sentence)
 
 
@@ -126,14 +122,7 @@ def compare_memory(
 
 
 def memory_use(name: str, model: nn.Module, *inputs: Any, threads: int = 1) -> MemoryUse:
-    """Measure one model as `compare_memory` does, and raise what it raises.
-
-    Args:
-        name: what to call the model in an error.
-        model: the model, in eval mode.
-        *inputs: what it is called with.
-        threads: how many threads a call uses.
-    """
+    """Measure one model as `compare_memory` does, under this name in what it raises."""
     return _in_its_own_process(name, model, _pickled(name, model, inputs, threads), threads)
 
 
@@ -169,14 +158,11 @@ def memory_sweep(widths: Iterable[int] = WIDTHS, *, backend: str = "torch.ao") -
 def in_short(comparison: MemoryComparison) -> str:
     """In MB, the most that each takes during a call, or else holds once loaded; and which less."""
     kind = "loaded" if comparison.peak is None else "peak"
-    uses = comparison.reference, comparison.candidate
-    before, after = (getattr(use, f"{kind}_bytes") / 1e6 for use in uses)
-    return _(
-        "{before:,.1f} -> {after:,.1f}, {told}",
-        before=before,
-        after=after,
-        told=_(getattr(comparison, kind)),
+    before, after = (
+        getattr(use, f"{kind}_bytes") / 1e6 for use in (comparison.reference, comparison.candidate)
     )
+    told = _(getattr(comparison, kind))
+    return _("{before:,.1f} -> {after:,.1f}, {told}", before=before, after=after, told=told)
 
 
 def in_megabytes(count: int | None) -> str:

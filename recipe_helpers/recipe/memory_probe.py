@@ -4,8 +4,6 @@ It takes a model with its inputs from its parent through a pipe, never from a fi
 unpickles is what that same parent held in memory a moment ago.
 """
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import json
@@ -13,6 +11,7 @@ import pickle
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -24,15 +23,14 @@ _STATUS = Path("/proc/self/status")
 def measure(sent: bytes) -> dict[str, int | None]:
     """Load a pickled (model, inputs) and call it; what that took, in bytes of resident memory."""
     start = resident()
-    _load_and_call(sent)  # for the libraries, thread pools and compiled code that it brings
+    _loaded_and_called(sent)  # for the libraries, thread pools and compiled code that it brings
     before = resident()
-    model, inputs = pickle.loads(sent)
+    model, inputs = _loaded_and_called(sent)  # some modules pack their weights at their first call
+    loaded = resident()
+    watched = _forget_peak()
     with torch.inference_mode():
-        model(*inputs)  # some modules pack their weights at their first call
-        loaded = resident()
-        watched = _forget_peak()
         model(*inputs)
-        peak = _peak() if watched else None
+    peak = _peak() if watched else None
     return {
         "loaded_bytes": loaded - before,
         "call_bytes": None if peak is None else max(peak - loaded, 0),
@@ -43,17 +41,16 @@ def measure(sent: bytes) -> dict[str, int | None]:
 def resident() -> int:
     """Bytes of this process that are in memory, after everything free was given back."""
     gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
-        if trim is not None:
-            trim(0)
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)  # glibc alone has it
     return int(psutil.Process().memory_info().rss)
 
 
-def _load_and_call(sent: bytes) -> None:
+def _loaded_and_called(sent: bytes) -> Any:
     model, inputs = pickle.loads(sent)
     with torch.inference_mode():
         model(*inputs)
+    return model, inputs
 
 
 def _forget_peak() -> bool:

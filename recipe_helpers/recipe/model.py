@@ -1,9 +1,8 @@
 """Section 1, set up: the recipe's LSTM, its inputs, and the machine they run on."""
 
-from __future__ import annotations
-
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +88,13 @@ def demonstration(
     Raises:
         ArgumentError: a size is not a whole number of at least 1.
     """
-    sizes = {"width": width, "layers": layers}
-    sizes |= {"sequence_length": sequence_length, "batch_size": batch_size}
-    for name, size in sizes.items():
+    sizes = ("width", width), ("layers", layers)
+    for name, size in (*sizes, ("sequence_length", sequence_length), ("batch_size", batch_size)):
         checks.positive_int(name, size)
     checks.seed("seed", seed)
     with settings.seeded(seed):
-        inputs = torch.randn(sequence_length, batch_size, width, dtype=torch.float32)
-        hidden = torch.randn(layers, batch_size, width, dtype=torch.float32)
-        cell = torch.randn(layers, batch_size, width, dtype=torch.float32)
+        shapes = ((sequence_length, batch_size, width), *[(layers, batch_size, width)] * 2)
+        inputs, hidden, cell = (torch.randn(shape, dtype=torch.float32) for shape in shapes)
         with settings.default_dtype_set(torch.float32):
             model = LSTMModel(width, width, layers)
     return Demonstration(model.eval(), inputs, (hidden, cell))
@@ -115,10 +112,7 @@ def working_engine(engine: str | None = None) -> str:
     supported = [name for name in torch.backends.quantized.supported_engines if name != "none"]
     if engine is not None:
         return checks.one_of("engine", engine, supported)
-    current = torch.backends.quantized.engine
-    if current in supported:
-        return current
-    for name in _ENGINES:
+    for name in (torch.backends.quantized.engine, *_ENGINES):
         if name in supported:
             return name
     raise EngineError(
@@ -173,28 +167,26 @@ def machine() -> Machine:
 
 
 def _cpu_name() -> str:
+    name = platform.processor()
     if platform.system() == "Linux":
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-        return next(names, platform.machine())
-    if platform.system() == "Darwin":
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        name = (re.findall(r"^model name\s*:(.*)$", text, re.MULTILINE) or [""])[0]
+    elif platform.system() == "Darwin":
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-        return found or platform.machine()
-    return platform.processor() or platform.machine()
+        name = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return name.strip() or platform.machine()
 
 
 def _vector_instructions() -> str:
     """What PyTorch uses, and whether int8 products have an instruction of their own (VNNI)."""
     used = torch.backends.cpu.get_cpu_capability()
-    if platform.machine().lower() not in {"x86_64", "amd64"}:
-        return used
     # Absent before PyTorch 2.9 or so; then nothing is said about VNNI.
     found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    if not found:
+    if not found or platform.machine().lower() not in {"x86_64", "amd64"}:
         return used
-    vnni = any(found.get(name) for name in ("avx_vnni", "avx512_vnni"))
+    # FBGEMM may be held to fewer instructions; "_E1" is its name for what came with VNNI.
     held_to = os.environ.get("FBGEMM_ENABLE_INSTRUCTIONS", "").upper()
-    if held_to and not held_to.endswith("_E1"):  # FBGEMM's name for what came with VNNI
-        vnni = False
-    return Text("{used}, with VNNI", used=used) if vnni else Text("{used}, without VNNI", used=used)
+    vnni = any(found.get(name) for name in ("avx_vnni", "avx512_vnni"))
+    if vnni and (not held_to or held_to.endswith("_E1")):
+        return Text("{used}, with VNNI", used=used)
+    return Text("{used}, without VNNI", used=used)

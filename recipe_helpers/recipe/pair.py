@@ -1,7 +1,5 @@
 """The recipe's LSTM in FP32 and in INT8, side by side: of one width, or swept over many."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -46,15 +44,8 @@ def make_pair(
 ) -> Pair:
     """Draw the recipe's model and inputs, and quantize the model.
 
-    Args:
-        backend: what quantizes, see `quantize_dynamic`.
-        engine: torch.ao's engine, see `quantize_dynamic`.
-        weights: how many scales a matrix has, see `quantize_dynamic`.
-        **sizes: width, layers, sequence_length, batch_size, seed: see `demonstration`.
-
-    Raises:
-        ArgumentError: a size is out of range, the backend or the engine unknown.
-        ConversionError: the engine cannot convert the model.
+    The first three are those of `quantize_dynamic`, the sizes and the seed those of
+    `demonstration`; both say what they refuse.
     """
     demo = demonstration(**sizes)
     quantized = quantize_dynamic(demo.model, backend=backend, engine=engine, weights=weights)
@@ -72,10 +63,8 @@ class Point(Generic[Result]):
     macs: int  # multiply-adds of one call
     comparison: Result
 
-    @property
-    def dimension(self) -> int:
-        """The width, by its name in versions 1.0 and 2.0."""
-        return self.width
+    # The name of `width` in versions 1.0 and 2.0.
+    dimension = property(lambda self: self.width)
 
 
 @dataclass(frozen=True)
@@ -89,10 +78,8 @@ class Sweep(Shown, Generic[Result]):
         """The widths."""
         return tuple(point.width for point in self.points)
 
-    @property
-    def dimensions(self) -> tuple[int, ...]:
-        """The widths, by their name in versions 1.0 and 2.0."""
-        return self.widths
+    # The name of `widths` in versions 1.0 and 2.0.
+    dimensions = property(lambda self: self.widths)
 
     def at(self, width: int) -> Point[Result]:
         """The point of one width.
@@ -100,9 +87,8 @@ class Sweep(Shown, Generic[Result]):
         Raises:
             ArgumentError: the sweep has no such width.
         """
-        for point in self.points:
-            if point.width == width:
-                return point
+        if width in self.widths:
+            return self.points[self.widths.index(width)]
         raise ArgumentError(
             "{name} is {value!r}; the sweep has {widths}.",
             name="width",
@@ -114,15 +100,9 @@ class Sweep(Shown, Generic[Result]):
 def sweep(
     over: Iterable[int], measure: Callable[[Pair], Result], **made: Any
 ) -> tuple[Point[Result], ...]:
-    """Make the recipe's pair at each width and measure it.
+    """What `measure` finds of the recipe's pair at each of these rising widths.
 
-    Args:
-        over: rising widths.
-        measure: takes a `Pair` and returns what was found.
-        **made: how each pair is made, see `make_pair`.
-
-    Raises:
-        ArgumentError: the widths are not rising whole numbers of at least 1.
+    Each pair is made by `make_pair`. ArgumentError unless the widths are rising whole numbers.
     """
     points = []
     for width in checks.positive_ints("widths", over):

@@ -1,7 +1,5 @@
 """Section 2, quantize: PyTorch's one call with guard rails."""
 
-from __future__ import annotations
-
 import importlib.util
 import warnings
 from collections.abc import Iterable
@@ -102,8 +100,13 @@ def quantize_dynamic(
                 message=checks.first_line(error),
             ) from error
         _drop_ignored_reduced_range(quantized)
-    _refuse_nothing(model, quantized)
-    return quantized
+    if any(checks.is_quantized(part) for part in quantized.modules()):
+        return quantized
+    raise NothingQuantizedError(
+        "model has no module that torch.ao converts: {listed}. Pass a module that contains an "
+        'nn.LSTM or nn.Linear, or use backend="plain".',
+        listed=_obstacles(model, plain=False),
+    )
 
 
 @cache
@@ -119,10 +122,7 @@ def torch_ao_available() -> bool:
 def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
     """Why a module with parameters of its own stays FP32, in a few words.
 
-    Args:
-        module: the module that was left alone.
-        root: whether it is the model itself rather than a part of it.
-        plain: whether the backend was "plain" rather than "torch.ao".
+    It is the model itself (`root`) or a part of it; the backend was "plain" or "torch.ao".
     """
     kind = type(module)
     if plain:
@@ -178,26 +178,14 @@ def _refuse_what_torch_ao_breaks(
     """Two options of nn.LSTM that torch.ao meets with a bare AssertionError, or at run time."""
     for name, part in model.named_modules():
         if name and type(part) in (nn.LSTM, nn.GRU) and {name, type(part)} & chosen:
-            option = "" if part.bias else "bias=False"
-            if part.bias and part.proj_size:
-                option = f"proj_size={part.proj_size}"
-            if option:
-                raise ConversionError(
-                    'torch.ao cannot run {name}, an nn.{kind} with {option}; use backend="plain".',
-                    name=name,
-                    kind=type(part).__name__,
-                    option=option,
-                )
-
-
-def _refuse_nothing(model: nn.Module, quantized: nn.Module) -> None:
-    if any(checks.is_quantized(part) for part in quantized.modules()):
-        return
-    raise NothingQuantizedError(
-        "model has no module that torch.ao converts: {listed}. Pass a module that contains an "
-        'nn.LSTM or nn.Linear, or use backend="plain".',
-        listed=_obstacles(model, plain=False),
-    )
+            if part.bias and not part.proj_size:
+                continue
+            raise ConversionError(
+                'torch.ao cannot run {name}, an nn.{kind} with {option}; use backend="plain".',
+                name=name,
+                kind=type(part).__name__,
+                option=f"proj_size={part.proj_size}" if part.bias else "bias=False",
+            )
 
 
 def _obstacles(model: nn.Module, *, plain: bool) -> Text:

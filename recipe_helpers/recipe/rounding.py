@@ -1,7 +1,5 @@
 """The opening, what dynamic quantization is: numbers on a grid, and where its step comes from."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -126,12 +124,11 @@ def compare_scales(calibration: torch.Tensor, batches: Mapping[str, torch.Tensor
     for name, batch in batches.items():
         checks.numbers(f"batches[{name!r}]", batch)
     fixed = round_to_grid(calibration).scale
-    return ScaleChoices(
-        tuple(
-            ScaleChoice(name, round_to_grid(batch, fixed), round_to_grid(batch))
-            for name, batch in batches.items()
-        )
+    choices = (
+        ScaleChoice(name, round_to_grid(batch, fixed), round_to_grid(batch))
+        for name, batch in batches.items()
     )
+    return ScaleChoices(tuple(choices))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Section 3, size: what a state dict weighs, and how much of that is weights."""
 
-from __future__ import annotations
-
 import io
 import re
 import zipfile

@@ -5,12 +5,9 @@ a while slows both. The ratio is taken within each round; the median of those ra
 rounds that an interruption spoilt, and a bootstrap tells how far it can be trusted.
 """
 
-from __future__ import annotations
-
 import math
 import random
 import timeit
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,13 +90,8 @@ def check_budget(budget_s: Any) -> None:
 def interleave(calls: Sequence[Callable[[], object]], budget_s: float) -> tuple[Timing, ...]:
     """Time each callable once in each of many rounds, in an order drawn anew for each round.
 
-    Args:
-        calls: what to time; one may be named twice, as a control.
-        budget_s: about how long the rounds may take together, in seconds; at least seven are
-            done, whatever they take.
-
-    Returns:
-        The time of one call in each round, for each callable.
+    A callable may be named twice, as a control. The rounds may take about `budget_s` seconds
+    together; at least seven are done, whatever they take.
     """
     once_s = [min(timeit.repeat(call, number=1, repeat=3)) for call in calls]  # warms up, too
     number = max(1, math.ceil(_BLOCK_S / min(once_s)))
@@ -125,8 +117,7 @@ def ratio_of_rounds(numerator: Sequence[float], denominator: Sequence[float]) ->
     Source: B. Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; as implemented by
     `scipy.stats.bootstrap`.
     """
-    ratios = np.asarray(numerator, dtype=float) / np.asarray(denominator, dtype=float)
-    return _bootstrap(lambda chosen: np.median(ratios[chosen], axis=-1), len(ratios))
+    return _bootstrap(np.median, np.divide(numerator, denominator))
 
 
 def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -> Ratio:
@@ -135,43 +126,34 @@ def ratio_of_medians(numerator: Sequence[float], denominator: Sequence[float]) -
     For differences of times, which may come out near zero in a single round, where their ratio
     means nothing. Rounds are resampled as pairs.
     """
-    upper, lower = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
-    return _bootstrap(
-        lambda chosen: np.median(upper[chosen], axis=-1) / np.median(lower[chosen], axis=-1),
-        len(upper),
-    )
+
+    def statistic(upper: Any, lower: Any, axis: int = -1) -> Any:
+        return np.median(upper, axis) / np.median(lower, axis)
+
+    return _bootstrap(statistic, numerator, denominator)
 
 
-def _bootstrap(statistic: Callable[[np.ndarray], np.ndarray], rounds: int) -> Ratio:
-    """A statistic of the rounds whose indices it is given, and its interval."""
+def _bootstrap(statistic: Callable[..., Any], *series: Any) -> Ratio:
     from scipy import stats  # half a second: only where it is used
 
-    everything = np.arange(rounds)
-    middle = float(statistic(everything))
-    with warnings.catch_warnings():
-        # Where all rounds are alike the interval has no width, of which SciPy warns.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
-            (everything,),
-            lambda chosen, axis: statistic(chosen.astype(int)),
-            n_resamples=_RESAMPLES,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            rng=np.random.default_rng(_SEED),
-        )
-    interval = found.confidence_interval
-    return Ratio(middle, float(interval.low), float(interval.high))
+    low, high = stats.bootstrap(
+        series,
+        statistic,
+        paired=True,
+        n_resamples=_RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(_SEED),
+    ).confidence_interval
+    return Ratio(float(statistic(*series)), float(low), float(high))
 
 
 def judge(speedup: Ratio, control: Ratio) -> str:
-    """FASTER, SLOWER or INCONCLUSIVE, given the same measurement of a model against itself.
+    """FASTER, SLOWER or INCONCLUSIVE: what a ratio says, given that of a model against itself.
 
     A difference counts where the whole interval lies beyond every ratio that the control, whose
-    true value is 1, could not exclude either, and beyond `SMALLEST_DIFFERENCE`.
-
-    Args:
-        speedup: reference time / candidate time.
-        control: reference time / reference time, from the same rounds.
+    true value is 1, could not exclude either, and beyond `SMALLEST_DIFFERENCE`. Both are reference
+    time / other time, from the same rounds.
     """
     noise = max(control.high, 1 / control.low, 1 + SMALLEST_DIFFERENCE)
     if speedup.low > noise:

@@ -12,6 +12,8 @@ from recipe_helpers.recipe.claims import (
 )
 from recipe_helpers.recipe.judges import JUDGES
 
+from . import made_up as made
+
 
 def test_there_are_nineteen_claims_and_each_has_its_judge():
     assert list(CLAIMS) == [f"C{number}" for number in range(1, 20)]
@@ -32,16 +34,19 @@ def test_a_finding_says_its_numbers_and_then_why():
 
 def test_a_judge_says_true_false_or_a_verdict_of_its_own(monkeypatch):
     monkeypatch.setattr("recipe_helpers.recipe.claims.JUDGES", {})
+    says = JUDGES["C2"](made.size(1, 2))
 
-    @judges("C2", "{n}", "usual")
+    @judges("C2")
     def judge(result):
         """Nothing."""
         return result
 
-    assert judge(Found(True, {"n": 1}, why="unused")) == Finding("C2", HOLDS, "{n}", {"n": 1})
-    assert judge(Found(False, {"n": 1})) == Finding("C2", FAILS, "{n}", {"n": 1}, "usual")
-    assert judge(Found(False, {"n": 1}, why="own")).why == "own"
-    assert judge(Found(IN_PART, {"n": 1}, {"m": 2}, "part")) == Finding(
-        "C2", IN_PART, "{n}", {"n": 1}, "part", {"m": 2}
-    )
-    assert judge(Found(HOLDS, {"n": 1}, why="unused")).why == ""
+    def finding(verdict, why="", values=()):
+        return Finding("C2", verdict, says.message, {"n": 1}, why, dict(values))
+
+    assert judge(Found(True, {"n": 1}, why="unused")) == finding(HOLDS)
+    assert judge(Found(HOLDS, {"n": 1}, why="unused")) == finding(HOLDS)
+    assert judge(Found(False, {"n": 1})) == finding(FAILS, says.why)
+    assert says.why == "the container outweighs the weights"
+    assert judge(Found(False, {"n": 1}, why="own")) == finding(FAILS, "own")
+    assert judge(Found(IN_PART, {"n": 1}, {"m": 2}, "part")) == finding(IN_PART, "part", {"m": 2})
