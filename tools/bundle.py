@@ -1,8 +1,8 @@
 """Put what a class needs into one file: `python tools/bundle.py` writes it into `build`.
 
 The archive holds the wheels of the two packages, the notebooks, the exercises without their
-solutions, the tested versions, and a page that says how to start. Nobody who gets it needs the
-repository.
+solutions, the tested versions, and a page in each language that says how to start. Nobody who gets
+it needs the repository.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 NAME = "dynamic-quantization"
-START = Path(__file__).parent / "START.html"
+STARTS = [Path(__file__).with_name(name) for name in ("START.html", "START.ko.html")]
 # The two distributions, and what each is built from.
 DISTRIBUTIONS = {
     ".": ("pyproject.toml", "README.md", "LICENSE", "recipe_helpers"),
@@ -64,16 +64,16 @@ def bundle(root: Path = ROOT, output: Path | None = None) -> Path:
             wheel(root / place, names, Path(folder, f"{number}"))
             for number, (place, names) in enumerate(DISTRIBUTIONS.items())
         )
-        start = START.read_text(encoding="utf-8")
-        for word, made in (("LIBRARY", library), ("WHEEL", package)):
-            start = start.replace(word, made.name)
         texts = {
             package.name: package.read_bytes(),
             library.name: library.read_bytes(),
-            "START.html": start.encode(),
             "LICENSE": (root / "LICENSE").read_bytes(),
             "constraints.txt": (root / "constraints.txt").read_bytes(),
         }
+        for start in STARTS:
+            said = start.read_text(encoding="utf-8")
+            said = said.replace("LIBRARY", library.name).replace("WHEEL", package.name)
+            texts[start.name] = said.encode()
         texts |= {name.as_posix(): (root / name).read_bytes() for name in handed_out(root)}
         unfinished = Path(folder) / target.name
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,6 +1,7 @@
 """Make the students' version of the exercises from the solutions: `python tools/exercises.py`.
 
-A notebook in `exercises/solutions` is the source. What a cell becomes depends on its tag:
+A notebook in `exercises/solutions` is the source, in Korean one in its folder `ko`. What a cell
+becomes depends on its tag:
 
 - `solution`: a stub. A function keeps its signature and docstring, an answer becomes `...`; kept is
   what the untagged cells below use, and the comment that the cell begins with. Where a comment
@@ -21,11 +22,13 @@ from pathlib import Path
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
+from pages import language_of
 
 ROOT = Path(__file__).parents[1]
 SOLUTIONS = ROOT / "exercises" / "solutions"
 SOLUTION, HINT = "solution", "hint"
-FOLDED = "<details>\n<summary><b>Hint</b></summary>\n\n{text}\n\n</details>"
+FOLDED = "<details>\n<summary><b>{hint}</b></summary>\n\n{text}\n\n</details>"
+HINTS = {"en": "Hint", "ko": "힌트"}
 
 
 def has(cell: NotebookNode, tag: str) -> bool:
@@ -68,7 +71,7 @@ def _signature(function: ast.FunctionDef, lines: list[str]) -> str:
     return "\n".join([*lines[function.lineno - 1 : last], "    ..."])
 
 
-def student_version(solved: NotebookNode) -> NotebookNode:
+def student_version(solved: NotebookNode, language: str = "en") -> NotebookNode:
     """The notebook with stubs in place of solutions, hints folded up, and no outputs."""
     made = nbformat.from_dict(solved)
     made.cells = []
@@ -81,7 +84,7 @@ def student_version(solved: NotebookNode) -> NotebookNode:
             wanted = names_used(solved.cells[place + 1 :])
             changed.source = stub(cell.source, wanted) if cell.cell_type == "code" else ""
         elif has(cell, HINT):
-            changed.source = FOLDED.format(text=cell.source)
+            changed.source = FOLDED.format(hint=HINTS[language], text=cell.source)
         changed.source = changed.source.replace("](../../", "](../")
         if changed.source:
             made.cells.append(changed)
@@ -90,15 +93,18 @@ def student_version(solved: NotebookNode) -> NotebookNode:
 
 def students_text(path: Path) -> str:
     """The file of the students' version of one solution notebook, as text."""
-    return nbformat.writes(student_version(nbformat.read(path, as_version=4))) + "\n"
+    made = student_version(nbformat.read(path, as_version=4), language_of(path))
+    return nbformat.writes(made) + "\n"
 
 
 def main(solutions: Path = SOLUTIONS) -> None:
-    """Write the students' version of each notebook into the folder above."""
-    for path in sorted(solutions.glob("*.ipynb")):
-        made = solutions.parent / path.name
+    """Write the students' version of each notebook into the folder above, Korean ones into `ko`."""
+    for path in [*solutions.glob("*.ipynb"), *solutions.glob("ko/*.ipynb")]:
+        name = path.relative_to(solutions)
+        made = solutions.parent / name
+        made.parent.mkdir(exist_ok=True)
         made.write_text(students_text(path), encoding="utf-8")
-        print(f"{made.name}: made from {path.parent.name}/{path.name}.")
+        print(f"{name}: made from {solutions.name}/{name}.")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from nbformat import NotebookNode
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 KOREAN = NOTEBOOKS / "ko"
+SOLUTIONS = "exercises/solutions"  # of which the students' versions are made, in each language
 LANGUAGE_CALL = 'rh.use_language("ko")'
 SETUP = "import recipe_helpers as rh"
 # What the code reads beside the English notebook, and where that lies for the Korean one.
@@ -174,10 +175,10 @@ def blocks(text: str) -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """All notebooks, in both languages or not; the exercises with their folder in front."""
-    tasks = (NOTEBOOKS.parent / "exercises").glob("*.ipynb")
+    """All notebooks, in both languages or not; the solutions with their folder in front."""
+    solutions = (NOTEBOOKS.parent / SOLUTIONS).glob("*.ipynb")
     found = [path.stem for path in NOTEBOOKS.glob("*.ipynb")]
-    return sorted(found) + sorted(f"exercises/{path.stem}" for path in tasks)
+    return sorted(found) + sorted(f"{SOLUTIONS}/{path.stem}" for path in solutions)
 
 
 def places(name: str) -> tuple[Path, Path]:

@@ -19,6 +19,7 @@ from .tool import tool
 
 ROOT = Path(__file__).parents[2]
 bundle = tool("bundle")
+STARTS = {"START.html": "notebooks", "START.ko.html": "notebooks/ko"}
 
 RUN = """
 import json, sys
@@ -108,41 +109,54 @@ def test_a_wheel_holds_every_file_of_its_package(unpacked, package, place):
 def test_it_holds_every_notebook_and_all_that_they_read(unpacked):
     held = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert tracked("notebooks") <= held
-    assert {"START.html", "constraints.txt", "LICENSE"} <= held
-    for name in held - {"START.html"}:
+    assert {*STARTS, "constraints.txt", "LICENSE"} <= held
+    for name in held - {*STARTS}:
         if not name.endswith(".whl"):
             assert (unpacked / name).read_bytes() == (ROOT / name).read_bytes()
 
 
 def test_students_get_exercises_and_no_solutions(tmp_path):
-    for name in ("E1.ipynb", "solutions/E1.ipynb", "E1_solution.ipynb", "TEACHING.md", ".x/a.json"):
+    for name in (
+        "E1.ipynb",
+        "solutions/E1.ipynb",
+        "E1_solution.ipynb",
+        "TEACHING.md",
+        ".x/a.json",
+        "ko/E1.ipynb",
+    ):
         (tmp_path / "exercises" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "exercises" / name).touch()
-    assert [name.as_posix() for name in bundle.handed_out(tmp_path)] == ["exercises/E1.ipynb"]
+    assert [name.as_posix() for name in bundle.handed_out(tmp_path)] == [
+        "exercises/E1.ipynb",
+        "exercises/ko/E1.ipynb",
+    ]
 
 
-def test_the_start_page_names_files_that_are_there(unpacked):
-    text = (unpacked / "START.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("start", "folder"), STARTS.items())
+def test_the_start_page_names_files_that_are_there(unpacked, start, folder):
+    text = (unpacked / start).read_text(encoding="utf-8")
     wheels = {wheel.name for wheel in unpacked.glob("*.whl")}
     assert len(wheels) == 2
     assert "WHEEL" not in text
     assert "LIBRARY" not in text
     named = re.findall(r"<code>([\w./-]+)</code>", text)
-    assert wheels | {"constraints.txt", "notebooks/dynamic_quantization.ipynb"} <= set(named)
-    for name in named:
-        if name != "exercises/":  # which it says may be missing
+    assert wheels | {"constraints.txt", f"{folder}/dynamic_quantization.ipynb"} <= set(named)
+    for name in [*named, *re.findall(r'href="([^"#]+)"', text)]:
+        if not name.startswith("exercises/"):  # which it says may be missing
             assert (unpacked / name).exists(), name
     assert not re.search(r'(src|href)="http', text)
 
 
-def test_the_start_page_has_a_block_for_each_system(unpacked):
-    text = (unpacked / "START.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("start", "folder"), STARTS.items())
+def test_the_start_page_has_a_block_for_each_system(unpacked, start, folder):
+    text = (unpacked / start).read_text(encoding="utf-8")
     parts = dict(zip(*(iter(re.split(r'<h2 id="(\w+)">', text)[1:]),) * 2, strict=True))
     assert list(parts)[:5] == ["linux", "macos", "windows", "colab", "there"]
     commands = {name: re.findall(r"<pre>(.*?)</pre>", part, re.S) for name, part in parts.items()}
     for name in ("linux", "macos", "windows"):
         (block,) = commands[name]
         assert all(word in block for word in ("-m venv env", "pip install -c", "jupyter lab"))
+        assert f"{folder}/dynamic_quantization.ipynb" in block.replace("\\", "/")
         assert ("download.pytorch.org" in block) == (name == "linux")
         assert max(map(len, block.splitlines())) <= 75, "cut off or wrapped in a narrow window"
     assert "env\\Scripts" in commands["windows"][0]

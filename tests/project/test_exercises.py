@@ -15,38 +15,42 @@ from recipe_helpers.exercises.verdicts import Verdict
 from .tool import tool
 
 ROOT = Path(__file__).parents[2]
-SOLUTIONS = sorted((ROOT / "exercises" / "solutions").glob("*.ipynb"))
+FOLDER = ROOT / "exercises" / "solutions"
+SOLUTIONS, KOREAN = (sorted(FOLDER.glob(names)) for names in ("*.ipynb", "ko/*.ipynb"))
 exercises, korean = tool("exercises"), tool("korean")
 
 
-@pytest.fixture(params=SOLUTIONS, ids=lambda path: path.stem)
+def named(path):
+    return path.relative_to(FOLDER).as_posix()
+
+
+@pytest.fixture(params=[*SOLUTIONS, *KOREAN], ids=named)
 def solution(request):
     return nbformat.read(request.param, as_version=4)
 
 
 def student(path):
-    return nbformat.read(ROOT / "exercises" / path.name, as_version=4)
+    return nbformat.read(ROOT / "exercises" / path.relative_to(FOLDER), as_version=4)
 
 
 def test_there_is_a_students_version_of_each_and_no_other():
-    made = {path.name for path in (ROOT / "exercises").glob("*.ipynb")}
-    assert made == {path.name for path in SOLUTIONS}
-    assert len(made) == 3
+    found = [path.relative_to(ROOT / "exercises") for path in ROOT.glob("exercises/**/*.ipynb")]
+    made = {path.as_posix() for path in found if path.parts[0] != "solutions"}
+    assert made == {named(path) for path in [*SOLUTIONS, *KOREAN]}
+    assert len(made) == 6
 
 
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*SOLUTIONS, *KOREAN], ids=named)
 def test_the_students_version_is_what_the_tool_makes(path):
-    held = (ROOT / "exercises" / path.name).read_text(encoding="utf-8")
+    held = (ROOT / "exercises" / path.relative_to(FOLDER)).read_text(encoding="utf-8")
     assert held == exercises.students_text(path), "run `make exercises`"
+    assert ("<b>힌트</b>" in held) == (path in KOREAN)
+    assert ("<b>Hint</b>" in held) != (path in KOREAN)
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
-def test_the_korean_version_is_in_step(path):
-    written = nbformat.read(ROOT / "exercises" / "ko" / path.name, as_version=4)
-    assert korean.differences(student(path), written) == []
-    for cell in written.cells:
-        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", cell.source):
-            assert (ROOT / "exercises" / "ko" / target).exists(), target
+def test_the_korean_solutions_are_in_step(path):
+    assert korean.differences(*korean.pair(f"exercises/solutions/{path.stem}")) == []
 
 
 def test_each_exercise_has_a_task_a_hint_a_solution_and_a_check_in_this_order():
@@ -71,10 +75,10 @@ def test_every_stored_check_of_a_solution_says_right(solution):
     assert checks
     for cell in checks:
         (output,) = cell.outputs
-        assert re.match(r"E\d+: right\s", output.data["text/plain"]), cell.source
+        assert re.match(r"E\d+: (right|맞음)\s", output.data["text/plain"]), cell.source
 
 
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*SOLUTIONS, *KOREAN], ids=named)
 def test_no_line_of_a_solution_is_handed_out(path):
     handed_out = {line.strip() for cell in student(path).cells for line in cell.source.splitlines()}
     solved, given = set(), set()
@@ -105,11 +109,12 @@ def test_the_students_version_runs_and_nothing_is_answered_yet(path):
         assert verdict.verdict == "not yet answered"
 
 
-@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*SOLUTIONS, *KOREAN], ids=named)
 def test_links_of_the_students_version_lead_somewhere(path):
     for cell in student(path).cells:
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", cell.source):
-            assert (ROOT / "exercises" / target).exists(), target
+            place = ROOT / "exercises" / path.relative_to(FOLDER).parent / target
+            assert place.exists(), target
 
 
 def test_what_the_teacher_is_told_to_use_is_there():
@@ -180,10 +185,10 @@ def test_no_question_is_lost_and_the_study_and_the_imports_are_of_use():
         cells = student(path).cells
         asked = [c.source for c in nbformat.read(path, 4).cells if c.source.rstrip().endswith("?")]
         assert all(any(q.split("](")[0] in c.source for c in cells) for q in asked)
-    trained = [cell.source for cell in student(Path("trained_models.ipynb")).cells]
+    trained = [cell.source for cell in student(FOLDER / "trained_models.ipynb").cells]
     assert any(s.startswith("And what does") and "study.of(8)" in s for s in trained)
     assert sum(s.endswith("\n...") for s in trained) == 2, "a question each of E6 and E7"
-    recipe = [cell.source for cell in student(Path("recipe.ipynb")).cells]
+    recipe = [cell.source for cell in student(FOLDER / "recipe.ipynb").cells]
     assert any("time.perf_counter" in s and s.startswith("Try your benchmark") for s in recipe)
 
 

@@ -13,6 +13,7 @@ from recipe_helpers.recipe.claims import CLAIMS, OPEN
 ROOT = Path(__file__).parents[2]
 ENGLISH = sorted((ROOT / "notebooks").glob("*.ipynb"))
 KOREAN = sorted((ROOT / "notebooks" / "ko").glob("*.ipynb"))
+KOREAN += sorted((ROOT / "exercises" / "solutions" / "ko").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "exercises" / "solutions").glob("*.ipynb"))
 NOTEBOOKS = [*ENGLISH, *KOREAN, *SOLUTIONS]
 RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"

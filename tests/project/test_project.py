@@ -60,13 +60,14 @@ def test_conda_and_pip_name_the_same_dependencies():
 def test_every_way_to_install_brings_what_the_notebooks_need():
     made = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert '--editable int8_rnn --editable ".[notebooks,fast,test]"' in made
-    start = (ROOT / "tools" / "START.html").read_text(encoding="utf-8")
-    lines = re.sub(r" [\\`]\n *", " ", start).splitlines()  # a command that goes on
-    installs = [line for line in lines if "pip install" in line]
-    assert len(installs) >= 2
-    for line in installs:
-        assert '"./WHEEL[notebooks,fast' in line, line
-        assert "--find-links ." in line, "the library lies beside it"
+    for page in ("START.html", "START.ko.html"):
+        start = (ROOT / "tools" / page).read_text(encoding="utf-8")
+        lines = re.sub(r" [\\`]\n *", " ", start).splitlines()  # a command that goes on
+        installs = [line for line in lines if "pip install" in line]
+        assert len(installs) >= 4
+        for line in installs:
+            assert '"./WHEEL[notebooks,fast' in line, line
+            assert "--find-links ." in line, "the library lies beside it"
 
 
 def test_a_newer_pytorch_is_not_refused():

@@ -175,9 +175,12 @@ def test_every_target_of_the_makefile_is_listed_by_make_alone():
     targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)
     assert set(phony.split()) == targets
-    command = ["make", "--no-print-directory"]  # which make within make prints
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {line.split()[0] for line in shown.splitlines()} == targets
+    for words in ([], ["help", "LANGUAGE=ko"]):
+        command = ["make", "--no-print-directory", *words]  # which make within make prints
+        shown = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+        assert {line.split()[0] for line in shown.splitlines()} == targets
+        for line in shown.splitlines():
+            assert bool(re.search("[가-힣]", line)) == bool(words), line
 
 
 @pytest.mark.parametrize(("system", "folder"), [("Windows_NT", "Scripts"), ("", "bin")])
