@@ -7,7 +7,7 @@
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 root=${1:-/var/tmp/arm}
-packages="torch==2.9.1 numpy numba safetensors pytest"
+packages="torch==2.9.1 numpy numba safetensors pytest hypothesis"
 
 if ! command -v debootstrap qemu-aarch64-static >/dev/null; then
     apt-get update -qq
@@ -39,10 +39,12 @@ cp -r "$repository/int8_rnn" "$root/library"
 mountpoint -q "$root/proc" || mount --bind /proc "$root/proc"
 mountpoint -q "$root/dev" || mount --bind /dev "$root/dev"
 trap 'umount "$root/proc" "$root/dev"' EXIT
-# LLVM reads the features of the CPU from /proc/cpuinfo, which under emulation is the host's.
-for features in "+dotprod,+i8mm" "+dotprod" ""; do
-    echo "== features of the CPU: ${features:-none beyond the base}"
+# Products of bytes with unsigned ones (usdot), of bytes alone (sdot), and a CPU without either.
+# LLVM would read the features of the CPU from /proc/cpuinfo, which under emulation is the host's.
+for cpu in "neoverse-n1 +i8mm" "neoverse-n1" "cortex-a72"; do
+    read -r name features <<<"$cpu"
+    echo "== $cpu"
     chroot "$root" /usr/bin/env -C /library HOME=/root PYTHONPATH=/library/src \
-        NUMBA_CPU_NAME=neoverse-n1 NUMBA_CPU_FEATURES="$features" \
+        NUMBA_CPU_NAME="$name" NUMBA_CPU_FEATURES="${features:-}" \
         python3 -m pytest -q -p no:cacheprovider -m "not fbgemm" tests
 done
