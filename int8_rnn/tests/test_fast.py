@@ -291,7 +291,7 @@ def test_floats_in_the_same_kernels(weights, options, monkeypatch):
     module = nn.LSTM(19, 33, **options).eval()
     scheme = int8_rnn.Scheme(columns=False, residual=False)
     fused = Floats.from_float(module, scheme=scheme)
-    for name in fused._matrices():
+    for name in fused._sizes:
         if weights == "float32":
             values = getattr(module, name).detach()
             fused._buffers[f"{name}_tiles"] = ways.float_tiles(values, 4)

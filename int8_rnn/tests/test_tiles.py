@@ -3,7 +3,7 @@
 import pytest
 import torch
 from hypothesis import given, strategies as st
-from int8_rnn.tiles import pack, pack_terms, row_sums, unpack, unpack_terms
+from int8_rnn.tiles import pack, pack_terms, unpack, unpack_terms
 
 shapes = st.tuples(st.sampled_from([1, 3, 4]), st.integers(1, 140), st.integers(1, 40))
 
@@ -40,8 +40,7 @@ def test_every_element_is_where_the_kernels_read_it(shape):
 def test_terms_follow_the_order_of_the_sums_and_keep_every_bit(shape):
     gates, units, _ = shape
     values = matrix(*shape)
-    scale, sums = torch.rand(len(values)), row_sums(values)
-    assert torch.equal(sums, values.int().sum(1, dtype=torch.int32))
+    scale, sums = torch.rand(len(values)), values.sum(1, dtype=torch.int32)
     terms = pack_terms([scale, sums], gates)
     block = 16 if gates > 1 else 64
     assert terms.shape == (2, gates * -(-units // block) * block)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from .errors import ArgumentError, ModelError
@@ -14,8 +15,7 @@ Choice = TypeVar("Choice", str, float)
 
 def positive_int(name: str, value: Any, most: int | None = None) -> int:
     """`value` if it is a whole number from 1 to `most`; ArgumentError otherwise."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and value >= 1 and (most is None or value <= most):
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= (most or value):
         return value
     if most is None:
         raise ArgumentError(
@@ -32,25 +32,29 @@ def positive_int(name: str, value: Any, most: int | None = None) -> int:
 def one_of(name: str, value: Choice, choices: Iterable[Choice]) -> Choice:
     """`value` if it is one of `choices`; ArgumentError naming them all otherwise."""
     known = tuple(choices)
-    if value not in known:
-        raise ArgumentError(
-            "{name} is {value}; pass one of {choices}.",
-            name=name,
-            value=repr(value),
-            choices=", ".join(map(repr, known)),
-        )
-    return value
+    if value in known:
+        return value
+    raise ArgumentError(
+        "{name} is {value}; pass one of {choices}.",
+        name=name,
+        value=repr(value),
+        choices=", ".join(map(repr, known)),
+    )
 
 
 def module(name: str, value: object) -> nn.Module:
     """`value` if it is an nn.Module; ModelError otherwise."""
-    if not isinstance(value, nn.Module):
-        raise ModelError(
-            "{name} is of type {kind}; pass a torch.nn.Module.",
-            name=name,
-            kind=type(value).__name__,
-        )
-    return value
+    if isinstance(value, nn.Module):
+        return value
+    kind = type(value).__name__
+    raise ModelError("{name} is of type {kind}; pass a torch.nn.Module.", name=name, kind=kind)
+
+
+def fits(value: Any, dtype: torch.dtype, *shape: int) -> bool:
+    """Whether this is a tensor of this dtype and shape, where -1 stands for any size."""
+    if not isinstance(value, Tensor) or value.dtype != dtype or value.dim() != len(shape):
+        return False
+    return all(size < 0 or size == came for size, came in zip(shape, value.shape, strict=True))
 
 
 def first_line(error: BaseException) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from . import operators
-from .checks import describe, positive_int
+from .checks import describe, fits, positive_int
 from .errors import InputError
-from .modules import Int8Module, Matrix
-from .reference import run_linear
+from .modules import Int8Module
+from .reference import States, run_linear
 from .scheme import DEFAULT, Scheme, as_scheme, most_activation_bits
+from .stored import Matrix
 
 
 class Int8Linear(Int8Module):
@@ -42,7 +43,7 @@ class Int8Linear(Int8Module):
     ) -> None:
         super().__init__(replace(as_scheme(scheme), hidden_bits=None), fast)
         self.in_features = positive_int("in_features", in_features)
-        self.out_features = positive_int("out_features", out_features)
+        self.out_features = self._width = positive_int("out_features", out_features)
         self.activation_bits = most_activation_bits(in_features, self.scheme)
         if not bias:
             self.register_buffer("bias", None)
@@ -50,20 +51,24 @@ class Int8Linear(Int8Module):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """`input` float32 (..., in) gives float32 (..., out); InputError otherwise."""
-        fits = isinstance(input, Tensor) and input.dtype == torch.float32 and input.dim() > 0
-        if not fits or input.shape[-1] != self.in_features:
+        leading = [-1] * (input.dim() - 1) if isinstance(input, Tensor) else []
+        if not fits(input, torch.float32, *leading, self.in_features):
             raise InputError(
                 "input is a {what}; pass a float32 tensor of shape (..., {size}).",
                 what=describe(input),
                 size=self.in_features,
             )
-        if torch.compiler.is_compiling():
-            return operators.linear(self, input)
-        rows = input.reshape(-1, self.in_features)
-        fast = self._fast()
-        output = None if fast is None else fast.run_linear(self, rows)
-        if output is None:
-            weight, bias = self._weight("weight"), self._bias("weight")
-            with torch.no_grad():
-                output = run_linear(rows, weight, bias, self.activation_bits, self.scheme)
-        return output.view(*input.shape[:-1], self.out_features)
+        return self._run(input)[0]
+
+    def _run_compiled(self, kernels: Any, data: Tensor, *_: Any) -> tuple[Tensor, States] | None:
+        output = kernels.run_linear(self, data.reshape(-1, self.in_features))
+        return None if output is None else (output.view(*data.shape[:-1], self.out_features), ())
+
+    def _run_reference(self, data: Tensor, *_: Any) -> tuple[Tensor, States]:
+        output = run_linear(data.reshape(-1, self.in_features), *self._product("weight"))
+        return output.view(*data.shape[:-1], self.out_features), ()
+
+    _run_plain = _run_reference
+
+    def _zeros(self, data: Tensor, batch_sizes: Any = None) -> States:
+        return ()

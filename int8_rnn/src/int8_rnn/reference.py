@@ -90,22 +90,26 @@ def quantize_activations(x: Tensor, bits: int, scheme: Scheme = EXACT) -> tuple[
     return (integers - zero_point).nan_to_num(nan=0.0).to(torch.int16), scale
 
 
-def run_linear(
-    data: Tensor,
-    weight: Int8Weight,
-    bias: Tensor | None,
-    bits: int,
-    scheme: Scheme = EXACT,
-) -> Tensor:
-    """`data` float32 (rows, K) times `weight` (N, K), plus `bias` (N,): float32 (rows, N).
+class Product(NamedTuple):
+    """A weight, and how the activations are quantized that it multiplies.
 
-    Args:
-        data: The activations.
-        weight: The weight; its integers may be float64, which spares each call the conversion.
-        bias: One for each row of the weight, or None.
+    Attributes:
+        weight: (N, K); its integers may be float64, which spares each call the conversion.
+        bias: float32 (N,), or None.
         bits: Of the quantized activations.
         scheme: Where their scales come from.
     """
+
+    weight: Int8Weight
+    bias: Tensor | None
+    bits: int
+    scheme: Scheme = EXACT
+
+
+def run_linear(
+    data: Tensor, weight: Int8Weight, bias: Tensor | None, bits: int, scheme: Scheme = EXACT
+) -> Tensor:
+    """A `Product` with float32 activations (rows, K): float32 (rows, N)."""
     if data.shape[0] == 0:
         return data.new_zeros(0, len(weight.values))
     if weight.columns is not None:
@@ -115,42 +119,18 @@ def run_linear(
 
     def rescaled(values: Tensor, of_rows: Tensor) -> Tensor:
         # Exact below 2^53, in any order of the sums; PyTorch's integer matmul is a plain loop.
-        accumulator = integers @ values.T
+        accumulator = integers @ values.double().T
         if scheme.activations == "row":
             accumulator = accumulator.float()
         # Else still in float64, hence rounded once, like the fused multiply-add of the engines.
         return accumulator * (scale * of_rows)
 
-    output = rescaled(weight.values.double(), weight.scale)
+    output = rescaled(weight.values, weight.scale)
     output = (output if bias is None else output + bias).float()
     if weight.residual is None:
         return output
     rows, values, of_rows = weight.residual
-    return output.index_add(1, rows, rescaled(values.double(), of_rows).float())
-
-
-class LayerWeights(NamedTuple):
-    """One layer in one direction; all tensors contiguous, gates stacked: i, f, g, o or r, z, n.
-
-    Attributes:
-        ih: (gates·hidden, inputs), applied to the input of the layer.
-        hh: (gates·hidden, outputs), applied to the hidden state; outputs = proj_size or hidden.
-        bias_ih, bias_hh: float32 (gates·hidden,), or both None.
-        hr: (proj_size, hidden), the projection of the hidden state, or None.
-    """
-
-    ih: Int8Weight
-    hh: Int8Weight
-    bias_ih: Tensor | None
-    bias_hh: Tensor | None
-    hr: Int8Weight | None
-
-
-class Bits(NamedTuple):
-    """Bits of what `W_ih` and `W_hr` multiply, and of the hidden state, which `W_hh` multiplies."""
-
-    input: int
-    hidden: int
+    return output.index_add(1, rows, rescaled(values, of_rows).float())
 
 
 def lstm_cell(
@@ -178,53 +158,62 @@ def gru_cell(
     return (n + sigmoid(z_x + z_h) * (states[0] - n),)
 
 
+class Layer(NamedTuple):
+    """One layer in one direction; gates stacked: i, f, g, o or r, z, n.
+
+    Attributes:
+        cell: `lstm_cell` or `gru_cell`.
+        ih: (gates·hidden, inputs), applied to the input of the layer.
+        hh: (gates·hidden, outputs), applied to the hidden state; outputs = proj_size or hidden.
+        hr: (proj_size, hidden), the projection of the hidden state, or None.
+        reverse: Whether it takes the steps from the last to the first.
+    """
+
+    cell: Cell
+    ih: Product
+    hh: Product
+    hr: Product | None
+    reverse: bool
+
+    def step(self, from_input: Tensor, states: States) -> States:
+        """The states after one step, from W_ih x + b_ih of that step and the states before."""
+        # Rows decide for themselves, except in the schemes that stand for PyTorch's engines.
+        sigmoid = stable_sigmoid if self.ih.scheme.activations == "row" else torch.sigmoid
+        output, *others = self.cell(from_input, run_linear(states[0], *self.hh), states, sigmoid)
+        return (output if self.hr is None else run_linear(output, *self.hr), *others)
+
+
 def run_layer(
-    cell: Cell,
-    data: Tensor,
-    batch_sizes: Sequence[int],
-    states: States,
-    weights: LayerWeights,
-    bits: Bits,
-    scheme: Scheme = EXACT,
-    reverse: bool = False,
+    layer: Layer, data: Tensor, states: States, batch_sizes: Sequence[int]
 ) -> tuple[Tensor, States]:
     """Run one layer in one direction over all steps; the reference for every faster way.
 
     Args:
-        cell: `lstm_cell` or `gru_cell`.
+        layer: Its weights.
         data: The input of every step below that of the step before, float32
             (sum(batch_sizes), inputs), as in a PackedSequence.
-        batch_sizes: How many rows each step has; never rising. A row keeps its place in the batch.
         states: Initial hidden state (batch, outputs), and cell state (batch, hidden) of an LSTM;
             left as they are.
-        weights: The layer's weights.
-        bits: How many bits integers have.
-        scheme: Where the scales come from.
-        reverse: Whether to take the steps from the last to the first.
+        batch_sizes: How many rows each step has; never rising. A row keeps its place in the batch.
 
     Returns:
         The hidden state of every step, float32 (sum(batch_sizes), outputs), in the order of
         `data`, and the final states of every row: after its own last step, or its first if reverse.
     """
-    sizes, hidden = list(batch_sizes), scheme.hidden
+    sizes, ih, hh, reverse = list(batch_sizes), layer.ih, layer.hh, layer.reverse
     # The whole input at once, which is what one scale per sequence means; else step by step.
-    blocks = data.split(sizes) if scheme.activations == "step" else [data]
-    projected = [run_linear(x, weights.ih, weights.bias_ih, bits.input, scheme) for x in blocks]
-    steps = torch.cat(projected).split(sizes)
-    hh = weights.hh._replace(values=weights.hh.values.double())  # once for all steps
-    sigmoid = stable_sigmoid if scheme.activations == "row" else torch.sigmoid
+    blocks = data.split(sizes) if ih.scheme.activations == "step" else [data]
+    steps = torch.cat([run_linear(block, *ih) for block in blocks]).split(sizes)
+    once = hh.weight._replace(values=hh.weight.values.double())  # for all steps
+    layer = layer._replace(hh=hh._replace(weight=once))
     states = tuple(part.clone() for part in states)
     outputs: list[Tensor] = []
     for step in steps[::-1] if reverse else steps:
         # The rows beyond have ended, or have not begun if reverse.
-        before = tuple(part[: len(step)] for part in states)
-        from_hidden = run_linear(before[0], hh, weights.bias_hh, bits.hidden, hidden)
-        output, *others = cell(step, from_hidden, before, sigmoid)
-        if weights.hr is not None:
-            output = run_linear(output, weights.hr, None, bits.input, scheme)
-        for part, now in zip(states, (output, *others), strict=True):
+        after = layer.step(step, tuple(part[: len(step)] for part in states))
+        for part, now in zip(states, after, strict=True):
             part[: len(step)] = now
-        outputs.append(output)
+        outputs.append(after[0])
     return torch.cat(outputs[::-1] if reverse else outputs), states
 
 

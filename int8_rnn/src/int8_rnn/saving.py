@@ -52,16 +52,17 @@ def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
             on a device that has data.
         OSError: the file cannot be written.
     """
-    quantized = {
-        name: {"type": type(part).__name__, "scheme": _said(part.scheme)}
-        for name, part in checks.module("model", model).named_modules()
-        if isinstance(part, Int8Module)
-    }
+    quantized = {}
+    for name, part in checks.module("model", model).named_modules():
+        if isinstance(part, Int8Module):
+            said = asdict(part.scheme).items()
+            scheme = {key: value for key, value in said if (key, value) != ("hidden_bits", None)}
+            quantized[name] = {"type": type(part).__name__, "scheme": scheme}
     if not quantized:
         raise ModelError(
             "model holds no Int8LSTM, Int8GRU or Int8Linear; save what quantize(model) returned."
         )
-    tensors, aliases = _distinct(_state(model))
+    tensors, aliases = _distinct(model)
     layout = json.dumps({"modules": quantized, "aliases": aliases}, sort_keys=True)
     metadata = {"format": FORMAT, "version": VERSION, "layout": layout}
     metadata["sha256"] = _digest(metadata, tensors)
@@ -92,48 +93,48 @@ def load(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
     # Other modules than those that the file names are refused below: they have other tensors.
     made = {id(parts.get(n)): _built(file, n, how, parts.get(n)) for n, how in quantized.items()}
     loaded = copy.deepcopy(model, made)
-    _check_fits(file, loaded, state)
+    here = loaded.state_dict()
+    for name in [*here, *state]:
+        came, wanted = (
+            checks.describe(one[name]) if name in one else "nothing" for one in (state, here)
+        )
+        if came != wanted and "_residual" not in name:  # of which only the file knows
+            raise SavedModelError(
+                "{path} has {file} for {name}, where model has {model}; pass the model it was "
+                "saved from.",
+                path=file,
+                file=came,
+                name=name,
+                model=wanted,
+            )
     try:
         loaded.load_state_dict(state)
     except RuntimeError as error:
-        raise SavedModelError(
-            "{path} does not fit: {error}.", path=file, error=" ".join(str(error).split())
-        ) from error
+        message = " ".join(str(error).split())
+        raise SavedModelError("{path} does not fit: {error}.", path=file, error=message) from error
     return loaded.eval()
 
 
-def _said(scheme: Scheme) -> dict[str, Any]:
-    """A scheme as JSON has it."""
-    said = asdict(scheme)
-    return {key: value for key, value in said.items() if value is not None or key != "hidden_bits"}
-
-
-def _state(model: nn.Module) -> dict[str, Tensor]:
-    state = model.state_dict()
-    for name, value in state.items():
-        if not isinstance(value, Tensor) or value.is_quantized or value.device.type == "meta":
-            meta = " on the device meta" if getattr(value, "is_meta", False) else ""
+def _distinct(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Each content once, apart from all others in memory; and which names stand for which."""
+    tensors: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    names: dict[object, str] = {}
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor) or value.is_quantized or value.is_meta:
+            meta = " on the device meta" if isinstance(value, Tensor) and value.is_meta else ""
             raise ModelError(
                 "model has {name}, which is {what}; only plain tensors with data can be saved.",
                 name=name,
                 what=checks.describe(value) + meta,
             )
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
-
-
-def _distinct(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Each content once, apart from all others in memory; and which names stand for which."""
-    tensors: dict[str, Tensor] = {}
-    aliases: dict[str, str] = {}
-    first: dict[object, str] = {}
-    for name, value in state.items():
-        same = first.setdefault(
-            (value.dtype, value.shape, hashlib.sha256(_bytes(value)).digest()), name
-        )
-        if same == name:
+        value = value.detach().cpu().contiguous()
+        content = value.dtype, value.shape, hashlib.sha256(_bytes(value)).digest()
+        first = names.setdefault(content, name)
+        if first == name:
             tensors[name] = value.clone()
         else:
-            aliases[name] = same
+            aliases[name] = first
     return tensors, aliases
 
 
@@ -155,8 +156,7 @@ def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
 
 def _read(path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The layout and the tensors of a file, once it is known to be whole and ours."""
-    with Path(path).open("rb"):  # what the system refuses is told in its own words
-        pass
+    Path(path).open("rb").close()  # what the system refuses is told in its own words
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -210,21 +210,3 @@ def _built(path: str, name: str, how: Mapping[str, Any], part: nn.Module | None)
     if not isinstance(part, made):
         require_plain(f"model.{name}" if name else "model", part, kind)
     return made._like(part, scheme, device="cpu")
-
-
-def _check_fits(path: str, loaded: nn.Module, there: Mapping[str, Tensor]) -> None:
-    """Names, shapes and dtypes, before anything is copied; only the file knows of residuals."""
-    here = loaded.state_dict()
-    for name in [*here, *there]:
-        file, model = (
-            checks.describe(one[name]) if name in one else "nothing" for one in (there, here)
-        )
-        if file != model and "_residual" not in name:
-            raise SavedModelError(
-                "{path} has {file} for {name}, where model has {model}; pass the model it was "
-                "saved from.",
-                path=path,
-                file=file,
-                name=name,
-                model=model,
-            )

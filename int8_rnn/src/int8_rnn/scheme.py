@@ -15,13 +15,6 @@ SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 BYTE = 8  # up to so many bits the hidden state has a zero point, and takes the 8-bit kernels
 
 
-def _check_bits(name: str, bits: int | None, most: int) -> None:
-    if bits is not None and positive_int(name, bits, most=most) < 4:
-        raise ArgumentError(
-            "{name} is {bits}; pass a number from 4 to {most}.", name=name, bits=bits, most=most
-        )
-
-
 @dataclass(frozen=True)
 class Scheme:
     """Where the scales come from, and how many bits the integers have.
@@ -69,8 +62,15 @@ class Scheme:
     def __post_init__(self) -> None:
         one_of("weights", self.weights, ("channel", "tensor"))
         one_of("activations", self.activations, ("row", "step", "sequence"))
-        _check_bits("activation_bits", self.activation_bits, 16 if self.symmetric else 15)
-        _check_bits("hidden_bits", self.hidden_bits, 16)
+        for name, most in (("activation_bits", self._widest), ("hidden_bits", 16)):
+            bits = getattr(self, name)
+            if bits is not None and positive_int(name, bits, most=most) < 4:
+                raise ArgumentError(
+                    "{name} is {bits}; pass a number from 4 to {most}.",
+                    name=name,
+                    bits=bits,
+                    most=most,
+                )
         one_of("weight_limit", self.weight_limit, (127.0, 127.5))
         positive_int("weight_candidates", self.weight_candidates, most=64)
         if self.pairs and (self.weights != "channel" or self.weight_limit != 127.0):
@@ -89,6 +89,11 @@ class Scheme:
             return self
         bits, affine = self.hidden_bits, self.hidden_bits <= BYTE
         return replace(self, activation_bits=bits, symmetric=not affine, hidden_bits=None)
+
+    @property
+    def _widest(self) -> int:
+        """The most bits of an activation: it is at most 2^15 without its zero point."""
+        return 16 if self.symmetric else 15
 
     def largest_integer(self, bits: int) -> int:
         """The largest magnitude of a quantized activation, its zero point taken off."""
@@ -115,16 +120,9 @@ def as_scheme(scheme: Scheme | str) -> Scheme:
 
 
 def chosen_scheme(scheme: Scheme | str, activation_bits: int | None) -> Scheme:
-    """The scheme that the arguments of a conversion stand for.
+    """The scheme that the arguments of a conversion stand for; ArgumentError if there is none.
 
-    Args:
-        scheme: A scheme, or its name.
-        activation_bits: Of inputs and hidden state alike: 8, or 16 for as many as fit; None for
-            what the scheme says.
-
-    Raises:
-        ArgumentError: an unknown scheme or number of bits, or bits beside a scheme that says
-            its own.
+    `activation_bits` of inputs and hidden state alike are 8, or 16 for as many as fit.
     """
     scheme = as_scheme(scheme)
     if activation_bits is None:
@@ -142,9 +140,9 @@ def chosen_scheme(scheme: Scheme | str, activation_bits: int | None) -> Scheme:
             bits=activation_bits,
             scheme=scheme,
         )
-    if activation_bits == 16:
-        return replace(scheme, hidden_bits=None)
-    return replace(scheme, activation_bits=8, symmetric=False, hidden_bits=None)
+    if activation_bits == 8:
+        scheme = replace(scheme, activation_bits=8, symmetric=False)
+    return replace(scheme, hidden_bits=None)
 
 
 def most_activation_bits(
@@ -153,25 +151,20 @@ def most_activation_bits(
     """How many bits activations may have so that no sum of `columns` products overflows int32.
 
     Every partial sum is at most columns · 128 (127 if symmetric) · the largest activation, in
-    whatever order it is taken: 16 bits up to 516 columns, 15 up to 1032, 12 up to 8260.
-
-    Returns:
-        `scheme.activation_bits` if it is given.
-
-    Raises:
-        ArgumentError: The given bits, or even 4 bits, are too many for so many columns.
+    whatever order it is taken: 16 bits up to 516 columns, 15 up to 1032, 12 up to 8260. Those of
+    the scheme if it says them; ArgumentError where they, or even 4 bits, are too many.
     """
     budget = INT32_MAX // (positive_int("columns", columns) * -int(-scheme.weight_limit // 1))
-    widest = 16 if scheme.symmetric else 15
-    fitting = [bits for bits in range(4, widest + 1) if scheme.largest_integer(bits) <= budget]
-    asked = scheme.activation_bits
-    if not fitting or (asked or 0) > fitting[-1]:
+    most, asked = scheme._widest, scheme.activation_bits
+    while scheme.largest_integer(most) > budget:
+        most -= 1
+    if most < 4 or (asked or 0) > most:
         raise ArgumentError(
             "{name} is {bits}; sums of {columns} products with int8 weights stay within "
             "int32 up to {most} bits: pass fewer bits or leave this layer in FP32.",
             name=name,
             bits=asked,
             columns=columns,
-            most=fitting[-1] if fitting else "fewer than 4",
+            most=most if most >= 4 else "fewer than 4",
         )
-    return asked or fitting[-1]
+    return asked or most

@@ -26,14 +26,11 @@ _COLUMNS = 16  # columns are padded to a multiple of this: four steps
 
 
 def pack(values: Tensor, gates: int) -> Tensor:
-    """An int8 matrix (rows, depth) as tiles.
+    """An int8 matrix (rows, depth) as tiles, int8 (tiles, steps, vectors, 16, 4), contiguous.
 
     Args:
         values: The matrix; with gates, those stand on top of each other, `rows / gates` units each.
         gates: 4 for the weights of an LSTM, 3 for those of a GRU, 1 for any other matrix.
-
-    Returns:
-        int8 (tiles, steps, vectors, 16, 4), contiguous.
     """
     rows, depth = values.shape
     units, block = rows // gates, _block(gates)
@@ -41,8 +38,7 @@ def pack(values: Tensor, gates: int) -> Tensor:
     padded[:, :units, :depth] = values.view(gates, units, depth)
     split = padded.view(gates, -1, block // LANES, LANES, padded.shape[2] // BYTES, BYTES)
     # (gates, tiles, vectors of a block, lanes, steps, bytes); one of the first and third is 1.
-    ordered = split.permute(1, 4, 0, 2, 3, 5)
-    return ordered.flatten(2, 3).contiguous()
+    return split.permute(1, 4, 0, 2, 3, 5).flatten(2, 3).contiguous()
 
 
 def unpack(tiles: Tensor, rows: int, depth: int, gates: int) -> Tensor:
@@ -55,14 +51,9 @@ def unpack(tiles: Tensor, rows: int, depth: int, gates: int) -> Tensor:
 
 
 def pack_terms(lines: Sequence[Tensor], gates: int) -> Tensor:
-    """Numbers of each row, several lines of them, in the order in which the kernels sum rows.
+    """Lines of numbers, float32 or int32 (rows,), in the order in which the kernels sum rows.
 
-    Args:
-        lines: Tensors (rows,), float32 or int32.
-        gates: As in `pack`.
-
-    Returns:
-        int32 (lines, gates · padded units), floats bit for bit; padding is 0.
+    int32 (lines, gates · padded units), floats bit for bit; padding is 0.
     """
     rows, block = len(lines[0]), _block(gates)
     units = rows // gates
@@ -76,11 +67,6 @@ def unpack_terms(line: Tensor, rows: int, gates: int) -> Tensor:
     """One line of float32 terms as (rows,), a copy; `plain_aten` hands them on as floats."""
     floats = line if line.dtype == torch.float32 else line.view(torch.float32)
     return floats.view(gates, -1)[:, : rows // gates].reshape(rows).clone()
-
-
-def row_sums(values: Tensor) -> Tensor:
-    """The sums of the rows of an int8 matrix, int32 (rows,)."""
-    return values.sum(dim=1, dtype=torch.int32)
 
 
 def _block(gates: int) -> int:

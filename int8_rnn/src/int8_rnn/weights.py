@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import describe
+from .checks import describe, fits
 from .errors import ModelError
 from .scheme import DEFAULT, SMALLEST_NORMAL, Scheme
 
@@ -93,32 +93,28 @@ def quantize_weight(
         )
     weight = weight.detach()
     columns = column_scales(weight) if scheme.columns else None
-    if scheme.weights == "tensor":
-        rows = weight if columns is None else weight / columns
-        values, scale = _quantize_rows(rows.reshape(1, -1), scheme)
-        return Int8Weight(values.view(weight.shape), scale, columns)
-    # In blocks of 4 MiB, so that converting a model takes little memory beside it.
-    blocks = [
-        _quantize_rows(block if columns is None else block / columns, scheme)
-        for block in weight.split(-(-(2**20) // weight.shape[1]))
-    ]
-    values, scale = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    made = Int8Weight(values, scale, columns)
-    if residual and scheme.residual:
-        made = made._replace(residual=residual_of(weight, made, scheme))
+    one_scale = scheme.weights == "tensor"
+    found = []
+    for block in [weight] if one_scale else _blocks(weight):
+        block = block if columns is None else block / columns
+        found.append(_quantize_rows(block.reshape(1, -1) if one_scale else block, scheme))
+    values, scale = (torch.cat(parts) for parts in zip(*found, strict=True))
+    made = Int8Weight(values.view(weight.shape), scale, columns)
+    if residual and scheme.residual and not one_scale:
+        made = made._replace(residual=_residual(weight, made, scheme))
     return made
 
 
-def residual_of(weight: Tensor, made: Int8Weight, scheme: Scheme = DEFAULT) -> Residual | None:
+def _blocks(weight: Tensor) -> Sequence[Tensor]:
+    """Its rows in blocks of 4 MiB, so that converting a model takes little memory beside it."""
+    return weight.split(-(-(2**20) // weight.shape[1]))
+
+
+def _residual(weight: Tensor, made: Int8Weight, scheme: Scheme) -> Residual | None:
     """The residual of those rows of a finite matrix (N, K) whose steps are far coarser than usual.
 
     That is more than `COARSE` times the median, rows of zeros left aside. A row that its integers
     hit anyway, as the only weight of a row always is, leaves nothing to quantize.
-
-    Args:
-        weight: The matrix.
-        made: What has been made of it, a scale for each row.
-        scheme: By whose rules.
     """
     used = made.values.any(dim=1)
     if not bool(used.any()):
@@ -135,21 +131,14 @@ def residual_of(weight: Tensor, made: Int8Weight, scheme: Scheme = DEFAULT) -> R
 
 
 def checked_residual(name: str, shape: Sequence[int], parts: Sequence[Any]) -> Residual:
-    """These as the residual of a weight of this shape, which everything else relies on.
-
-    Raises:
-        ModelError: One is missing, or its dtype, shape or content does not fit.
-    """
-    count, columns = shape
-    rows, values, scale = parts
-    fits = all(isinstance(part, Tensor) for part in parts)
-    fits = fits and [part.dtype for part in parts] == [torch.int64, torch.int8, torch.float32]
-    fits = fits and rows.dim() == 1 and len(rows) > 0
-    fits = fits and values.shape == (len(rows), columns) and scale.shape == rows.shape
-    if fits and rows.device.type != "meta":
-        first, last = int(rows[0]), int(rows[-1])
-        fits = first >= 0 and last < count and bool((rows[1:] > rows[:-1]).all())
-    if not fits:
+    """These as the residual of a weight of this shape, which everything else relies on."""
+    (count, columns), (rows, values, scale) = shape, parts
+    many = len(rows) if fits(rows, torch.int64, -1) else 0
+    sound = many and fits(values, torch.int8, many, columns) and fits(scale, torch.float32, many)
+    if sound and not rows.is_meta:
+        rising = bool((rows.diff() > 0).all())
+        sound = rising and int(rows[0]) >= 0 and int(rows[-1]) < count
+    if not sound:
         raise ModelError(
             "the residual of {name} is {what}; for a weight of shape {shape} it is rising "
             "int64 row numbers below {count}, and int8 values and float32 scales for each.",
@@ -173,11 +162,10 @@ def column_scales(weight: Tensor) -> Tensor:
     size = torch.ones(weight.shape[1], dtype=torch.float64)
     for _ in range(_ROUNDS):
         squares = torch.zeros_like(size)
-        for block in weight.split(-(-(2**19) // weight.shape[1])):
+        for block in _blocks(weight):
             relative = block.double().abs() / size
-            squares += (
-                (relative / relative.amax(dim=1, keepdim=True).clamp(min=1e-300)).square().sum(0)
-            )
+            largest = relative.amax(dim=1, keepdim=True).clamp(min=1e-300)
+            squares += (relative / largest).square().sum(0)
         size = size * torch.where(squares > 0, squares.sqrt(), size.new_ones(()))
         size = size / size[squares > 0].amax() if bool((squares > 0).any()) else size
     # The power of two just above; columns within a factor of two of the largest have 1. By frexp
@@ -216,11 +204,6 @@ def _largest_pair(rows: Tensor) -> Tensor:
     sums = sizes[:, ::2].clone()
     sums[:, : rows.shape[1] // 2] += sizes[:, 1::2]
     return sums.amax(dim=1)
-
-
-def in_pairs(values: Tensor) -> bool:
-    """Whether int8 weights (N, K) keep |q[n, 2i]| + |q[n, 2i+1]| <= 128 everywhere."""
-    return bool((_largest_pair(values.float()) <= 128).all())
 
 
 def dequantize_weight(weight: Int8Weight) -> Tensor:
