@@ -125,8 +125,10 @@ from .under_the_hood.by_hand import (
     compare_by_hand as compare_by_hand,
     relative_error as relative_error,
 )
-from .under_the_hood.causes_of_speed import compare_gains as compare_gains
-from .under_the_hood.float_lstm import FusedFloatLSTM as FusedFloatLSTM
+from .under_the_hood.causes_of_speed import (
+    FusedFloatLSTM as FusedFloatLSTM,
+    compare_gains as compare_gains,
+)
 from .under_the_hood.planes_and_tiles import (
     byte_planes as byte_planes,
     compare_products as compare_products,

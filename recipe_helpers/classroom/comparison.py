@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ..common.errors import ArgumentError
-from ..common.language import N_, Text, _
+import numpy as np
+
+from ..common import checks
+from ..common.errors import RecipeError
+from ..common.language import N_, _
 from ..common.tables import Ready, Shown, Table
 from ..recipe.claims import CLAIMS, ELSEWHERE, OPEN
 
 NO_CROSSOVER = N_("none")
+_VNNI = {"with VNNI": N_("{used}, with VNNI"), "without VNNI": N_("{used}, without VNNI")}
+
+
+class NotALedgerError(RecipeError):
+    """What is wrong with one file, to stand within a sentence."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is no ledger; as a string, a sentence that says why."""
+
+    name: str
+    problem: NotALedgerError
+
+    def __str__(self) -> str:
+        problem = checks.first_line(self.problem)
+        return _("{name} was left out: {problem}.", name=self.name, problem=problem)
 
 
 @dataclass(frozen=True)
@@ -21,7 +40,7 @@ class MachineLedger:
     name: str  # of the file, without its folder and ending
     cpu: str
     system: str
-    vector_instructions: str
+    vector_instructions: str  # in English, as it is written; shown by `with_instructions`
     torch_version: str
     verdicts: dict[str, str]  # by claim
     widths: tuple[int, ...] = ()  # of the sweep of C17, or none
@@ -38,7 +57,7 @@ class MachineLedger:
             name=name,
             cpu=machine["cpu"],
             system=machine["system"],
-            vector_instructions=_instructions(machine["vector_instructions"]),
+            vector_instructions=machine["vector_instructions"],
             torch_version=data["versions"]["torch"],
             verdicts={claim: found["verdict"] for claim, found in findings.items()},
             widths=tuple(point["width"] for point in points),
@@ -54,6 +73,12 @@ class MachineLedger:
         return NO_CROSSOVER if self.crossover_width is None else str(self.crossover_width)
 
     @property
+    def bracket(self) -> slice:
+        """Where the crossover stands among the widths, and the width before it, if there is one."""
+        place = self.widths.index(self.crossover_width) if self.crossover_width else 0
+        return slice(max(place - 1, 0), place + 1)
+
+    @property
     def level_width(self) -> float | None:
         """Where both take about the same time, between two of the widths that were measured.
 
@@ -62,13 +87,8 @@ class MachineLedger:
         """
         if self.crossover_width is None:
             return None
-        place = self.widths.index(self.crossover_width)
-        below, above = (math.log(self.speedups[at]) for at in (max(place - 1, 0), place))
-        if below >= 0:  # as fast before it, though not for certain
-            return float(self.widths[max(place - 1, 0)])
-        part = below / (below - above)
-        before, after = (math.log(self.widths[at]) for at in (place - 1, place))
-        return math.exp(before + part * (after - before))
+        speedups, widths = (np.log2(side[self.bracket]) for side in (self.speedups, self.widths))
+        return float(np.exp2(np.interp(0, speedups, widths)))
 
 
 @dataclass(frozen=True)
@@ -76,7 +96,7 @@ class ClassComparison(Shown):
     """The ledgers of a class, one row per machine, and a sentence for each file that is none."""
 
     ledgers: tuple[MachineLedger, ...]
-    refused: tuple[str, ...] = field(default=())  # a Text for each file that was left out
+    refused: tuple[LeftOut, ...] = ()
 
     def disagreements(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """The claims that got more than one verdict: which machines said what.
@@ -100,7 +120,7 @@ class ClassComparison(Shown):
             (
                 ledger.name,
                 ledger.cpu,
-                ledger.vector_instructions,
+                with_instructions(ledger.vector_instructions),
                 ledger.torch_version,
                 _(ledger.crossover),
                 f"{at:.0f}" if (at := ledger.level_width) else "",
@@ -131,15 +151,10 @@ class ClassComparison(Shown):
             ArgumentError: no such file was taken in.
         """
         known = {ledger.name: ledger for ledger in self.ledgers}
-        if name not in known:
-            raise ArgumentError(
-                "name is {name!r}; pass one of {known}.", name=name, known=", ".join(known)
-            )
-        return known[name]
+        return known[checks.one_of("name", name, known)]
 
 
-def _instructions(written: str) -> str:
-    """What a file says of vector instructions, as the Text that `rh.machine()` had for it."""
-    used = written.partition(",")[0]
-    known = (Text("{used}, with VNNI", used=used), Text("{used}, without VNNI", used=used))
-    return next((text for text in known if text == written), written)
+def with_instructions(machine: str) -> str:
+    """A machine whose vector instructions come last, written in English, as it is shown."""
+    used, _comma, vnni = machine.rpartition(", ")
+    return _(_VNNI[vnni], used=used) if vnni in _VNNI else machine

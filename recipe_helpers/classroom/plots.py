@@ -12,7 +12,7 @@ from ..common.plots import (
     plain_ticks,
     width_axis,
 )
-from .comparison import ClassComparison
+from .comparison import ClassComparison, MachineLedger, with_instructions
 
 _MARKS = "osD^vPX*"
 _TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
@@ -22,15 +22,14 @@ _TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 def speedups(compared: ClassComparison) -> RecipeFigure:
     """FP32 / INT8 against width, a line for each machine, machines of one CPU in one colour."""
     figure, axes = new_figure(_("speed of INT8 against width, by machine"), height=3.8)
-    measured = [ledger for ledger in compared.ledgers if ledger.widths]
-    cpus = list(dict.fromkeys(ledger.cpu for ledger in measured))
+    measured, cpus, widths = _measured(compared)
     for number, ledger in enumerate(measured):
         mark, color = _MARKS[number % len(_MARKS)], COLORS[cpus.index(ledger.cpu) % len(COLORS)]
         axes.plot(ledger.widths, ledger.speedups, f"{mark}-", color=color, label=ledger.name)
     draw_equal(axes)
     axes.set(title=_("above 1 INT8 is faster"), ylabel=_("FP32 time / INT8 time"), yscale="log")
     plain_ticks(axes, _TICKS)
-    width_axis(axes, tuple(sorted({width for ledger in measured for width in ledger.widths})))
+    width_axis(axes, widths)
     axes.legend()
     said = (
         _(
@@ -56,9 +55,8 @@ def crossovers(compared: ClassComparison) -> RecipeFigure:
     mark on it is where both would take the same time.
     """
     figure, axes = new_figure(_("crossover against vector instructions"), height=3.4)
-    measured = [ledger for ledger in compared.ledgers if ledger.widths]
+    measured, cpus, widths = _measured(compared)
     kinds = sorted({ledger.vector_instructions for ledger in measured})
-    cpus = list(dict.fromkeys(ledger.cpu for ledger in measured))
     for ledger in measured:
         alike = [x for x in measured if x.vector_instructions == ledger.vector_instructions]
         among = (alike.index(ledger) + 1) / (len(alike) + 1)  # between 0 and 1
@@ -68,24 +66,33 @@ def crossovers(compared: ClassComparison) -> RecipeFigure:
         if ledger.crossover_width is None:
             axes.plot(ledger.widths[-1], row, "^", color=color, label=_("none up to here"))
             continue
-        place = ledger.widths.index(ledger.crossover_width)
-        bracket = ledger.widths[max(place - 1, 0) : place + 1]
-        axes.plot(bracket, [row] * len(bracket), "-", color=color, linewidth=1)
+        around = ledger.widths[ledger.bracket]
+        axes.plot(around, [row] * len(around), "-", color=color, linewidth=1)
         axes.plot(ledger.level_width, row, mark, color=color, label=ledger.cpu)
-    width_axis(axes, tuple(sorted({width for ledger in measured for width in ledger.widths})))
+    width_axis(axes, widths)
     axes.set(title=_("the width from which INT8 is faster"), ylabel=_("vector instructions"))
-    axes.set_yticks(range(len(kinds)), list(map(str, kinds)))
+    axes.set_yticks(range(len(kinds)), [with_instructions(kind) for kind in kinds])
     axes.set_ylim(-0.5, len(kinds) - 0.5)
     shown = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each once
     axes.legend(list(shown.values()), list(shown))
-    said = (
-        f"{ledger.name}, {ledger.vector_instructions}: {_(ledger.crossover)}"
-        + (f" ({level:.0f})" if (level := ledger.level_width) else "")
-        for ledger in measured
-    )
     figure.alt = _(
         "Width from which INT8 is faster, and where both take the same time, by vector "
         "instructions: {machines}.",
-        machines="; ".join(said),
+        machines="; ".join(map(_crossover, measured)),
     )
     return figure
+
+
+def _measured(
+    compared: ClassComparison,
+) -> tuple[list[MachineLedger], list[str], tuple[int, ...]]:
+    """The ledgers that hold a sweep, their CPUs, each once, and all widths, rising."""
+    measured = [ledger for ledger in compared.ledgers if ledger.widths]
+    widths = sorted({width for ledger in measured for width in ledger.widths})
+    return measured, list(dict.fromkeys(ledger.cpu for ledger in measured)), tuple(widths)
+
+
+def _crossover(ledger: MachineLedger) -> str:
+    level = f" ({ledger.level_width:.0f})" if ledger.level_width else ""
+    machine = f"{ledger.name}, {with_instructions(ledger.vector_instructions)}"
+    return f"{machine}: {_(ledger.crossover)}{level}"

@@ -10,18 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..common.errors import ArgumentError, RecipeError
-from ..common.language import Text
-from ..common.wording import as_text, sentences
-from .comparison import ClassComparison, MachineLedger
+from ..common.errors import ArgumentError
+from ..common.language import N_
+from .comparison import ClassComparison, LeftOut, MachineLedger, NotALedgerError
 
 MOST_BYTES = 256 * 1024  # a ledger has some twelve thousand
 MOST_FILES = 1000
 SCHEMA = Path(__file__).with_name("ledger.schema.json")
-
-
-class NotALedgerError(RecipeError, ValueError):
-    """What is wrong with one file, to stand within a sentence."""
 
 
 def compare_ledgers(folder: str | os.PathLike[str]) -> ClassComparison:
@@ -51,11 +46,13 @@ def compare_ledgers(folder: str | os.PathLike[str]) -> ClassComparison:
         try:
             ledgers.append(MachineLedger.from_data(file.stem, _read(file)))
         except NotALedgerError as error:
-            name, problem = _shown(file.name), as_text(error)
-            refused.append(Text("{name} was left out: {problem}.", name=name, problem=problem))
+            refused.append(LeftOut(_shown(file.name), error))
+    if refused and not ledgers:
+        raise ArgumentError(
+            "folder holds no ledger; write one with `Ledger.to_json`. {first}", first=refused[0]
+        )
     if not ledgers:
-        none = Text("folder holds no ledger; write one with `Ledger.to_json`.")
-        raise ArgumentError(sentences([none, *refused]))
+        raise ArgumentError("folder holds no ledger; write one with `Ledger.to_json`.")
     return ClassComparison(tuple(ledgers), tuple(refused))
 
 
@@ -65,7 +62,7 @@ def _read(file: Path) -> dict[str, Any]:
 
     data = _parsed(_content(file))
     if worst := best_match(_validator().iter_errors(data)):
-        place = _shown("/".join(map(str, worst.absolute_path))) or Text("the file")
+        place = _shown("/".join(map(str, worst.absolute_path))) or N_("the file")
         # What the file says is not repeated: it is a stranger's.
         rule = f"{worst.validator}: {json.dumps(worst.validator_value)[:60]}"
         raise NotALedgerError("{place} is not as a ledger has it ({rule})", place=place, rule=rule)
@@ -94,8 +91,6 @@ def _parsed(content: bytes) -> Any:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse, parse_float=_number)
     except RecursionError as error:
         raise NotALedgerError("it is nested too deeply") from error
-    except NotALedgerError:
-        raise
     except ValueError as error:  # of the decoder, or a number of thousands of digits
         raise NotALedgerError("it is not JSON in UTF-8") from error
 

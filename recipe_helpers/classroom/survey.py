@@ -1,16 +1,17 @@
 """Many measurements at once: several widths, several seeds, here or on a Dask cluster.
 
 Sizes and errors are computed, and come out the same wherever and in whatever order that is done.
-Times are measured: each worker makes one measurement at a time, and a machine has no more workers
-than cores, so that no two of them share one.
+Times are measured: a worker makes one measurement at a time, and a machine has no more workers
+than cores, so that no two measurements share one.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +23,14 @@ from ..common.errors import ArgumentError, SurveyError, extra
 from ..common.language import _, plural
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
-from ..common.wording import joined
-from ..recipe.compare import compare
+from ..recipe.compare import Comparison, compare
 from ..recipe.model import machine
 from ..recipe.pair import make_pair
-from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, check_budget
+from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, check_budget
+from .comparison import with_instructions
 
 BUDGET_S = 0.3
-ONE_AT_A_TIME = "recipe_helpers.survey"  # what a worker has one of, and a measurement takes
+_ONE_AT_A_TIME = threading.Lock()  # held by the measurement that a process is at
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,8 @@ class SurveyPoint:
 
     width: int
     seed: int
-    reference_bytes: int
-    candidate_bytes: int
-    relative_error: float  # mean |difference| / mean |FP32 output|
-    reference_us: float  # median time of one call
-    candidate_us: float
-    speedup: Ratio  # FP32 / INT8
-    verdict: str  # "faster", "slower" or "inconclusive", said of INT8
-    machine: str  # the kind of machine: its CPU and vector instructions
-
-    @property
-    def computed(self) -> tuple[int, int, int, int, float]:
-        """What does not depend on time: width, seed, both sizes, the error."""
-        sizes = (self.reference_bytes, self.candidate_bytes)
-        return (self.width, self.seed, *sizes, self.relative_error)
+    comparison: Comparison  # size, latency and outputs
+    machine: str  # the kind of machine, in English: its CPU and vector instructions
 
 
 @dataclass(frozen=True)
@@ -78,27 +67,31 @@ class Survey(Shown):
         """One row per width: sizes, the median error and speedup over the seeds, the verdicts."""
         rows = []
         for width in self.widths:
-            points = self.of(width)
-            speedups = [point.speedup.median for point in points]
-            verdicts = Counter(point.verdict for point in points)
-            counts = [(verdicts[v], v) for v in (FASTER, SLOWER, INCONCLUSIVE) if verdicts[v]]
-            said = (_("{count} {verdict}", count=n, verdict=_(v)) for n, v in counts)
+            found = [point.comparison for point in self.of(width)]
+            verdicts = Counter(one.latency.verdict for one in found)
+            said = (
+                _("{count} {verdict}", count=verdicts[verdict], verdict=_(verdict))
+                for verdict in (FASTER, SLOWER, INCONCLUSIVE)
+                if verdicts[verdict]
+            )
             rows.append(
                 (
                     str(width),
-                    in_bytes(points[0].reference_bytes),
-                    in_bytes(points[0].candidate_bytes),
-                    _spread([p.relative_error for p in points], "{:.2%}"),
-                    _spread(speedups, "{:.2f}"),
+                    in_bytes(found[0].size.reference_bytes),
+                    in_bytes(found[0].size.candidate_bytes),
+                    _spread([one.outputs.relative for one in found], "{:.2%}"),
+                    _spread([one.latency.speedup.median for one in found], "{:.2f}"),
                     ", ".join(said),
                 )
             )
-        seeds, kinds = len({p.seed for p in self.points}), sorted({p.machine for p in self.points})
         headers = (_("width"), _("FP32 file"), _("INT8 file"), _("relative error"))
         caption = plural(
-            "one seed, one thread", "median (range) over {count} seeds, one thread", seeds
+            "one seed, one thread",
+            "median (range) over {count} seeds, one thread",
+            len({point.seed for point in self.points}),
         )
-        note = _("Measured on: {machines}.", machines=joined(kinds, "; "))
+        kinds = map(with_instructions, sorted({point.machine for point in self.points}))
+        note = _("Measured on: {machines}.", machines="; ".join(kinds))
         return Table((*headers, "FP32 / INT8", _("INT8 is")), rows, caption, note)
 
 
@@ -135,32 +128,22 @@ def survey(
         raise ArgumentError("seeds is {seeds}; pass none twice.", seeds=list(drawn))
     wanted = list(itertools.product(checks.positive_ints("widths", widths), drawn))
     check_budget(budget_s)
+    points: Iterable[SurveyPoint]
     if client is None:
-        points = [measure_point(w, s, budget_s) for w, s in progress(wanted, _("survey"))]
+        points = (measure_point(w, s, budget_s) for w, s in progress(wanted, _("survey")))
     else:
         check_client(client)
-        points = list(_on_workers(client, wanted, budget_s, progress))
-    places = {at: number for number, at in enumerate(wanted)}
-    return Survey(tuple(sorted(points, key=lambda point: places[point.width, point.seed])))
+        points = _on_workers(client, wanted, budget_s, progress)
+    found = {(point.width, point.seed): point for point in points}
+    return Survey(tuple(found[at] for at in wanted))
 
 
 def measure_point(width: int, seed: int, budget_s: float) -> SurveyPoint:
-    """One measurement of a survey, on one thread."""
-    with settings.threads_set(1):
+    """One measurement of a survey, on one thread, while this process makes no other."""
+    with _ONE_AT_A_TIME, settings.threads_set(1):
         found = compare(*make_pair(width=width, seed=seed).both, budget_s=budget_s)
         here = machine()
-    return SurveyPoint(
-        width=width,
-        seed=seed,
-        reference_bytes=found.size.reference_bytes,
-        candidate_bytes=found.size.candidate_bytes,
-        relative_error=found.outputs.relative,
-        reference_us=found.latency.reference.median_us,
-        candidate_us=found.latency.candidate.median_us,
-        speedup=found.latency.speedup,
-        verdict=found.latency.verdict,
-        machine=joined([here.cpu, here.vector_instructions], ", "),
-    )
+    return SurveyPoint(width, seed, found, ", ".join([here.cpu, here.vector_instructions]))
 
 
 @dataclass(frozen=True)
@@ -187,17 +170,18 @@ def describe_worker() -> Worker:
 
 def check_client(client: Any) -> None:
     """ArgumentError unless this is a client whose workers measure as `survey` promises."""
-    run = None if isinstance(client, type) else getattr(client, "run", None)
-    if not callable(run) or not callable(getattr(client, "submit", None)):
+    with extra("dask"):
+        from distributed import Client
+    if not isinstance(client, Client):
         raise ArgumentError(
             "client is of type {kind}; pass a dask.distributed.Client (the extra `dask` brings "
             "it), or None to measure in this process.",
             kind=type(client).__name__,
         )
-    if getattr(client, "asynchronous", False):
+    if client.asynchronous:
         raise ArgumentError("client is an asynchronous one; make it without asynchronous=True.")
     try:
-        workers = run(describe_worker)
+        workers: dict[str, Worker] = client.run(describe_worker)
     except (ImportError, AttributeError) as error:
         raise ArgumentError(
             "client has a worker without this package ({what}); install the same recipe_helpers "
@@ -206,10 +190,8 @@ def check_client(client: Any) -> None:
         ) from error
     if not workers:
         raise ArgumentError("client has no workers; start at least one.")
-    _check_workers(workers, describe_worker().versions)
-
-
-def _check_workers(workers: dict[str, Worker], here: tuple[str, str]) -> None:
+    here = describe_worker().versions
+    count = Counter(worker.host for worker in workers.values())
     for address, worker in workers.items():
         if worker.versions != here:
             raise ArgumentError(
@@ -218,8 +200,6 @@ def _check_workers(workers: dict[str, Worker], here: tuple[str, str]) -> None:
                 there="PyTorch {}, recipe_helpers {}".format(*worker.versions),
                 here="PyTorch {}, recipe_helpers {}".format(*here),
             )
-    count = Counter(worker.host for worker in workers.values())
-    for worker in workers.values():
         if count[worker.host] > worker.cores:
             raise ArgumentError(
                 "client has {workers} workers on a machine of {cores} cores, so that two might "
@@ -231,20 +211,12 @@ def _check_workers(workers: dict[str, Worker], here: tuple[str, str]) -> None:
 
 def _on_workers(
     client: Any, wanted: list[tuple[int, int]], budget_s: float, progress: Progress
-) -> Iterable[SurveyPoint]:
-    with extra("dask"):
-        from distributed import WorkerPlugin, as_completed
+) -> Iterator[SurveyPoint]:
+    """Each point when it is finished; what is not, when it is left, is cancelled."""
+    from distributed import as_completed
 
-    class OneAtATime(WorkerPlugin):
-        """Every worker, those that join later as well, has one of what a measurement takes."""
-
-        async def setup(self, worker: Any) -> None:
-            await worker.set_resources(**{ONE_AT_A_TIME: 1})
-
-    client.register_plugin(OneAtATime(), name=ONE_AT_A_TIME)
     # Not pure: the same measurement asked for twice is made twice.
-    takes = {"pure": False, "resources": {ONE_AT_A_TIME: 1}}
-    futures = {client.submit(measure_point, *at, budget_s, **takes): at for at in wanted}
+    futures = {client.submit(measure_point, *at, budget_s, pure=False): at for at in wanted}
     finished = as_completed(futures)
     try:
         for _number in progress(wanted, _("survey")):

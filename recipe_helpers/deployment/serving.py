@@ -7,13 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain, cycle, product
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -81,16 +80,23 @@ def serving(
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
     )
-    try:
-        port = cast(IO[str], process.stdout).readline().strip()
-        if not port:
-            words = cast(IO[str], process.stderr).read().strip().splitlines() or ["no message"]
-            raise SavedModelError(
-                "the server cannot serve {path}: {words}.", path=os.fspath(path), words=words[-1]
-            )
-        yield Server(int(port), process.pid, Path(path).stat().st_size)
-    finally:
-        _end(process)
+    with process:  # closes its streams
+        try:
+            port = cast(IO[str], process.stdout).readline().strip()
+            if not port:
+                words = process.communicate()[1].strip().splitlines() or ["no message"]
+                raise SavedModelError(
+                    "the server cannot serve {path}: {words}.",
+                    path=os.fspath(path),
+                    words=words[-1],
+                )
+            yield Server(int(port), process.pid, Path(path).stat().st_size)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @dataclass(frozen=True)
@@ -182,50 +188,36 @@ def measure_load(
         if not given:
             raise ArgumentError("{name} is empty; pass at least one.", name=name)
     seconds_each = time_to_measure(budget_s) / _ROUNDS
-    rounds: dict[tuple[str, int], list[tuple[list[float], float]]] = defaultdict(list)
-    for _round in range(_ROUNDS):
-        for number in numbers:
-            for name, server in servers.items():
-                rounds[name, number].append(_one_round(server, questions, number, seconds_each))
-    return Loads(
-        tuple(
-            Load(
-                *key,
-                tuple(t for times_us, _s in found for t in times_us),
-                sum(s for _t, s in found),
-            )
-            for key, found in rounds.items()
+    loads: dict[tuple[str, int], Load] = {}
+    for _round, number, (name, server) in product(range(_ROUNDS), numbers, servers.items()):
+        times_us, seconds = _one_round(server, questions, number, seconds_each)
+        before = loads.get((name, number), Load(name, number, (), 0.0))
+        loads[name, number] = replace(
+            before, times_us=(*before.times_us, *times_us), seconds=before.seconds + seconds
         )
-    )
+    return Loads(tuple(loads.values()))
 
 
 def _one_round(
     server: Server, questions: Sequence[Sequence[int]], clients: int, seconds: float
 ) -> tuple[list[float], float]:
     """The times of all answers, and how long it lasted from the moment all were connected."""
-    start: list[float] = []
-    ready = threading.Barrier(clients, action=lambda: start.append(time.perf_counter()))
 
-    def client(turn: int) -> list[float]:
+    def client(turn: int, connection: http.client.HTTPConnection) -> list[float]:
         times_us: list[float] = []
-        with closing(server.connect()) as connection:
-            try:
-                _ask(connection, questions[turn % len(questions)])  # opens the connection
-                ready.wait()
-                while (before := time.perf_counter()) < start[0] + seconds:
-                    _ask(connection, questions[turn % len(questions)])
-                    times_us.append((time.perf_counter() - before) * 1e6)
-                    turn += clients
-            except threading.BrokenBarrierError:
-                pass  # another client failed, and says why
-            except BaseException:
-                ready.abort()
-                raise
+        while (before := time.perf_counter()) < start + seconds:
+            _ask(connection, questions[turn % len(questions)])
+            times_us.append((time.perf_counter() - before) * 1e6)
+            turn += clients
         return times_us
 
-    with ThreadPoolExecutor(clients) as pool:
-        found = [one for times_us in pool.map(client, range(clients)) for one in times_us]
-    return found, time.perf_counter() - start[0]
+    with ExitStack() as opened, ThreadPoolExecutor(clients) as pool:
+        made = (closing(server.connect()) for _client in range(clients))
+        connections = [*map(opened.enter_context, made)]
+        list(pool.map(_ask, connections, cycle(questions)))  # opens them
+        start = time.perf_counter()
+        found = [*chain.from_iterable(pool.map(client, range(clients), connections))]
+        return found, time.perf_counter() - start
 
 
 def _ask(connection: http.client.HTTPConnection, words: Sequence[int]) -> dict[str, Any]:
@@ -237,15 +229,3 @@ def _ask(connection: http.client.HTTPConnection, words: Sequence[int]) -> dict[s
     if response.status != 200:
         raise ArgumentError("the server refuses the question: {error}.", error=found.get("error"))
     return found
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()

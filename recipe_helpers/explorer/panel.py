@@ -13,7 +13,6 @@ them). Without a running loop, in plain Python, a change is measured at once.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -88,9 +87,9 @@ class Explorer(widgets.VBox):
     """
 
     def __init__(self) -> None:
-        self.controls = Controls()
-        self.reset = _button(_("Reset to the recipe's values"))
-        self.again = _button(_("Measure again"))
+        self.controls = Controls(self._changed)
+        self.reset = _button(_("Reset to the recipe's values"), self.controls.reset)
+        self.again = _button(_("Measure again"), self._measure_again)
         self.numbers, self.sweep, self.memory = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.message = widgets.HTML(layout=widgets.Layout(min_height="2.4em"))
         self.tabs = widgets.Tab(
@@ -98,21 +97,16 @@ class Explorer(widgets.VBox):
             titles=(_("This choice"), _("Across widths"), _("Memory")),
             selected_index=0,
         )
+        self.tabs.observe(lambda event: self._changed(), "selected_index")
         self.result: Exploration | None = None
         self.last_error: Exception | None = None
         self._loop = _running_loop()
         self._booking = 0  # the number of the latest one; all earlier ones are void
-        self._held = False  # whether changes of controls are only steps of a greater change
         self._clipped = ""  # what is to be said of numbers beyond their limits
-        self._kept: OrderedDict[tuple[str, Choice], Any] = OrderedDict()
-        buttons = [self.reset, self.again]
-        row = widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap"))
+        self._kept: dict[tuple[str, Choice], Any] = {}
+        layout = widgets.Layout(flex_flow="row wrap")
+        row = widgets.HBox([self.reset, self.again], layout=layout)
         super().__init__([self.controls.grid(), row, self.message, self.tabs])
-        for control in self.controls.values():
-            control.observe(self._changed, "value")
-        self.tabs.observe(self._changed, "selected_index")
-        self.reset.on_click(self._reset)
-        self.again.on_click(self._measure_again)
         self._measure(self._booking)
 
     def __repr__(self) -> str:
@@ -121,7 +115,7 @@ class Explorer(widgets.VBox):
     @property
     def choice(self) -> Choice:
         """What the controls say now."""
-        return Choice(**{name: control.value for name, control in self.controls.items()})
+        return self.controls.choice
 
     def wait(self) -> Exploration | None:
         """Measure what is booked now rather than in a moment; returns `result`.
@@ -140,36 +134,20 @@ class Explorer(widgets.VBox):
         """Drop every result measured before, but not what is shown."""
         self._kept.clear()
 
-    def _reset(self, event: Any = None) -> None:
-        self._held = True
-        try:
-            self.controls.reset()
-        finally:
-            self._held = False
-        self._changed()
-
-    def _measure_again(self, event: Any = None) -> None:
+    def _measure_again(self) -> None:
         for what in ("result", "page", "memory"):
             self._kept.pop((what, self.choice), None)
         self._changed()
 
-    def _changed(self, event: Any = None) -> None:
-        """Show a choice measured before at once; book a measurement of any other."""
-        if self._held:
-            return
-        self._held = True
-        try:
-            self._clipped = self.controls.clip()
-        finally:
-            self._held = False
+    def _changed(self, clipped: str = "") -> None:
+        """Show a choice measured before at once; book the measurement of what is missing."""
+        self._clipped = clipped
         self._booking += 1
         choice, tab = self.choice, self.tabs.selected_index
         if ("page", choice) not in self._kept:
             self._say(_("Measuring {choice} …", choice=choice))
         else:
             self._show(choice)
-            if tab not in (_SWEEP_TAB, _MEMORY_TAB):
-                return
             if tab == _MEMORY_TAB and ("memory", choice) not in self._kept:
                 self._say(_("Measuring the memory of {choice} …", choice=choice))
         self._book(PAUSE_S)
@@ -182,7 +160,7 @@ class Explorer(widgets.VBox):
         self._loop.call_soon_threadsafe(later, delay_s, self._measure, self._booking)
 
     def _measure(self, booking: int) -> None:
-        """Measure and show the choice, unless the booking is void; then the tab that is open."""
+        """Measure and show the choice, then what the open tab lacks, unless the booking is void."""
         choice = self.choice
         if booking != self._booking:
             return
@@ -191,35 +169,22 @@ class Explorer(widgets.VBox):
             if booking == self._booking:
                 self._show(choice)
                 if self.tabs.selected_index == _SWEEP_TAB:
-                    self._advance_sweep(choice)
+                    self._measure_sweep(choice, booking)
                 elif self.tabs.selected_index == _MEMORY_TAB:
-                    found = self._once("memory", choice, measure_memory)
-                    table = replace(found.table().said(), caption=str(choice))
-                    self.memory.value = page.content(sentence=_(_READ_THE_MEMORY), table=table)
+                    self._measure_memory(choice, booking)
         except Exception as error:  # noqa: BLE001  (whatever it is, it belongs into the panel)
             if booking == self._booking:
                 self._fail(choice, error)
 
-    def _once(self, what: str, choice: Choice, make: Callable[[Choice], Any]) -> Any:
-        """What `make` makes of a choice, kept for the next time; of many, the latest are kept."""
-        if (what, choice) not in self._kept:
-            self._kept[what, choice] = make(choice)
-            while len(self._kept) > _REMEMBERED:
-                self._kept.popitem(last=False)
-        return self._kept[what, choice]
-
-    def _page(self, choice: Choice) -> tuple[Exploration, str]:
-        found = self._once("result", choice, measure_choice)
-        picture = page.image(plots.panel(found), _DPI)
-        return found, page.content(table=found.table(), picture=picture)
-
-    def _advance_sweep(self, choice: Choice) -> None:
+    def _measure_sweep(self, choice: Choice, booking: int) -> None:
         """Measure one more width, draw those there are, and book the next."""
         choices = sweep_choices(choice)
         missing = [c for c in choices if ("result", c) not in self._kept]
         for one in missing[:1]:
             self._once("result", one, measure_choice)
-        done = [self._kept["result", c] for c in choices if ("result", c) in self._kept]
+        if booking != self._booking:
+            return
+        done = [self._kept["result", c] for c in choices if c not in missing[1:]]
         figure = plots.sweep(done, self._once("result", choice, measure_choice))
         picture = page.image(figure, _DPI)
         self.sweep.value = page.content(sentence=_(_READ_THE_SWEEP), picture=picture)
@@ -227,6 +192,26 @@ class Explorer(widgets.VBox):
             said = _("Measuring across widths: {done} of {all} …", done=len(done), all=len(choices))
             self._say(said)
             self._book(0)
+
+    def _measure_memory(self, choice: Choice, booking: int) -> None:
+        found = self._once("memory", choice, measure_memory)
+        if booking == self._booking:
+            self._say("")
+            table = replace(found.table(), caption=str(choice))
+            self.memory.value = page.content(sentence=_(_READ_THE_MEMORY), table=table)
+
+    def _once(self, what: str, choice: Choice, make: Callable[[Choice], Any]) -> Any:
+        """What `make` makes of a choice, kept for the next time; of many, the latest are kept."""
+        if (what, choice) not in self._kept:
+            self._kept[what, choice] = make(choice)
+            while len(self._kept) > _REMEMBERED:
+                del self._kept[next(iter(self._kept))]
+        return self._kept[what, choice]
+
+    def _page(self, choice: Choice) -> tuple[Exploration, str]:
+        found = self._once("result", choice, measure_choice)
+        picture = page.image(plots.panel(found), _DPI)
+        return found, page.content(table=found.table(), picture=picture)
 
     def _show(self, choice: Choice) -> None:
         self.result, self.numbers.value = self._kept["page", choice]
@@ -239,9 +224,8 @@ class Explorer(widgets.VBox):
     def _fail(self, choice: Choice, error: Exception) -> None:
         """Say what went wrong; what was shown stays."""
         self.last_error = error
-        if isinstance(error, RecipeError):
-            sentence = str(error)
-        else:
+        sentence = str(error)
+        if not isinstance(error, RecipeError):
             sentence = _(
                 "{choice} could not be measured: {kind}: {reason}",
                 choice=choice,
@@ -253,8 +237,10 @@ class Explorer(widgets.VBox):
         self.message.value = page.error(f"{self._clipped} {sentence}".strip())
 
 
-def _button(label: str) -> widgets.Button:
-    return widgets.Button(description=label, layout=widgets.Layout(width="auto"))
+def _button(label: str, clicked: Callable[[], object]) -> widgets.Button:
+    button = widgets.Button(description=label, layout=widgets.Layout(width="auto"))
+    button.on_click(lambda event: clicked())
+    return button
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +14,7 @@ from ..common import checks
 from ..common.errors import InputError
 from ..common.language import _
 from ..common.tables import Shown, Table
-from ..recipe.model import demonstration
-from ..recipe.quantize import quantize_dynamic
+from ..recipe.pair import make_pair
 
 TOLERANCE = 1e-6  # a few roundings of float32 in outputs between -1 and 1; one integer is 100 times
 # An LSTM by hand: (lstm, inputs, hidden, cell) -> outputs. Inputs and outputs are
@@ -97,20 +98,23 @@ def compare_by_hand(
     sizes = checks.positive_ints("widths", widths)
     batches = checks.positive_ints("batch_sizes", batch_sizes)
     chosen = checks.seeds("seeds", seeds)
-    points = []
-    for width in sizes:
-        for batch in batches:
-            differences = tuple(_difference(by_hand, width, batch, s, engine) for s in chosen)
-            points.append(AgreementPoint(width, batch, differences))
-    return Agreement(tuple(points))
+    return Agreement(
+        tuple(
+            AgreementPoint(
+                width, batch, tuple(_difference(by_hand, width, batch, s, engine) for s in chosen)
+            )
+            for width, batch in itertools.product(sizes, batches)
+        )
+    )
 
 
 def _difference(by_hand: ByHand, width: int, batch: int, seed: int, engine: str | None) -> float:
-    demo = demonstration(width=width, batch_size=batch, seed=seed)
-    quantized = quantize_dynamic(demo.model, engine=engine)
+    pair = make_pair(width=width, batch_size=batch, seed=seed, engine=engine)
+    lstm: Any = pair.model.lstm
+    inputs, hidden = pair.arguments
     with torch.inference_mode():
-        theirs = quantized(*demo.arguments)[0]
-        ours = by_hand(demo.model.lstm, demo.inputs, *(part[0] for part in demo.hidden))
+        theirs = pair.quantized(inputs, hidden)[0]
+        ours = by_hand(lstm, inputs, *(part[0] for part in hidden))
     if not isinstance(ours, Tensor) or ours.shape != theirs.shape:
         raise InputError(
             "by_hand returned a {what}; it must return the outputs of every step, a tensor of "

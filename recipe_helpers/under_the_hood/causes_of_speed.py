@@ -10,28 +10,80 @@ the whole gain over PyTorch's FP32.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, starmap
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from torch import nn
+from int8_rnn.tiles import pack_terms
+from torch import Tensor, nn
 
-from int8_rnn import Int8LSTM
+from int8_rnn import Int8LSTM, Scheme, fast_path
 
 from ..common import checks, settings
+from ..common.errors import EngineError, InputError
 from ..common.language import N_, _
 from ..common.tables import Shown, Table, in_threads
-from ..recipe.model import SEQUENCE_LENGTH, demonstration
-from ..recipe.quantize import quantize_dynamic
+from ..recipe.model import SEQUENCE_LENGTH
+from ..recipe.pair import make_pair
 from ..recipe.timing import Ratio, Timing, check_budget, interleave, ratio_of_rounds
-from .float_lstm import FusedFloatLSTM
 
 WIDTHS = (8, 32, 128, 256, 512, 1024)
 CAUSES = (N_("no rearranging"), N_("fusion"), N_("fewer bytes"), N_("integers"))
 _BUDGET_S = 0.6
+
+
+class FusedFloatLSTM(Int8LSTM):
+    """An LSTM that runs in the compiled kernels of `Int8LSTM`, but multiplies in floats.
+
+    Beside `nn.LSTM` and `Int8LSTM` it tells apart what makes the latter fast: with float32 weights
+    it shares only the fusion of all steps into one call; with int8 weights, also the fewer bytes;
+    what then remains is the integer arithmetic. Activations are not quantized.
+    """
+
+    @classmethod
+    def from_float(  # type: ignore[override]  # no scheme: activations stay floats
+        cls, lstm: nn.LSTM, *, weights: str = "float32"
+    ) -> FusedFloatLSTM:
+        """Take over an `nn.LSTM`, its weights as they are, or quantized as those of `Int8LSTM`.
+
+        Args:
+            lstm: The layers.
+            weights: "float32" or "int8".
+
+        Raises:
+            ArgumentError: `weights` is neither.
+            ModelError: As for `Int8LSTM.from_float`.
+            EngineError: There is no compiled code on this machine.
+        """
+        checks.one_of("weights", weights, ("float32", "int8"))
+        if not (state := fast_path()).available:
+            raise EngineError("FusedFloatLSTM has no kernel: {reason}", reason=state.reason)
+        from int8_rnn.fast.ways import float_tiles  # which needs the compiled kernels
+
+        # The kernels' float arithmetic knows neither scales of columns nor residuals.
+        made = super().from_float(lstm, scheme=Scheme(columns=False, residual=False))
+        for name, (rows, _depth, gates, _bias) in made._sizes.items():
+            if weights == "float32":
+                made._buffers[f"{name}_tiles"] = float_tiles(getattr(lstm, name).detach(), gates)
+                ones, zeros, bias = torch.ones(rows), torch.zeros(rows), made._bias(name)
+                terms = ones, zeros if bias is None else bias, zeros
+                made._buffers[f"{name}_terms"] = pack_terms(terms, gates)
+        return made
+
+    def bits_of(self, name: str) -> tuple[int, bool]:
+        """Activations of 32 bits, which are floats."""
+        return 32, True
+
+    def _run_reference(self, data: Tensor, batch_sizes: Any, states: Any) -> NoReturn:
+        raise InputError(
+            "input is a {what}; pass a float32 tensor of shape (steps, batch, {size}), and "
+            "as hx None or a pair of states that fit.",
+            what=checks.describe(data),
+            size=self.input_size,
+        )
 
 
 @dataclass(frozen=True)
@@ -139,23 +191,23 @@ def compare_gains(
     return Gains(points, used)
 
 
-def _point(dimension: int, sequence_length: int, budget_s: float) -> GainPoint:
-    demo = demonstration(width=dimension, sequence_length=sequence_length)
-    models = (
-        demo.model,
-        quantize_dynamic(demo.model),
-        FusedFloatLSTM.from_float(demo.model.lstm),
-        FusedFloatLSTM.from_float(demo.model.lstm, weights="int8"),
-        Int8LSTM.from_float(demo.model.lstm),
-    )
-    calls = [partial(model, *demo.arguments) for model in models]
-    calls.insert(1, partial(_without_onednn, *calls[0].args, model=demo.model))
-    return GainPoint(dimension, *interleave(calls, budget_s))
+def _point(width: int, sequence_length: int, budget_s: float) -> GainPoint:
+    pair = make_pair(width=width, sequence_length=sequence_length)
+    lstm: Any = pair.model.lstm
+    fused = FusedFloatLSTM.from_float(lstm), FusedFloatLSTM.from_float(lstm, weights="int8")
+    models = (pair.model, _native(pair.model), pair.quantized, *fused, Int8LSTM.from_float(lstm))
+    calls = [partial(model, *pair.arguments) for model in models]
+    return GainPoint(width, *interleave(calls, budget_s))
 
 
-def _without_onednn(*inputs: Any, model: nn.Module) -> Any:
-    with settings.without_onednn():
-        return model(*inputs)
+def _native(model: nn.Module) -> Callable[..., Any]:
+    """The model without oneDNN."""
+
+    def call(*inputs: Any) -> Any:
+        with settings.without_onednn():
+            return model(*inputs)
+
+    return call
 
 
 def _ratio(slower: Timing, faster: Timing) -> Ratio:

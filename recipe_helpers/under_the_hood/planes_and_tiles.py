@@ -17,10 +17,11 @@ from torch import Tensor
 from int8_rnn import fast_path
 
 from ..common import checks
-from ..common.errors import ArgumentError, EngineError, InputError
+from ..common.errors import ArgumentError, EngineError
 from ..common.language import _, plural
 from ..common.tables import Shown, Table, microseconds
 from ..recipe.timing import Ratio, Timing, check_budget, interleave, ratio_of_rounds
+from . import saturation
 
 OFFSET = 2**15  # makes a 16-bit integer an unsigned one
 # Ways to multiply, each the step after the one before; see `compare_products`.
@@ -42,9 +43,7 @@ def byte_planes(integers: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: they are of another type.
     """
-    if not isinstance(integers, Tensor) or integers.dtype != torch.int16:
-        raise _unfit("integers", integers, "int16", "(..., K)")
-    unsigned = integers.int() + OFFSET
+    unsigned = saturation.integers("integers", integers, torch.int16).int() + OFFSET
     return (unsigned >> 8).to(torch.uint8), (unsigned & 255).to(torch.uint8)
 
 
@@ -64,25 +63,9 @@ def product_by_planes(integers: Tensor, weights: Tensor) -> Tensor:
     Raises:
         InputError: types or shapes do not fit.
     """
-    high, low = byte_planes(integers)
-    if (
-        not isinstance(weights, Tensor)
-        or weights.dtype != torch.int8
-        or weights.shape[1:] != integers.shape[-1:]
-    ):
-        raise _unfit("weights", weights, "int8", f"(N, {integers.shape[-1]})")
-    by_plane = [plane.int() @ weights.int().T for plane in (high, low)]
-    return 256 * by_plane[0] + by_plane[1] - OFFSET * weights.sum(1, dtype=torch.int32)
-
-
-def _unfit(name: str, came: object, kind: str, shape: str) -> InputError:
-    return InputError(
-        "{name} is a {what}; pass an {kind} tensor {shape}.",
-        name=name,
-        what=checks.describe(came),
-        kind=kind,
-        shape=shape,
-    )
+    saturation.check_operands("integers", integers, torch.int16, weights)
+    high, low = (plane.int() @ weights.int().T for plane in byte_planes(integers))
+    return 256 * high + low - OFFSET * weights.sum(1, dtype=torch.int32)
 
 
 @dataclass(frozen=True)
@@ -117,35 +100,14 @@ def tile_layout(depth: int = 16) -> TileLayout:
     )
 
 
-@dataclass(frozen=True)
-class Product:
-    """A product that is ready: `run` writes int32 sums, which `result` brings into order."""
+def one_product(width: int, rows: int = 1) -> dict[str, tuple[Callable[[], None], Tensor]]:
+    """A product of random numbers in each of `WAYS` that this CPU has.
 
-    run: Callable[[], None]
-    sums: Tensor
-    excess: Tensor  # int32 (4 · width), what the sums have too much
-    in_tiles: bool
+    Weights are int8 (4 · width, width), on which no CPU saturates, and activations 16-bit integers
+    (rows, width); one plane multiplies their high bytes alone.
 
-    def result(self) -> Tensor:
-        """int32 (rows, 4 · width): the true sums, in the order of the rows of the weights."""
-        sums = self.sums
-        if self.in_tiles:
-            sums = sums.view(len(sums), -1, 4, 16).transpose(1, 2)
-        return sums.flatten(1) - self.excess
-
-
-def operands(width: int, rows: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Random weights, int8 (4 · width, width), on which no CPU saturates; int16 (rows, width)."""
-    generator = torch.Generator().manual_seed(seed)
-    weights = torch.randint(-64, 65, (4 * width, width), generator=generator)
-    integers = torch.randint(-(2**15), 2**15, (rows, width), generator=generator)
-    return weights.to(torch.int8), integers.to(torch.int16)
-
-
-def one_product(width: int, rows: int = 1, seed: int = 0) -> dict[str, Product]:
-    """The product of `operands`, in each of `WAYS` that this CPU has.
-
-    The ways of 16 bits give equal results; one plane multiplies the high bytes alone.
+    Returns:
+        For each way what runs it, and the int32 sums that it writes: see `int8_rnn.fast.ways`.
 
     Raises:
         EngineError: there is no compiled kernel on this machine.
@@ -155,21 +117,24 @@ def one_product(width: int, rows: int = 1, seed: int = 0) -> dict[str, Product]:
         raise ArgumentError(
             "width is {width}; pass a multiple of 16, the units of a tile.", width=width
         )
-    weights, integers = operands(width, checks.positive_int("rows", rows), seed)
+    shape = checks.positive_int("rows", rows), width
     if not (state := fast_path()).available:
         raise EngineError(state.reason)
     from int8_rnn.fast import ways  # which needs the compiled kernels
 
-    planes, excess = byte_planes(integers), OFFSET * weights.sum(1, dtype=torch.int32)
-    made = {
-        ROWS: (ways.ROWS, integers, 0 * excess),
-        TILES: (ways.TILES, integers, 0 * excess),
-        PLANES: (ways.PLANES, torch.cat(planes, 1), excess),
-        ONE_PLANE: (ways.ONE_PLANE, planes[0], 0 * excess),
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randint(-64, 65, (4 * width, width), generator=generator).to(torch.int8)
+    integers = torch.randint(-OFFSET, OFFSET, shape, generator=generator).to(torch.int16)
+    planes = byte_planes(integers)
+    activations = {
+        ROWS: (ways.ROWS, integers),
+        TILES: (ways.TILES, integers),
+        PLANES: (ways.PLANES, torch.cat(planes, 1)),
+        ONE_PLANE: (ways.ONE_PLANE, planes[0]),
     }
     return {
-        name: Product(*ways.product(way, weights, activations), off, in_tiles=name != ROWS)
-        for name, (way, activations, off) in made.items()
+        name: ways.product(way, weights, numbers)
+        for name, (way, numbers) in activations.items()
         if way in ways.ways()
     }
 
@@ -245,6 +210,6 @@ def compare_products(
     points = []
     for width in checks.positive_ints("widths", widths):
         products = one_product(width, rows)
-        timings = interleave([product.run for product in products.values()], budget_s)
+        timings = interleave([run for run, _sums in products.values()], budget_s)
         points.append(ProductPoint(width, dict(zip(products, timings, strict=True))))
     return Products(tuple(points), rows)

@@ -9,6 +9,8 @@ Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -34,7 +36,7 @@ def pair_sums(activations: Tensor, weights: Tensor) -> Tensor:
     Raises:
         InputError: types or shapes do not fit.
     """
-    _check(activations, weights)
+    check_operands("activations", activations, torch.uint8, weights)
     products = activations.int().unsqueeze(-2) * weights.int()
     return pad(products, (0, products.shape[-1] % 2)).unflatten(-1, (-1, 2)).sum(-1).int()
 
@@ -79,7 +81,7 @@ def engine_product(activations: Tensor, weights: Tensor, *, engine: str | None =
     Raises:
         InputError: types or shapes do not fit, or the activations do not reach from 0 to 255.
     """
-    _check(activations, weights)
+    check_operands("activations", activations, torch.uint8, weights)
     if not activations.numel() or activations.min() != 0 or activations.max() != 255:
         raise InputError(
             "activations is a {what} that does not reach from 0 to 255; put both in, or the "
@@ -93,23 +95,29 @@ def engine_product(activations: Tensor, weights: Tensor, *, engine: str | None =
     return result.round().int()
 
 
-def _check(activations: Tensor, weights: Tensor) -> None:
-    sides = (("activations", activations, torch.uint8, 1), ("weights", weights, torch.int8, 2))
-    for name, value, dtype, fewest in sides:
-        if not isinstance(value, Tensor) or value.dtype != dtype or value.dim() < fewest:
-            kind = str(dtype).removeprefix("torch.")
-            shape = "(..., K)" if fewest == 1 else "(N, K)"
-            raise InputError(
-                "{name} is a {what}; pass a {kind} tensor {shape}.",
-                name=name,
-                what=describe(value),
-                kind=kind,
-                shape=shape,
-            )
-    if weights.dim() != 2 or activations.shape[-1] != weights.shape[1]:
+def integers(name: str, value: Any, dtype: torch.dtype, shape: str = "(..., K)") -> Tensor:
+    """`value` if it is a tensor of this type and shape, (..., K) or (N, K); InputError if not."""
+    fits = isinstance(value, Tensor) and value.dtype == dtype and value.dim()
+    if fits and (shape == "(..., K)" or value.dim() == 2):
+        return value
+    raise InputError(
+        "{name} is a {what}; pass a tensor {shape} of {kind}.",
+        name=name,
+        what=describe(value),
+        shape=shape,
+        kind=str(dtype).removeprefix("torch."),
+    )
+
+
+def check_operands(name: str, activations: Tensor, dtype: torch.dtype, weights: Tensor) -> None:
+    """InputError unless these are activations (..., K) of this type and int8 weights (N, K)."""
+    integers(name, activations, dtype)
+    integers("weights", weights, torch.int8, "(N, K)")
+    if activations.shape[-1] != weights.shape[1]:
         raise InputError(
-            "activations is a {activations} and weights a {weights}; pass rows of K numbers "
-            "each, (..., K) and (N, K).",
+            "{name} is a {activations} and weights a {weights}; pass rows of K numbers each, "
+            "(..., K) and (N, K).",
+            name=name,
             activations=describe(activations),
             weights=describe(weights),
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -117,14 +118,12 @@ def compare_schemes(
         raise ArgumentError("schemes is empty; pass at least one scheme.")
     with settings.threads_set(1):  # so small a model only waits for a second thread
         drawn = {kind: [draw_case(kind, seed) for seed in chosen] for kind in CASES}
-        exact = {kind: [_exact(case) for case in cases] for kind, cases in drawn.items()}
+        exact = {kind: [*map(_exact, cases)] for kind, cases in drawn.items()}
         options = []
         for label, scheme in schemes.items():
-            errors = {
-                kind: tuple(map(_relative, drawn[kind], exact[kind], [scheme] * len(chosen)))
-                for kind in CASES
-            }
-            options.append(SchemeErrors(label, **errors))
+            relative = partial(_relative, scheme)
+            errors = (tuple(map(relative, drawn[kind], exact[kind])) for kind in CASES)
+            options.append(SchemeErrors(label, *errors))
     return ChoiceErrors(question, tuple(options), chosen)
 
 
@@ -134,7 +133,7 @@ def _exact(case: Case) -> Tensor:
         return copy.deepcopy(case.lstm).double()(case.inputs.double())[0]
 
 
-def _relative(case: Case, exact: Tensor, scheme: Scheme) -> float:
+def _relative(scheme: Scheme, case: Case, exact: Tensor) -> float:
     """The mean error of the int8 outputs, relative to the mean magnitude of the exact ones."""
     int8 = Int8LSTM.from_float(case.lstm, scheme=scheme, fast=False)
     return relative_error(int8(case.inputs)[0], exact)

@@ -36,9 +36,10 @@ def test_where_both_take_the_same_time(ratios, level):
     assert found == (None if level is None else pytest.approx(level))
 
 
-def test_a_width_that_was_level_already_is_where_both_take_the_same_time():
-    data = ledger_data(ratios=(0.5, 1.01, 2.0))
-    data["findings"]["C17"]["numbers"]["crossover_width"] = 32  # 16 was inconclusive
+@pytest.mark.parametrize("inconclusive", [1.01, 2.5])
+def test_a_width_that_was_level_already_is_where_both_take_the_same_time(inconclusive):
+    data = ledger_data(ratios=(0.5, inconclusive, 2.0))
+    data["findings"]["C17"]["numbers"]["crossover_width"] = 32
     assert MachineLedger.from_data("m", data).level_width == 16
 
 
@@ -81,5 +82,5 @@ def test_a_ledger_without_the_sweep_still_counts():
 
 def test_one_ledger_by_its_name(refuses):
     assert compared().ledger("second").crossover_width == 8
-    with refuses(rh.ArgumentError, "name is 'fourth'", "first, second, third"):
+    with refuses(rh.ArgumentError, "name is 'fourth'", "'first', 'second', 'third'"):
         compared().ledger("fourth")

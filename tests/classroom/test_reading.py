@@ -94,7 +94,8 @@ def test_an_error_of_a_folder_says_korean_first(tmp_path):
 
 def test_a_folder_of_that_name_is_left_out(folder):
     (folder / "folder.json").mkdir()
-    assert rh.compare_ledgers(folder).refused == ("folder.json was left out: it is not a file.",)
+    (refused,) = rh.compare_ledgers(folder).refused
+    assert str(refused) == "folder.json was left out: it is not a file."
 
 
 def test_nothing_is_unpickled(folder):

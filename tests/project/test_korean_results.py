@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.classroom.survey import Survey, SurveyPoint
 from recipe_helpers.common.intervals import Interval
 from recipe_helpers.common.language import Text, speaking
 from recipe_helpers.common.tables import Ready, Shown
@@ -23,7 +22,7 @@ from recipe_helpers.recipe.inspection import Conversion, LeftAlone
 from recipe_helpers.recipe.latency import LatencySweep
 from recipe_helpers.recipe.model import Machine
 from recipe_helpers.recipe.quantize import why_not_converted
-from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio
+from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER
 from recipe_helpers.trained_models import fragility
 from recipe_helpers.trained_models.data import corpus, digits
 from recipe_helpers.trained_models.fragility import Cliff
@@ -34,7 +33,7 @@ from recipe_helpers.under_the_hood.planes_and_tiles import ProductPoint, Product
 from recipe_helpers.under_the_hood.schemes import ChoiceErrors, SchemeErrors
 from recipe_helpers.under_the_hood.stress_test import CASES, StressPoint, StressTest
 
-from ..classroom.made_up import compared
+from ..classroom.made_up import compared, surveyed
 from ..deployment.made_up import BROKEN, LOADS, A, B, C
 from ..explorer.made_up import exploration
 from ..korean import english_in, error_in_both, in_both, untold_in
@@ -68,11 +67,6 @@ def sweep(*verdicts):
     return LatencySweep(
         tuple(replace(p, comparison=replace(p.comparison, verdict=v)) for p, v in points), 2, 1
     )
-
-
-def survey():
-    point = SurveyPoint(8, 1, 4573, 3549, 0.012, 80.0, 200.0, Ratio(0.4, 0.3, 0.5), "slower", "CPU")
-    return Survey((point, replace(point, seed=2, verdict="faster")))
 
 
 def labelled(question, *labels):
@@ -122,7 +116,7 @@ RESULTS = [  # a result, and what it says in Korean
         made.MEMORY.points[0].comparison,
     ), "INT8의 결과"),
     (compared(), "컴퓨터 3대"),
-    (survey(), "더 빠름 1개, 더 느림 1개"),
+    (surveyed(), "더 느림 2개, 판단 보류 1개"),
     (rh.decide_deployment([A, B, C]), "가장 빠른 것: b 또는 c; 가장 작은 파일: c; 메모리를"),
     (rh.decide_deployment([BROKEN]), "오차가 5% 이내인 방법이 없습니다."),
     (rh.decide_deployment([replace(A, peak_bytes=None)]), "가장 빠른 것: a"),
@@ -197,7 +191,7 @@ ERRORS = [
      "outputs의 값: shape이 (2,)인 float32 Tensor. expected의 값:", "outputs is a float32 tensor"),
     (lambda: rh.saturating_product(torch.ones(2), torch.ones(3)), rh.InputError,
      "activations의 값: shape이 (2,)인 float32 Tensor. shape이 (..., K)인 uint8 Tensor를",
-     "activations is a float32 tensor of shape (2,); pass a uint8 tensor (..., K)."),
+     "activations is a float32 tensor of shape (2,); pass a tensor (..., K) of uint8."),
     (lambda: rh.demonstration(width=0), rh.ArgumentError, "width의 값이 0입니다.", "width is 0; "),
     (lambda: rh.quantize_dynamic("model"), rh.ModelError, "model의 타입이 str입니다.", "model is"),
     (lambda: rh.survey([8], [1], client="a client"), rh.ArgumentError, "client", "client"),

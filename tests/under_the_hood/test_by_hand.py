@@ -10,17 +10,11 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.common.settings import deprecations_silenced, engine_set, threads_set
-from recipe_helpers.under_the_hood.by_hand import TOLERANCE
+from recipe_helpers.common.settings import deprecations_silenced, engine_set
+from recipe_helpers.under_the_hood.by_hand import TOLERANCE, Agreement, AgreementPoint
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "under_the_hood.ipynb"
 THIRTY_LINES = ("quantize_weight", "quantize_activations", "multiply", "linear", "step", "run")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    with threads_set(1):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +70,10 @@ def test_rounding_once_agrees_but_for_a_rare_tie(run_once):
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
-@pytest.mark.parametrize("dimension", [8, 80, 256])
-def test_the_readers_lines_give_the_numbers_of_torch_ao(run_once, dimension, batch_size):
+@pytest.mark.parametrize("width", [8, 80, 256])
+def test_the_readers_lines_give_the_numbers_of_torch_ao(run_once, width, batch_size):
     for seed in (29592, 1, 2):
-        demo = rh.demonstration(dimension=dimension, batch_size=batch_size, seed=seed)
+        demo = rh.demonstration(width=width, batch_size=batch_size, seed=seed)
         theirs = torch_ao(demo.model, demo.arguments)
         assert (by_hand(run_once, demo) - theirs).abs().max() <= 1e-6
 
@@ -97,7 +91,7 @@ def test_the_full_range_gives_the_numbers_of_qnnpack(reader):
     names, _ = reader
     full = partial(names["linear"], quantize=partial(names["rounded_once"], largest=255))
     agreement = rh.compare_by_hand(
-        partial(names["run"], linear=full), dimensions=[8, 80], seeds=range(3), engine="qnnpack"
+        partial(names["run"], linear=full), widths=[8, 80], seeds=range(3), engine="qnnpack"
     )
     assert agreement.agreeing == agreement.runs == 12
     demo = rh.demonstration()
@@ -112,7 +106,7 @@ def unquantized(lstm, inputs, hidden, cell):
 
 
 def test_an_lstm_that_was_not_quantized_does_not_agree():
-    agreement = rh.compare_by_hand(unquantized, dimensions=[8], seeds=range(3))
+    agreement = rh.compare_by_hand(unquantized, widths=[8], seeds=range(3))
     assert (agreement.agreeing, agreement.runs) == (0, 6)
     assert min(agreement.points[0].differences) > 1e-4
     assert "0 of 6 runs agree" in str(agreement)
@@ -129,37 +123,46 @@ def test_every_element_of_every_run_counts(run_once):
         return outputs
 
     agreement = rh.compare_by_hand(
-        off_in_one_element, dimensions=[4, 8], batch_sizes=[1, 2], seeds=[5, 6]
+        off_in_one_element, widths=[4, 8], batch_sizes=[1, 2], seeds=[5, 6]
     )
     assert calls == [(20, batch, width) for width in (4, 8) for batch in (1, 2) for _ in range(2)]
-    assert [point.agreeing for point in agreement.points] == [2, 1, 2, 2]
-    assert [(p.dimension, p.batch_size) for p in agreement.points] == [
-        (4, 1),
-        (4, 2),
-        (8, 1),
-        (8, 2),
+    assert agreement.table().rows == [
+        ("4", "1", "2 of 2"),
+        ("4", "2", "1 of 2"),
+        ("8", "1", "2 of 2"),
+        ("8", "2", "2 of 2"),
     ]
-    rows = agreement.table().rows
-    assert rows[1] == ("4", "2", "1 of 2")
+
+
+def test_a_difference_of_the_tolerance_still_agrees():
+    point = AgreementPoint(8, 1, (0.0, TOLERANCE, 1.01 * TOLERANCE))
+    assert (point.agreeing, Agreement((point, point)).agreeing, Agreement((point,)).runs) == (
+        2,
+        4,
+        3,
+    )
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("error", "changes", "says"),
     [
-        ({"by_hand": lambda *_: torch.zeros(3)}, r"by_hand returned a .*\(3,\).*\(20, 1, 8\)"),
-        ({"by_hand": lambda *_: None}, "by_hand returned a NoneType"),
-        ({"seeds": []}, "seeds is empty"),
-        ({"dimensions": [8, 4]}, "widths is"),
-        ({"batch_sizes": [0]}, r"batch_sizes\[0\] is 0"),
+        (rh.InputError, {"by_hand": lambda *_: torch.zeros(3)}, "shape (3,); it must"),
+        (rh.InputError, {"by_hand": lambda *_: torch.zeros(3)}, "of shape (20, 1, 8)."),
+        (rh.InputError, {"by_hand": lambda *_: None}, "by_hand returned a NoneType"),
+        (rh.ArgumentError, {"seeds": []}, "seeds is empty"),
+        (rh.ArgumentError, {"dimensions": [8, 4]}, "widths is"),
+        (rh.ArgumentError, {"batch_sizes": [0]}, "batch_sizes[0] is 0"),
     ],
 )
-def test_bad_arguments_are_named(changes, message):
-    arguments = {"by_hand": unquantized, "dimensions": [8], "seeds": [1], **changes}
-    with pytest.raises(rh.RecipeError, match=message):
+def test_what_does_not_fit(refuses, error, changes, says):
+    arguments = {"by_hand": unquantized, "seeds": [1], **changes}
+    if "dimensions" not in arguments:
+        arguments["widths"] = [8]
+    with refuses(error, says):
         rh.compare_by_hand(arguments.pop("by_hand"), **arguments)
 
 
-def test_the_relative_error_is_relative_to_the_expected_outputs():
+def test_the_relative_error_is_relative_to_the_expected_outputs(refuses):
     assert rh.relative_error(torch.tensor([1.5, -3.0]), torch.tensor([1.0, -3.0])) == 0.125
-    with pytest.raises(rh.InputError, match=r"\(2,\).*\(2, 1\)"):
+    with refuses(rh.InputError, "(2,) and expected a", "(2, 1)"):
         rh.relative_error(torch.zeros(2), torch.zeros(2, 1))

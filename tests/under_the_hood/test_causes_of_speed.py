@@ -1,6 +1,7 @@
 """The causes of the gain: the right models are timed, and the ratios are the right way up."""
 
 import copy
+import math
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ import int8_rnn
 import recipe_helpers as rh
 from recipe_helpers.common import settings
 from recipe_helpers.recipe.timing import Timing
-from recipe_helpers.under_the_hood import causes_of_speed, float_lstm
+from recipe_helpers.under_the_hood import causes_of_speed
 
 pytest.importorskip("numba", reason="the compiled kernel needs numba")
 
@@ -22,29 +23,26 @@ def point(dimension, *times_us):
 
 
 SMALL, LARGE = point(8, 60, 90, 120, 10, 8, 4), point(512, 600, 400, 150, 200, 50, 40)
+FIELDS = ("torch_fp32", "torch_fp32_native", "torch_ao", "fused_fp32", "fused_bytes", "int8")
 
 
-def test_the_factors_are_the_ratios_that_their_names_say():
+def test_the_factors_are_the_ratios_that_their_names_say_and_multiply_up_to_the_whole():
     assert [ratio.median for ratio in SMALL.factors.values()] == [1, 6, 1.25, 2]
     assert [ratio.median for ratio in LARGE.factors.values()] == [1.5, 2, 4, 1.25]
     assert list(LARGE.factors) == ["no rearranging", "fusion", "fewer bytes", "integers"]
     assert (SMALL.over_fp32.median, SMALL.over_torch_ao.median) == (15, 30)
-
-
-@pytest.mark.parametrize("at", [SMALL, LARGE])
-def test_the_factors_multiply_up_to_the_whole_gain(at):
-    product = 1.0
-    for ratio in at.factors.values():
-        product *= ratio.median
-    assert product == pytest.approx(at.over_fp32.median)
+    for at in (SMALL, LARGE):
+        product = math.prod(ratio.median for ratio in at.factors.values())
+        assert product == pytest.approx(at.over_fp32.median)
 
 
 def test_the_table_and_the_sentence_say_what_was_found():
-    found = causes_of_speed.Gains((SMALL, LARGE), 1)
+    found = causes_of_speed.Gains((SMALL, LARGE), 2)
     assert found.table().rows == [
         ("8", "1.00", "6.00", "1.25", "2.00", "15.00", "30.00"),
         ("512", "1.50", "2.00", "4.00", "1.25", "15.00", "3.75"),
     ]
+    assert found.table().caption.endswith("batch 1, 2 threads")
     assert found.sentence == "The largest factor: fusion at width 8; fewer bytes at width 512."
 
 
@@ -66,61 +64,33 @@ def test_each_time_is_that_of_the_model_that_its_name_says(monkeypatch):
 
     monkeypatch.setattr(causes_of_speed, "interleave", record)
     found = rh.compare_gains([48], threads=1).points[0]
-    fields = ("torch_fp32", "torch_fp32_native", "torch_ao", "fused_fp32", "fused_bytes", "int8")
-    assert [getattr(found, field).median_us for field in fields] == [1, 2, 3, 4, 5, 6]
-
+    assert [getattr(found, field).median_us for field in FIELDS] == [1, 2, 3, 4, 5, 6]
     assert onednn[0] != onednn[1] or not torch.backends.mkldnn.is_available()
     assert not onednn[1]
     assert torch._C._get_mkldnn_enabled() == onednn[0]
     demo = rh.demonstration(width=48)
-    int8 = int8_rnn.Int8LSTM.from_float(demo.model.lstm)
     rounded = copy.deepcopy(demo.model.lstm)
     scheme = int8_rnn.Scheme(columns=False, residual=False)
     bytes_ = int8_rnn.Int8LSTM.from_float(demo.model.lstm, scheme=scheme).state_dict()
     for name in ("weight_ih_l0", "weight_hh_l0"):
         values = bytes_[name].float() * bytes_[f"{name}_scale"][:, None]
         getattr(rounded, name).data = values
+    int8 = int8_rnn.Int8LSTM.from_float(demo.model.lstm)
+    models = (demo.model, rh.quantize_dynamic(demo.model), rounded, int8)
     with torch.inference_mode():
-        exact, _ = demo.model(*demo.arguments)
-        expected = [
-            exact,
-            exact,
-            rh.quantize_dynamic(demo.model)(*demo.arguments)[0],
-            exact,
-            rounded(*demo.arguments)[0],
-            int8(*demo.arguments)[0],
-        ]
-    for result, wanted in zip(results, expected, strict=True):
-        assert torch.allclose(result, wanted, atol=2e-6)
+        exact, torch_ao, rounded, int8 = (model(*demo.arguments)[0] for model in models)
+    expected = [exact, exact, torch_ao, exact, rounded, int8]
+    assert all(map(lambda a, b: torch.allclose(a, b, atol=2e-6), results, expected))
     # The four are told apart by this tolerance.
-    different = [expected[i] for i in (0, 2, 4, 5)]
-    assert all(not torch.allclose(a, b, atol=2e-6) for a, b in pairwise(different))
+    different = pairwise((exact, torch_ao, rounded, int8))
+    assert all(not torch.allclose(a, b, atol=2e-6) for a, b in different)
 
 
-def test_nothing_global_is_changed():
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
+def test_nothing_global_is_changed(untouched):
     before = torch._C._get_mkldnn_enabled()
-    found = rh.compare_gains([4, 8], sequence_length=3, threads=1, budget_s=0.01)
-    assert found.widths == (4, 8)
-    assert found.threads == 1
-    assert torch.get_num_threads() == threads
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch._C._get_mkldnn_enabled() == before
-    assert not torch.is_inference_mode_enabled()
-
-
-def test_onednn_comes_back_after_an_error():
-    before = torch._C._get_mkldnn_enabled()
-    seen = []
-
-    def fail():
-        with settings.without_onednn():
-            seen.append(torch._C._get_mkldnn_enabled())
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert seen == [False]
+    with untouched():
+        found = rh.compare_gains([4, 8], sequence_length=3, threads=2, budget_s=0.01)
+    assert (found.widths, found.threads) == ((4, 8), 2)
     assert torch._C._get_mkldnn_enabled() == before
 
 
@@ -128,16 +98,17 @@ def test_onednn_comes_back_after_an_error():
     "arguments",
     [{"widths": [8, 8]}, {"sequence_length": 0}, {"threads": 0}, {"budget_s": 0.001}],
 )
-def test_bad_arguments_are_named(arguments):
-    with pytest.raises(rh.ArgumentError, match=next(iter(arguments))):
+def test_bad_arguments_are_named(refuses, arguments):
+    with refuses(rh.ArgumentError, next(iter(arguments))):
         rh.compare_gains(**arguments)
 
 
+@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("weights", ["float32", "int8"])
-def test_the_fused_lstm_computes_what_pytorchs_does(weights):
-    """Several layers, both directions, no bias, batches; and with states."""
+def test_the_fused_lstm_computes_what_pytorchs_does(weights, bias):
+    """Several layers, both directions, with and without biases, batches; and with states."""
     with settings.seeded(0):
-        lstm = nn.LSTM(20, 24, 2, bidirectional=True, bias=False).eval()
+        lstm = nn.LSTM(20, 24, 2, bidirectional=True, bias=bias).eval()
         x, states = torch.randn(7, 3, 20), (torch.randn(4, 3, 24), torch.randn(4, 3, 24))
     fused = rh.FusedFloatLSTM.from_float(lstm, weights=weights)
     with torch.inference_mode():
@@ -148,15 +119,14 @@ def test_the_fused_lstm_computes_what_pytorchs_does(weights):
                 assert (one - other).abs().max() > 1e-5 or weights == "float32"
 
 
-def test_what_the_fused_lstm_refuses(monkeypatch):
+def test_what_the_fused_lstm_refuses(refuses, monkeypatch):
     lstm = nn.LSTM(2, 3).eval()
-    with pytest.raises(rh.ArgumentError, match="weights is 'int4'"):
+    with refuses(rh.ArgumentError, "weights is 'int4'"):
         rh.FusedFloatLSTM.from_float(lstm, weights="int4")
-    with pytest.raises(rh.InputError, match="input"):
-        rh.FusedFloatLSTM.from_float(lstm)(torch.ones(4, 1, 5))
-    with pytest.raises(rh.InputError, match="shape"):
-        rh.FusedFloatLSTM.from_float(lstm)(torch.empty(4, 0, 2))
+    for wrong in (torch.ones(4, 1, 5), torch.empty(4, 0, 2)):
+        with refuses(rh.InputError, "input is a float32 tensor", "shape"):
+            rh.FusedFloatLSTM.from_float(lstm)(wrong)
     none = int8_rnn.FastPath(False, "no numba", 0.0)
-    monkeypatch.setattr(float_lstm, "fast_path", lambda: none)
+    monkeypatch.setattr(causes_of_speed, "fast_path", lambda: none)
     with pytest.raises(rh.EngineError, match="no kernel: no numba"):
         rh.FusedFloatLSTM.from_float(lstm)
