@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,24 +10,26 @@ import torch
 from torch import Tensor
 
 from ..common.checks import describe, first_line
-from ..common.language import Text
-from ..common.wording import named
-from .verdicts import NoAnswerError, WrongAnswerError
+from ..common.language import N_
+from .verdicts import NoAnswerError, Sentence, WrongAnswerError
 
 Array = np.ndarray
-ANSWER = Text("the answer")
-NUMBER, LIST = Text("a finite number"), Text("a list of finite numbers")
+Reader = Callable[[str, Any], Any]  # of a part of an answer: what it is called, and what came
+ANSWER = N_("the answer")
 
 
-def unfit(wanted: Text, name: str, value: Any) -> WrongAnswerError:
-    """What to raise where a part of the answer is of another kind than wanted."""
-    kind = Text("something of type {kind}", kind=type(value).__name__)
+def unfit(wanted: str | Sentence | list[str], name: str, value: Any) -> WrongAnswerError:
+    """What to raise where this part of an answer is none of what is wanted, but `value`."""
+    came: str | Sentence = Sentence(N_("something of type {kind}"), kind=type(value).__name__)
     if isinstance(value, Tensor):
-        kind = Text("a {tensor}", tensor=describe(value))
-    short = isinstance(value, str | int | float | None) and len(repr(value)) <= 40
-    came = value if isinstance(value, Text) else repr(value) if short else kind
-    message = Text("Give {wanted} as {name}, not {came}.", wanted=wanted, name=name, came=came)
-    return WrongAnswerError(message)
+        came = Sentence(N_("a {tensor}"), tensor=describe(value))
+    elif isinstance(value, Sentence):
+        came = value
+    elif isinstance(value, str | int | float | None) and len(repr(value)) <= 40:
+        came = repr(value)
+    return WrongAnswerError(
+        "Give {wanted} as {name}, not {came}.", wanted=wanted, name=name, came=came
+    )
 
 
 def answered(value: Any) -> Any:
@@ -35,66 +37,78 @@ def answered(value: Any) -> Any:
     inside = value.values() if isinstance(value, dict) else value
     several = isinstance(value, tuple | list | dict)
     if value is ... or (several and any(part is ... for part in inside)):
-        raise NoAnswerError("There is no answer yet.")
+        raise NoAnswerError
     return value
 
 
-def parts(value: Any, *wanted: Text) -> tuple[Any, ...]:
-    """The parts of an answer that is a tuple or list of so many; `wanted` names them."""
+def parts(value: Any, wanted: Mapping[str, Reader]) -> list[Any]:
+    """The parts of an answer that is a tuple or list, by what they are called and read with."""
     if not isinstance(value, tuple | list):
-        raise unfit(named(wanted), ANSWER, value)
+        raise unfit([*wanted], ANSWER, value)
     if len(value) != len(wanted):
-        raise unfit(named(wanted), ANSWER, Text("{count} parts", count=len(value)))
-    return tuple(answered(value))
+        count = Sentence(N_("{count} parts"), count=len(value))
+        raise unfit([*wanted], ANSWER, count)
+    answered(value)
+    return [read(name, part) for (name, read), part in zip(wanted.items(), value, strict=True)]
 
 
-def numbers(name: str, value: Any, wanted: Text = LIST) -> Array:
+def anything(name: str, value: Any) -> Any:
+    """A part that is looked at later."""
+    return value
+
+
+def numbers(name: str, value: Any) -> Array:
     """A list, array or tensor of finite numbers, as float64 (n)."""
-    given = value.detach().numpy() if isinstance(value, Tensor) else value
+    return _finite(name, value, one=False)
+
+
+def number(name: str, value: Any) -> float:
+    """A finite real number, also as a tensor or array of one element."""
+    return float(_finite(name, value, one=True).item())
+
+
+def _finite(name: str, value: Any, one: bool) -> Array:
+    wanted = N_("a finite number") if one else N_("a list of finite numbers")
     try:
-        array = np.asarray(given)
+        array = np.asarray(value.detach() if isinstance(value, Tensor) else value)
     except ValueError:  # rows of different length
         raise unfit(wanted, name, value) from None
-    if array.dtype.kind not in "iuf" or array.ndim != 1 or not array.size:
+    fits = array.size == 1 if one else array.ndim == 1 and array.size
+    if array.dtype.kind not in "iuf" or not fits:
         raise unfit(wanted, name, value)
     if not np.isfinite(array).all():
-        raise unfit(wanted, name, Text("NaN or infinity"))
+        raise unfit(wanted, name, Sentence(N_("NaN or infinity")))
     return array.astype(float)
-
-
-def number(name: str, value: Any, wanted: Text = NUMBER) -> float:
-    """A finite real number, also as a tensor or array of one element."""
-    one = value.tolist() if isinstance(value, Tensor | np.ndarray | np.generic) else value
-    one = one[0] if isinstance(one, list) and len(one) == 1 else one
-    if not isinstance(one, int | float) or isinstance(one, bool):
-        raise unfit(wanted, name, value)
-    return float(numbers(name, [one], wanted)[0])
 
 
 def whole(name: str, value: Any) -> int:
     """A whole number, also as a tensor, an array or a float that is one."""
     found = number(name, value)
     if found != int(found):
-        raise unfit(Text("a whole number"), name, found)
+        raise unfit(N_("a whole number"), name, found)
     return int(found)
 
 
-def tensor(name: str, value: Any, dtype: torch.dtype, shape: tuple[int, ...] = ()) -> Tensor:
-    """A finite tensor of this type, and of this shape where one is given."""
-    kind = str(dtype).removeprefix("torch.")
-    if not isinstance(value, Tensor) or value.dtype != dtype:
-        raise unfit(Text("a tensor of type {kind}", kind=kind), name, value)
-    if shape and tuple(value.shape) != shape:
-        raise unfit(Text("a tensor of shape {shape}", shape=shape), name, value)
-    if not bool(value.isfinite().all()):
-        raise unfit(Text("finite numbers"), name, Text("NaN or infinity"))
-    return value.detach()
+def tensor(dtype: torch.dtype, shape: tuple[int, ...] = ()) -> Reader:
+    """A reader of finite tensors of this type, and of this shape where one is given."""
+
+    def read(name: str, value: Any) -> Tensor:
+        kind = str(dtype).removeprefix("torch.")
+        if not isinstance(value, Tensor) or value.dtype != dtype:
+            raise unfit(Sentence(N_("a tensor of type {kind}"), kind=kind), name, value)
+        if shape and tuple(value.shape) != shape:
+            raise unfit(Sentence(N_("a tensor of shape {shape}"), shape=shape), name, value)
+        if not bool(value.isfinite().all()):
+            raise unfit(N_("finite numbers"), name, Sentence(N_("NaN or infinity")))
+        return value.detach()
+
+    return read
 
 
-def function(value: Any) -> Callable[..., Any]:
+def function(name: str, value: Any) -> Callable[..., Any]:
     """A function; how many arguments it takes is seen when it is called."""
     if not callable(value):
-        raise unfit(Text("the function itself, without calling it"), ANSWER, value)
+        raise unfit(N_("the function itself, without calling it"), name, value)
     return value
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..common import settings
 from ..common.checks import first_line
-from ..common.language import N_, Text
-from ..common.wording import as_text
+from ..common.language import N_
 from ..recipe.model import SEED
 from .answers import answered
 from .integer_tasks import no_saturation, ruinous_input, step_in_integers
@@ -17,64 +16,59 @@ from .rounding_tasks import by_hand, per_channel
 from .size_tasks import pareto, predicted_ratio, size_law
 from .timing_tasks import controlled_benchmark, crossover
 from .trained_tasks import culprit, keeps_accuracy
-from .verdicts import Finding, NoAnswerError, Verdict, WrongAnswerError
+from .verdicts import Findings, NoAnswerError, Sentence, Verdict, WrongAnswerError
 
-RECIPE, TRAINED, HOOD = "dynamic_quantization", "trained_models", "under_the_hood"
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One task: what judges it, its title, its claim, and where the notebooks speak of it."""
-
-    judge: Callable[[Any], Iterator[Finding]]
-    title: str
-    claim: str
-    notebook: str
-    heading: str
-
-    @property
-    def where(self) -> Text:
-        """Notebook and section, for a reader."""
-        return Text(
-            'notebooks/{notebook}.ipynb, "{heading}"',
-            notebook=self.notebook,
-            heading=Text(self.heading),
-        )
-
-
-_TASKS = (
-    (size_law, N_("the law of file sizes"), "C2", RECIPE, N_("3. Size")),
-    (
-        crossover,
-        N_("where INT8 starts to win"),
-        "C17",
-        RECIPE,
-        N_("The law again, and the crossover"),
+_TASKS = {
+    "dynamic_quantization": (
+        (size_law, "C2", N_("the law of file sizes"), N_("3. Size")),
+        (crossover, "C17", N_("where INT8 starts to win"), N_("The law again, and the crossover")),
+        (predicted_ratio, "C13", N_("predict a ratio of sizes, then measure it"), "3. Size"),
+        (by_hand, "C1", N_("quantize by hand"), N_("Scaling and rounding")),
+        (controlled_benchmark, "C16", N_("a benchmark with a control"), N_("4. Latency")),
     ),
-    (predicted_ratio, N_("predict a ratio of sizes, then measure it"), "C13", RECIPE, "3. Size"),
-    (by_hand, N_("quantize by hand"), "C1", RECIPE, N_("Scaling and rounding")),
-    (controlled_benchmark, N_("a benchmark with a control"), "C16", RECIPE, N_("4. Latency")),
-    (keeps_accuracy, N_("is the accuracy kept"), "C18", TRAINED, N_("More widths, more seeds")),
-    (pareto, N_("shrink or quantize"), "C13", TRAINED, N_("Shrink or quantize?")),
-    (culprit, N_("which matrix breaks the model"), "C12", TRAINED, N_("A unit that nothing reads")),
-    (
-        *(per_channel, N_("a scale for each channel"), "C7", HOOD),
-        N_("One scale for the matrix, or one for each row?"),
+    "trained_models": (
+        (keeps_accuracy, "C18", N_("is the accuracy kept"), N_("More widths, more seeds")),
+        (pareto, "C13", N_("shrink or quantize"), N_("Shrink or quantize?")),
+        (culprit, "C12", N_("which matrix breaks the model"), N_("A unit that nothing reads")),
     ),
-    (
-        *(ruinous_input, N_("an input that ruins torch.ao"), "C6", HOOD),
-        N_("One activation scale for the sequence, for each step, or for each row?"),
+    "under_the_hood": (
+        (
+            per_channel,
+            "C7",
+            N_("a scale for each channel"),
+            N_("One scale for the matrix, or one for each row?"),
+        ),
+        (
+            ruinous_input,
+            "C6",
+            N_("an input that ruins torch.ao"),
+            N_("One activation scale for the sequence, for each step, or for each row?"),
+        ),
+        (
+            no_saturation,
+            "C9",
+            N_("reduced range cannot saturate"),
+            N_("Pairs of products in 16 bits"),
+        ),
+        (
+            step_in_integers,
+            "C10",
+            N_("one step in integers"),
+            N_("One step, and the whole sequence"),
+        ),
     ),
-    (
-        *(no_saturation, N_("reduced range cannot saturate"), "C9", HOOD),
-        N_("Pairs of products in 16 bits"),
-    ),
-    (
-        *(step_in_integers, N_("one step in integers"), "C10", HOOD),
-        N_("One step, and the whole sequence"),
-    ),
-)
-EXERCISES = {f"E{number}": Exercise(*task) for number, task in enumerate(_TASKS, start=1)}
+}
+_PLACE = N_('notebooks/{notebook}.ipynb, "{heading}"')
+# What judges each, and what is said of it before there is an answer.
+EXERCISES: dict[str, tuple[Callable[[Any], Findings], Verdict]] = {
+    f"E{number}": (
+        judge,
+        Verdict(f"E{number}", title, claim, Sentence(_PLACE, notebook=notebook, heading=heading)),
+    )
+    for number, (notebook, (judge, claim, title, heading)) in enumerate(
+        ((notebook, task) for notebook, tasks in _TASKS.items() for task in tasks), start=1
+    )
+}
 
 
 def check(exercise: str, answer: Any = ...) -> Verdict:
@@ -87,31 +81,25 @@ def check(exercise: str, answer: Any = ...) -> Verdict:
         exercise: "E1" to "E12".
         answer: what the task asks for; `...`, or a function that returns nothing, stands for none.
     """
-    task = EXERCISES.get(exercise) if isinstance(exercise, str) else None
-    if task is None:
-        fault = Text(
-            "There is no exercise {name}; there are {known}.",
-            name=repr(exercise),
-            known=", ".join(EXERCISES),
-        )
-        return Verdict(str(exercise), N_("no exercise"), "", "exercises/", faults=(fault,))
-    found: list[Finding] = []
+    if not isinstance(exercise, str) or exercise not in EXERCISES:
+        message, known = N_("There is no exercise {name}; there are {known}."), ", ".join(EXERCISES)
+        fault = Sentence(message, name=repr(exercise), known=known)
+        return Verdict(str(exercise), N_("no exercise"), "", "exercises/", (), (fault,), True)
+    judge, unanswered = EXERCISES[exercise]
+    found: list[Sentence] = []
     try:
         with settings.seeded(SEED):
-            for one in task.judge(answered(answer)):
+            for one in judge(answered(answer)):
                 found.append(one)  # one by one: what was right before a fault is kept
     except NoAnswerError:
-        return Verdict(exercise, task.title, task.claim, task.where, answered=False)
+        return unanswered
     except WrongAnswerError as fault:
         found.append(fault)
     except Exception as error:  # noqa: BLE001  (an answer so strange that a check stumbles over it)
+        kind, what = type(error).__name__, first_line(error)
         found.append(
-            WrongAnswerError(
-                "The answer cannot be read: {kind}, {what}.",
-                kind=type(error).__name__,
-                what=first_line(error),
-            )
+            WrongAnswerError("The answer cannot be read: {kind}, {what}.", kind=kind, what=what)
         )
-    correct = tuple(one for one in found if isinstance(one, Text))
-    faults = tuple(as_text(one) for one in found if isinstance(one, WrongAnswerError))
-    return Verdict(exercise, task.title, task.claim, task.where, correct, faults)
+    faults = tuple(one for one in found if isinstance(one, WrongAnswerError))
+    correct = tuple(one for one in found if one not in faults)
+    return replace(unanswered, correct=correct, faults=faults, answered=True)

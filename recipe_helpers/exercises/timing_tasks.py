@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from ..common.language import N_, Text
-from .answers import function, numbers, parts, result, unfit, whole
-from .simulated_machine import CANDIDATE, REFERENCE, Conditions, SimulatedMachine
-from .verdicts import Finding, near, refuse, tried_on
+from ..common.language import N_
+from .answers import ANSWER, Array, anything, function, numbers, parts, result, unfit, whole
+from .simulated_machine import CANDIDATE, REFERENCE, SimulatedMachine
+from .verdicts import Findings, Sentence, near, refuse, tried_on
 
 FEWEST_ROUNDS = 7
 NOISE = 1.1  # a ratio within this of 1 may be called either way, unless a control says more
 NARROW, WIDE = 16, 512  # what has to be measured before one may say "everywhere" or "nowhere"
 TOLERANCE = 0.08
 
-Array = np.ndarray
 
-
-def crossover(answer: Any) -> Iterator[Finding]:
+def crossover(answer: Any) -> Findings:
     """E2: (the width or None, a sweep): `rh.latency_sweep` or {width: (FP32 times, INT8 times)}."""
-    claimed, sweep = parts(answer, Text("the width from which INT8 wins"), Text("the measurements"))
-    ratios = {width: _ratios(width, *times) for width, times in sorted(_times(sweep).items())}
+    names = N_("the width from which INT8 wins"), N_("the measurements")
+    claimed, sweep = parts(answer, dict.fromkeys(names, anything))
+    ratios, clear = {}, []  # of FP32 to INT8 times; the widths at which INT8 is faster, surely
+    for width, (times, noise) in sorted(_measured(sweep).items()):
+        with tried_on(Sentence(N_("width {width}"), width=width)):
+            pair = parts(times, {N_("the FP32 times"): numbers, N_("the INT8 times"): numbers})
+            _check_pairs(*pair)
+            refuse({N_("A time is not above zero."): np.min(pair) <= 0})
+        ratios[width] = pair[0] / pair[1]
+        if _low(ratios[width]) > noise:
+            clear.append(width)
     few = {N_("Only {count} widths were measured; three are the least."): len(ratios) < 3}
     refuse(few, count=len(ratios))
-    yield Text("The measurements are complete: {count} widths in rounds.", count=len(ratios))
-    noise = _noise(sweep)
-    clear = [w for w in ratios if _low(ratios[w]) > noise.get(w, NOISE)]  # INT8 is faster, surely
+    praise = N_("The measurements are complete: {count} widths in rounds.")
+    yield Sentence(praise, count=len(ratios))
     if claimed is not None:
-        width = whole(Text("the width"), claimed)
+        width = whole(N_("the width"), claimed)
         _check_somewhere(width, ratios, clear)
-        yield Text("From width {width} on INT8 is faster in your own measurements.", width=width)
+        praise = N_("From width {width} on INT8 is faster in your own measurements.")
+        yield Sentence(praise, width=width)
         return
     widest = max(ratios)
     mistakes = {
@@ -42,7 +49,7 @@ def crossover(answer: Any) -> Iterator[Finding]:
         N_("No crossover up to width {width} says little; measure up to {wide}."): widest < WIDE,
     }
     refuse(mistakes, width=widest, wide=WIDE)
-    yield Text("INT8 does not win up to width {width} here.", width=widest)
+    yield Sentence(N_("INT8 does not win up to width {width} here."), width=widest)
 
 
 def _check_somewhere(width: int, ratios: Mapping[int, Array], clear: list[int]) -> None:
@@ -59,32 +66,24 @@ def _check_somewhere(width: int, ratios: Mapping[int, Array], clear: list[int]) 
         N_("INT8 may win below {width}; measure down to {narrow}."): width == min(ratios) > NARROW,
     }
     values = {"widths": ", ".join(map(str, ratios)), "narrower": narrower, "narrow": NARROW}
-    refuse(mistakes, width=width, wider=wider, median=medians.get(wider or 0, 0), **values)
+    refuse(mistakes, width=width, wider=wider, median=medians.get(wider or 0), **values)
 
 
-def _times(sweep: Any) -> dict[int, tuple[Any, Any]]:
-    if hasattr(sweep, "points"):  # a LatencySweep
-        pairs = ((p.width, p.comparison) for p in sweep.points)
-        return {w: (pair.reference.times_us, pair.candidate.times_us) for w, pair in pairs}
+def _measured(sweep: Any) -> dict[int, tuple[Any, float]]:
+    """For each width both models' times, and the ratio above which INT8 is clearly faster."""
+    if hasattr(sweep, "points"):  # a LatencySweep: its controls say how far from 1 noise reaches
+        found = {p.width: p.comparison for p in sweep.points}
+        return {
+            width: (
+                (pair.reference.times_us, pair.candidate.times_us),
+                max(NOISE, pair.control.high, 1 / pair.control.low),
+            )
+            for width, pair in found.items()
+        }
     if not isinstance(sweep, Mapping):
-        wanted = Text("what rh.latency_sweep returns, or a dict of two lists for each width")
-        raise unfit(wanted, Text("the measurements"), sweep)
-    names = Text("the FP32 times"), Text("the INT8 times")
-    return {whole(Text("a width"), width): parts(times, *names) for width, times in sweep.items()}
-
-
-def _noise(sweep: Any) -> dict[int, float]:
-    """How far from 1 a ratio has to be to be clear, at each width: what a control says, if any."""
-    controls = {p.width: p.comparison.control for p in getattr(sweep, "points", ())}
-    return {w: max(NOISE, control.high, 1 / control.low) for w, control in controls.items()}
-
-
-def _ratios(width: int, before: Any, after: Any) -> Array:
-    with tried_on(Text("width {width}", width=width)):
-        fp32, int8 = numbers(Text("the FP32 times"), before), numbers(Text("the INT8 times"), after)
-        _check_pairs(fp32, int8)
-        refuse({N_("A time is not above zero."): min(*fp32, *int8) <= 0})
-    return fp32 / int8
+        wanted = N_("what rh.latency_sweep returns, or a dict of two lists for each width")
+        raise unfit(wanted, N_("the measurements"), sweep)
+    return {whole(N_("a width"), width): (times, NOISE) for width, times in sweep.items()}
 
 
 def _check_pairs(first: Array, second: Array) -> None:
@@ -104,34 +103,32 @@ def _low(ratios: Array) -> float:
 
 # --- E5 -------------------------------------------------------------------------------------------
 
-CONDITIONS = (
-    Conditions(Text("a steady machine and a candidate twice as fast"), speedup=2.0),
-    Conditions(Text("a steady machine and a candidate half as fast"), speedup=0.5),
-    Conditions(Text("a machine that gets slower and two models alike"), speedup=1.0, drift=3e-3),
-    Conditions(Text("a machine that warms up and two models alike"), speedup=1.0, warm_up=10.0),
-    Conditions(Text("a machine that is interrupted and two models alike"), 1.0, interrupted=True),
-)
+CONDITIONS: dict[str, dict[str, Any]] = {
+    N_("a steady machine and a candidate twice as fast"): {"speedup": 2.0},
+    N_("a steady machine and a candidate half as fast"): {"speedup": 0.5},
+    N_("a machine that gets slower and two models alike"): {"drift": 3e-3},
+    N_("a machine that warms up and two models alike"): {"warm_up": 10.0},
+    N_("a machine that is interrupted and two models alike"): {"interrupted": True},
+}
 
 
-def controlled_benchmark(answer: Any) -> Iterator[Finding]:
+def controlled_benchmark(answer: Any) -> Findings:
     """E5: a function of (reference, candidate, clock) to (speedups, controls), one per round."""
-    benchmark = function(answer)
-    names = Text("the list of speedups"), Text("the list of controls")
-    for how in CONDITIONS:
-        machine = SimulatedMachine(how)
-        with tried_on(how.name):
-            models = machine.model(REFERENCE), machine.model(CANDIDATE)
-            lists = parts(result(benchmark, *models, machine.clock), *names)
-            speedups, controls = map(numbers, names, lists)
+    benchmark = function(ANSWER, answer)
+    wanted = {N_("the list of speedups"): numbers, N_("the list of controls"): numbers}
+    for case, conditions in CONDITIONS.items():
+        machine = SimulatedMachine(**conditions)
+        models = machine.model(REFERENCE), machine.model(CANDIDATE)
+        with tried_on(case):
+            speedups, controls = parts(result(benchmark, *models, machine.clock), wanted)
             _check_pairs(speedups, controls)
             _check_rounds(machine, controls)
-            _check_ratios(how.speedup, float(np.median(speedups)), float(np.median(controls)))
-        yield Text("Right for {case}.", case=how.name)
+            _check_ratios(machine.speedup, float(np.median(speedups)), float(np.median(controls)))
+        yield Sentence(N_("Right for {case}."), case=case)
 
 
 def _check_rounds(machine: SimulatedMachine, controls: Array) -> None:
-    blocks = [len(list(block)) for _, block in itertools.groupby(machine.timings())]
-    in_a_row = max(blocks, default=0)
+    in_a_row = max((len([*block]) for _, block in itertools.groupby(machine.timings())), default=0)
     mistakes = {
         N_("Time with the clock that the function is given; it was never read."): not machine.reads,
         N_("Only one of the two models was ever called."): len(set(machine.calls)) < 2,
@@ -148,19 +145,18 @@ def _check_rounds(machine: SimulatedMachine, controls: Array) -> None:
 
 
 def _check_ratios(truth: float, speedup: float, control: float) -> None:
-    between = near(control, truth, TOLERANCE) or near(control, 1 / truth, TOLERANCE)
-    mistakes = {
+    of_controls = {
         N_(
             "The controls lie at {control:.2f}: they compare the two models. A control compares a "
             "model with itself."
-        ): between,
+        ): near(control, truth, TOLERANCE) or near(control, 1 / truth, TOLERANCE),
         N_("The controls lie at {control:.2f}, which should be 1."): True,
     }
-    refuse(mistakes, near(control, 1, TOLERANCE), control=control)
-    mistakes = {
-        N_("The speedups are upside down: divide reference by candidate."): near(
-            speedup, 1 / truth, TOLERANCE
+    refuse(of_controls, near(control, 1, TOLERANCE), control=control)
+    of_speedups = {
+        N_("The speedups are upside down: divide reference by candidate."): (
+            near(speedup, 1 / truth, TOLERANCE)
         ),
         N_("The speedups lie at {speedup:.2f}; {truth:g} is the truth."): True,
     }
-    refuse(mistakes, near(speedup, truth, TOLERANCE), speedup=speedup, truth=truth)
+    refuse(of_speedups, near(speedup, truth, TOLERANCE), speedup=speedup, truth=truth)

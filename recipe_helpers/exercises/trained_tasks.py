@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -12,24 +11,23 @@ import torch
 from scipy import stats
 from torch import nn
 
-from ..common.language import N_, Text
+from ..common.language import N_
 from ..recipe.accuracy import compare_outputs
-from .answers import function, number, parts, result, unfit, whole
+from .answers import ANSWER, Array, anything, function, number, parts, result, unfit, whole
 from .outlier_model import WIDTH, outlier_model
-from .verdicts import Finding, refuse, tried_on
+from .verdicts import Findings, Sentence, refuse, tried_on
 
 KEEPS, LOSES, OPEN = "keeps", "loses", "inconclusive"
 MARGIN = 0.01  # one percentage point: less is not worth a word
 TOLERANCE = 0.02  # of the width of the interval
 
-Array = np.ndarray
 Ends = tuple[float, float]
 
 
 # --- E6 -------------------------------------------------------------------------------------------
 
 
-def _studies() -> dict[Text, tuple[Array, Array]]:
+def _studies() -> dict[str, tuple[Array, Array]]:
     """FP32 and INT8 accuracies, one of each for every seed."""
     random = np.random.default_rng(6)
 
@@ -38,42 +36,42 @@ def _studies() -> dict[Text, tuple[Array, Array]]:
         return fp32, fp32 + mean + spread * stats.zscore(random.standard_normal(seeds), ddof=1)
 
     return {
-        Text("ten seeds with small differences"): study(10, -0.001, 0.004),
-        Text("eight seeds that all lose"): study(8, -0.03, 0.008),
-        Text("five seeds that differ a lot"): study(5, -0.004, 0.02),
-        Text("six seeds that gain"): study(6, 0.02, 0.006),
-        Text("thirty seeds with a certain, small loss"): study(30, -0.004, 0.003),
+        N_("ten seeds with small differences"): study(10, -0.001, 0.004),
+        N_("eight seeds that all lose"): study(8, -0.03, 0.008),
+        N_("five seeds that differ a lot"): study(5, -0.004, 0.02),
+        N_("six seeds that gain"): study(6, 0.02, 0.006),
+        N_("thirty seeds with a certain, small loss"): study(30, -0.004, 0.003),
     }
 
 
-def keeps_accuracy(answer: Any) -> Iterator[Finding]:
+def keeps_accuracy(answer: Any) -> Findings:
     """E6: a function of (FP32 accuracies, INT8 accuracies) to (low, high, conclusion)."""
-    judge = function(answer)
-    names = Text("the lower end"), Text("the upper end"), Text("the conclusion")
+    judge = function(ANSWER, answer)
+    wanted = {
+        N_("the lower end"): number,
+        N_("the upper end"): number,
+        N_("the conclusion"): anything,
+    }
     for case, (fp32, int8) in _studies().items():
         with tried_on(case):
-            *ends, conclusion = parts(result(judge, fp32.tolist(), int8.tolist()), *names)
-            truth, mistakes = _intervals(fp32, int8)
-            low, high = map(number, names, ends)
-            made = {s: any(_same((low, high), wrong) for wrong in w) for s, w in mistakes.items()}
+            *ends, conclusion = parts(result(judge, fp32.tolist(), int8.tolist()), wanted)
+            truth, wrong = _intervals(fp32, int8)
+            off_by = TOLERANCE * (truth[1] - truth[0])
+            mistakes = {
+                sentence: any(np.allclose(ends, other, rtol=0, atol=off_by) for other in others)
+                for sentence, others in wrong.items()
+            }
             unlike = N_("This is not Student's 95 % interval of the mean paired difference.")
-            refuse(made | {unlike: True}, _same((low, high), truth))
-            _check_conclusion(conclusion, *truth)
-        yield Text("Right for {case}.", case=case)
-
-
-def _same(given: Ends, truth: Ends) -> bool:
-    allowed = TOLERANCE * abs(truth[1] - truth[0])
-    return all(abs(a - b) <= allowed for a, b in zip(given, truth, strict=True))
+            refuse(mistakes | {unlike: True}, np.allclose(ends, truth, rtol=0, atol=off_by))
+            check_conclusion(conclusion, *truth)
+        yield Sentence(N_("Right for {case}."), case=case)
 
 
 def _intervals(fp32: Array, int8: Array) -> tuple[Ends, dict[str, list[Ends]]]:
     """The right interval, and those that mistakes lead to."""
     d, n = int8 - fp32, len(fp32)
     mean, error = float(d.mean()), float(stats.sem(d))
-    student = {
-        level: float(stats.t.ppf(0.5 + level / 2, n - 1)) for level in (0.8, 0.9, 0.95, 0.99)
-    }
+    student = {level: stats.t.ppf(0.5 + level / 2, n - 1) for level in (0.8, 0.9, 0.95, 0.99)}
 
     def around(*reaches: float) -> list[Ends]:
         return [(mean - reach, mean + reach) for reach in reaches]
@@ -81,8 +79,7 @@ def _intervals(fp32: Array, int8: Array) -> tuple[Ends, dict[str, list[Ends]]]:
     reach = student.pop(0.95)
     (truth,) = around(reach * error)
     low, high = truth
-    welch, pooled = (stats.ttest_ind(int8, fp32, equal_var=same) for same in (False, True))
-    unpaired = [test.confidence_interval(0.95) for test in (welch, pooled)]
+    unpaired = (stats.ttest_ind(int8, fp32, equal_var=same) for same in (False, True))
     return truth, {
         N_("The lower end is above the upper one."): [(high, low)],
         N_("The sign is the other way round: take INT8 less FP32."): [(-high, -low)],
@@ -109,15 +106,16 @@ def _intervals(fp32: Array, int8: Array) -> tuple[Ends, dict[str, list[Ends]]]:
         N_(
             "The interval is far too wide: both models were trained from the same seeds, so look "
             "at the difference of each pair, not at two separate means."
-        ): [(float(low), float(high)) for low, high in unpaired],
+        ): [test.confidence_interval(0.95) for test in unpaired],
     }
 
 
-def _check_conclusion(conclusion: Any, low: float, high: float) -> None:
+def check_conclusion(conclusion: Any, low: float, high: float) -> None:
+    """Raise unless that is what an interval of INT8 less FP32 accuracies says."""
     right = KEEPS if low > -MARGIN else LOSES if high < -MARGIN else OPEN
     if not isinstance(conclusion, str) or conclusion not in (KEEPS, LOSES, OPEN):
-        wanted = Text('"keeps", "loses" or "inconclusive"')
-        raise unfit(wanted, Text("the conclusion"), conclusion)
+        wanted = N_('"keeps", "loses" or "inconclusive"')
+        raise unfit(wanted, N_("the conclusion"), conclusion)
     mistakes = {
         N_("The interval reaches to both sides of a loss of one point."): right == OPEN,
         N_("The whole interval lies below a loss of one point."): right == LOSES,
@@ -130,18 +128,6 @@ def _check_conclusion(conclusion: Any, low: float, high: float) -> None:
 
 
 # --- E8 -------------------------------------------------------------------------------------------
-
-
-@cache
-def _culprit() -> tuple[str, int, dict[str, float], str]:
-    """The matrix that does the harm, its outlying row, every matrix's error, the largest matrix."""
-    drawn = outlier_model()
-    lstm = drawn.model.lstm
-    errors = rounded_alone(lstm, drawn.inputs)
-    matrices = {name: lstm.get_parameter(name).detach() for name in errors}
-    name = max(errors, key=lambda each: errors[each])
-    largest = max(matrices, key=lambda each: float(matrices[each].abs().max()))
-    return name, int(matrices[name].norm(dim=1).argmax()), errors, largest
 
 
 def rounded_alone(lstm: nn.LSTM, inputs: torch.Tensor) -> dict[str, float]:
@@ -157,13 +143,24 @@ def rounded_alone(lstm: nn.LSTM, inputs: torch.Tensor) -> dict[str, float]:
     return errors
 
 
-def culprit(answer: Any) -> Iterator[Finding]:
+@cache
+def _culprit() -> tuple[str, int, dict[str, float], str]:
+    """The matrix that does the harm, its outlying row, every matrix's error, the largest matrix."""
+    drawn = outlier_model()
+    errors = rounded_alone(drawn.model.lstm, drawn.inputs)
+    matrices = {name: drawn.model.lstm.get_parameter(name).detach() for name in errors}
+    name = max(errors, key=lambda each: errors[each])
+    largest = max(matrices, key=lambda each: float(matrices[each].abs().max()))
+    return name, int(matrices[name].norm(dim=1).argmax()), errors, largest
+
+
+def culprit(answer: Any) -> Findings:
     """E8: (name of the matrix, number of its row) of `outlier_model()`."""
-    names = Text("the name of the matrix"), Text("the number of the row")
-    given, row = parts(answer, *names)
+    names = N_("the name of the matrix"), N_("the number of the row")
+    given, row = parts(answer, dict.fromkeys(names, anything))
     name, true_row, errors, largest = _culprit()
     if not isinstance(given, str):
-        raise unfit(Text('a text like "weight_hh_l0"'), names[0], given)
+        raise unfit(N_('a text like "weight_hh_l0"'), names[0], given)
     found = given.removeprefix("model.").removeprefix("lstm.")
     mistakes = {
         N_("{name} is a bias: biases are not quantized."): found.startswith("bias"),
@@ -174,9 +171,8 @@ def culprit(answer: Any) -> Iterator[Finding]:
         ): found == largest,
         N_("Rounding {name} alone costs {error:.1%}; another matrix does far more."): True,
     }
-    known, error = ", ".join(errors), errors.get(found, 0.0)
-    refuse(mistakes, found == name, name=found, known=known, error=error)
-    yield Text("{name} it is.", name=found)
+    refuse(mistakes, found == name, name=found, known=", ".join(errors), error=errors.get(found))
+    yield Sentence(N_("{name} it is."), name=found)
     at = whole(names[1], row)
     mistakes = {
         N_("Rows are counted from 0."): at == true_row + 1,
@@ -184,4 +180,4 @@ def culprit(answer: Any) -> Iterator[Finding]:
         N_("Row {row} is like most others of this matrix."): True,
     }
     refuse(mistakes, at == true_row, row=at)
-    yield Text("Row {row} spoils the scale for all others.", row=at)
+    yield Sentence(N_("Row {row} spoils the scale for all others."), row=at)

@@ -30,6 +30,7 @@ RESCALED, APART = N_("INT8, rescaled"), N_("INT8, apart")
 FACTORS = tuple(2.0**k for k in range(11))
 
 Quantizer = Callable[[nn.Module], nn.Module]
+Logits = Mapping[str, torch.Tensor]  # of each version of a model
 QUANTIZERS: Mapping[str, Quantizer] = {
     FP32: lambda model: model,
     PER_TENSOR: quantize_dynamic,
@@ -147,11 +148,10 @@ def unread_unit_cliff(
         sequences: what it is tested on.
         factors: powers of two.
     """
-
-    def versions(factor: float) -> dict[str, torch.Tensor]:
-        return _all_logits(with_unread_unit(model, factor), sequences)
-
-    return _cliff(N_("factor on the weights of an unread unit"), factors, versions, sequences)
+    cause = N_("factor on the weights of an unread unit")
+    return _cliff(
+        cause, factors, sequences, lambda f: _all_logits(with_unread_unit(model, f), sequences)
+    )
 
 
 def feature_unit_cliff(
@@ -169,12 +169,12 @@ def feature_unit_cliff(
         feature: the position of the feature in the input.
     """
 
-    def versions(factor: float) -> dict[str, torch.Tensor]:
-        changed, data = change_unit_of_feature(model, sequences, feature, factor)
-        better, same = rescale_features(changed, data)
-        return _all_logits(changed, data) | {RESCALED: _logits(quantize_dynamic(better), same)}
+    def logits(factor: float) -> Logits:
+        changed = change_unit_of_feature(model, sequences, feature, factor)
+        better, same = rescale_features(*changed)
+        return _all_logits(*changed) | {RESCALED: _logits(quantize_dynamic(better), same)}
 
-    return _cliff(N_("factor on the numbers of one feature"), factors, versions, sequences)
+    return _cliff(N_("factor on the numbers of one feature"), factors, sequences, logits)
 
 
 def loud_passage_cliff(
@@ -190,45 +190,40 @@ def loud_passage_cliff(
         sequences: what it is tested on; the second image is the next one of these.
         factors: powers of two.
     """
-    steps = sequences.inputs.shape[0]
     apart = {APART: _logits(quantize_dynamic(model), sequences)}
 
-    def versions(factor: float) -> dict[str, torch.Tensor]:
+    def logits(factor: float) -> Logits:
         following = sequences.inputs.roll(-1, dims=1) * factor
         both = Sequences(torch.cat([sequences.inputs, following]), sequences.labels)
-        return _all_logits(model, both, steps) | apart
+        return _all_logits(model, both, len(following)) | apart
 
-    return _cliff(N_("factor on the brightness of what follows"), factors, versions, sequences)
+    return _cliff(N_("factor on the brightness of what follows"), factors, sequences, logits)
 
 
 def _cliff(
     cause: str,
     factors: Iterable[float],
-    versions: Callable[[float], dict[str, torch.Tensor]],
     sequences: Sequences,
+    logits: Callable[[float], Logits],
 ) -> Cliff:
-    chosen = tuple(_power_of_two(factor) for factor in factors)
+    chosen = tuple(factors)
+    for factor in chosen:
+        if not isinstance(factor, int | float) or math.frexp(factor)[0] != 0.5:
+            raise ArgumentError(
+                "factors has {factor!r}; pass powers of two, which change no FP32 digit.",
+                factor=factor,
+            )
     if not chosen:
         raise ArgumentError("factors is empty; pass at least one power of two.")
-    found = [versions(factor) for factor in chosen]
+    found = [logits(factor) for factor in chosen]
     accuracies = {name: tuple(sequences.share_right(at[name]) for at in found) for name in found[0]}
     unchanged = all(torch.equal(at[FP32], found[0][FP32]) for at in found)
-    return Cliff(cause, chosen, accuracies, unchanged)
+    return Cliff(cause, tuple(map(float, chosen)), accuracies, unchanged)
 
 
-def _all_logits(
-    model: DigitClassifier, sequences: Sequences, steps: int | None = None
-) -> dict[str, torch.Tensor]:
+def _all_logits(model: DigitClassifier, sequences: Sequences, steps: int | None = None) -> Logits:
     return {name: _logits(q(model), sequences, steps) for name, q in QUANTIZERS.items()}
 
 
 def _logits(model: nn.Module, sequences: Sequences, steps: int | None = None) -> torch.Tensor:
     return checks.runs("model", model, (sequences.inputs, steps))
-
-
-def _power_of_two(factor: float) -> float:
-    if not isinstance(factor, int | float) or math.frexp(factor)[0] != 0.5:
-        raise ArgumentError(
-            "factors has {factor!r}; pass powers of two, which change no FP32 digit.", factor=factor
-        )
-    return float(factor)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -13,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from ..common import checks
 from ..common.errors import InputError
 from ..common.intervals import Interval, mean_interval
-from ..common.language import Text, _
+from ..common.language import N_, _
 from ..common.settings import seeded, threads_set
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.size import size_breakdown
@@ -157,15 +156,14 @@ class PartSizes(Shown):
     parts: tuple[PartSize, ...]
 
     @property
-    def whole(self) -> PartSize:
-        """All parts together."""
-        columns = zip(*map(astuple, self.parts), strict=True)
-        return PartSize("", *map(sum, itertools.islice(columns, 1, None)))
+    def candidate_bytes(self) -> int:
+        """All bytes after quantizing."""
+        return sum(part.candidate_bytes for part in self.parts)
 
     @property
     def ratio(self) -> float:
         """All bytes before / all bytes after."""
-        return self.whole.ratio
+        return sum(part.reference_bytes for part in self.parts) / self.candidate_bytes
 
     def table(self) -> Table:
         """One row per part: parameters, bytes, ratio, share of the quantized whole."""
@@ -176,7 +174,7 @@ class PartSizes(Shown):
                 in_bytes(part.reference_bytes),
                 in_bytes(part.candidate_bytes),
                 _("{ratio:.2f} to 1", ratio=part.ratio),
-                f"{part.candidate_bytes / self.whole.candidate_bytes:.0%}",
+                f"{part.candidate_bytes / self.candidate_bytes:.0%}",
             )
             for part in self.parts
         ]
@@ -201,7 +199,7 @@ def size_by_part(reference: nn.Module, candidate: nn.Module) -> PartSizes:
                 raise InputError(
                     "candidate has no {name}, only {children}; pass two versions of one model.",
                     name=name,
-                    children=", ".join(after) or Text("nothing"),
+                    children=", ".join(after) or N_("nothing"),
                 )
             sizes = [size_breakdown(part).payload_bytes for part in (child, after[name])]
             parts.append(PartSize(name, parameters, *sizes))

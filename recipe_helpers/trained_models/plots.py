@@ -18,7 +18,6 @@ from ..common.plots import (
     drawn,
     new_figure,
 )
-from ..common.wording import named
 from ..recipe.accuracy import StepErrors
 from .classification import DigitStudy, Disagreements
 from .fragility import APART, FP32, PER_CHANNEL, PER_TENSOR, PLAIN, RESCALED, Cliff
@@ -65,7 +64,7 @@ def pareto(study: DigitStudy) -> RecipeFigure:
     axes.legend(loc="lower right", title=_("up and to the left is better"))
     figure.alt = _(
         "Two curves of test accuracy against file size, {curves}, for widths {widths}.",
-        curves=named(said),
+        curves=_("{names} and {last}", names=said[0], last=said[1]),
         widths=", ".join(map(str, study.widths)),
     )
     for width in study.widths:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -89,16 +90,13 @@ def fake_quantized(
     inner = _round_activation if "hidden state" in parts else _exact
     output = inputs
     with torch.inference_mode():
-        for layer in range(lstm.num_layers):
-            w_ih, w_hh, b_ih, b_hh = lstm.all_weights[layer]
-            recurrent = weight(w_hh)
-            projected = outer(output) @ weight(w_ih).T + b_ih + b_hh  # (steps, batch, 4 hidden)
+        for w_ih, w_hh, *biases in lstm.all_weights:
+            matrices = weight(w_ih), weight(w_hh)
             h = c = inputs.new_zeros(inputs.shape[1], lstm.hidden_size)
             states = []
-            for step in projected:
-                i, f, g, o = (step + inner(h) @ recurrent.T).chunk(4, dim=-1)
-                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-                h = o.sigmoid() * c.tanh()
+            for step in outer(output):
+                # The cell state is carried as it is; of the hidden one the products alone read.
+                h, c = torch.lstm_cell(step, (inner(h), c), *matrices, *biases)
                 states.append(h)
             output = torch.stack(states)
     return output
@@ -112,12 +110,9 @@ def error_by_position(errors: StepErrors, bins: int = 20) -> tuple[tuple[float, 
         bins: into how many ranges the steps are gathered; short ones are merged.
     """
     count = len(errors.relatives)
-    edges = torch.logspace(0, torch.tensor(float(count)).log10(), bins + 1).round().int().unique()
-    pairs = zip([0, *edges[1:-1].tolist()], edges[1:].tolist(), strict=True)
-    return tuple(
-        ((first + 1 + last) / 2, sum(errors.relatives[first:last]) / (last - first))
-        for first, last in pairs
-    )
+    edges = np.unique(np.geomspace(1, count, bins + 1).round())[1:-1].astype(int)
+    parts = zip(*(np.split(a, edges) for a in (np.arange(count), errors.relatives)), strict=True)
+    return tuple((float(steps.mean()) + 1, float(found.mean())) for steps, found in parts)
 
 
 def _sqnr_by_part(lstm: nn.LSTM, inputs: torch.Tensor) -> dict[str, float]:

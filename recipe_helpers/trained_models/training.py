@@ -7,9 +7,6 @@ and a busy second core costs more than it gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -87,7 +84,7 @@ def train_classifier(
     positive_int("width", width)
     positive_int("epochs", epochs)
     inputs, labels = data.train.inputs, data.train.labels
-    with threads_set(1), seeded(seed), _gradients():
+    with threads_set(1), seeded(seed), torch.inference_mode(False), torch.enable_grad():
         model = DigitClassifier(width, inputs.shape[2])
         batches = [b for _ in range(epochs) for b in torch.randperm(len(labels)).split(64)]
         optimizer = torch.optim.Adam(model.parameters())
@@ -131,7 +128,7 @@ def train_language_model(
         positive_int(name, value)
     streams = in_streams(text.train, 20)
     starts = list(range(0, len(streams) - 1, 35)) * epochs
-    with threads_set(1), seeded(seed), _gradients():
+    with threads_set(1), seeded(seed), torch.inference_mode(False), torch.enable_grad():
         model = LanguageModel(len(text.vocabulary), embedding, width, dropout=0.2)
         optimizer = torch.optim.Adam(model.parameters())
         schedule = _one_cycle(optimizer, 0.01, len(starts))
@@ -165,10 +162,3 @@ def _one_cycle(
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=peak, total_steps=steps, pct_start=0.2
     )
-
-
-@contextmanager
-def _gradients() -> Iterator[None]:
-    """Record gradients, whatever the caller switched off."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield

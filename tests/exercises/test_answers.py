@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from recipe_helpers.common.language import Text
 from recipe_helpers.exercises import answers
 from recipe_helpers.exercises.verdicts import NoAnswerError, WrongAnswerError
 
-NAME = Text("the width")
+NAME = "the width"
+INTEGERS, FLOATS = answers.tensor(torch.int8), answers.tensor(torch.float32, (3, 2))
 
 
 def test_a_number_is_taken_in_every_shape_that_holds_one():
@@ -18,12 +18,18 @@ def test_a_number_is_taken_in_every_shape_that_holds_one():
         assert answers.whole(NAME, value) == 3
     for values in ([1, 2.5], (1, 2.5), np.array([1, 2.5]), torch.tensor([1, 2.5])):
         assert answers.numbers(NAME, values).tolist() == [1, 2.5]
+    given = torch.ones(3, 2, requires_grad=True)
+    assert answers.number(NAME, given[0, 0]) == 1
+    assert not FLOATS(NAME, given).requires_grad
 
 
 REFUSED = [
     (answers.number, [1.0, 2.0], "Give a finite number as the width, not something of type list."),
     (answers.number, True, "not True"),
-    (answers.number, "x" * 41, "something of type str"),
+    (answers.number, "x" * 38, f"not '{'x' * 38}'"),  # forty signs with its quotes
+    (answers.number, "x" * 39, "something of type str"),
+    (answers.number, None, "not None"),
+    (answers.number, 1j, "something of type complex"),
     (answers.number, torch.ones(2), "a float32 tensor of shape (2,)"),
     (answers.number, float("nan"), "not NaN or infinity"),
     (answers.whole, 2.5, "Give a whole number as the width, not 2.5."),
@@ -32,37 +38,43 @@ REFUSED = [
     (answers.numbers, [[1], [2, 3]], "not something of type list"),
     (answers.numbers, [], "not something of type list"),
     (answers.numbers, [True], "not something of type list"),
+    (answers.numbers, 1.0, "not 1.0"),
     (answers.numbers, [1, float("inf")], "not NaN or infinity"),
+    (INTEGERS, torch.ones(2), "Give a tensor of type int8 as the width, not a float32 tensor"),
+    (FLOATS, torch.ones(2, 3), "Give a tensor of shape (3, 2) as the width"),
+    (FLOATS, torch.full((3, 2), torch.inf), "Give finite numbers as the width, not NaN"),
+    (FLOATS, [1.0], "not something of type list"),
+    (answers.function, 3, "Give the function itself, without calling it as the width, not 3."),
 ]
 
 
-def test_what_is_no_number_is_told_by_name():
-    for read, value, says in REFUSED:
-        with pytest.raises(WrongAnswerError) as caught:
-            read(NAME, value)
-        assert says in str(caught.value)
-
-
-def test_a_tensor_has_its_type_its_shape_and_finite_numbers():
-    given = torch.ones(2, 3, requires_grad=True)
-    assert not answers.tensor(NAME, given, torch.float32, (2, 3)).requires_grad
-    for value, dtype, shape in (
-        (given, torch.int8, ()),
-        (given, torch.float32, (3, 2)),
-        (torch.tensor(torch.inf), torch.float32, ()),
-        ([1.0], torch.float32, ()),
-    ):
-        with pytest.raises(WrongAnswerError, match="the width"):
-            answers.tensor(NAME, value, dtype, shape)
+@pytest.mark.parametrize(("read", "value", "says"), REFUSED)
+def test_what_is_something_else_is_told_by_name(read, value, says):
+    with pytest.raises(WrongAnswerError) as caught:
+        read(NAME, value)
+    assert says in str(caught.value)
 
 
 def test_three_dots_anywhere_are_no_answer_yet():
     for value in (..., (1, ...), [..., 1], {"a": 1, "b": ...}):
         with pytest.raises(NoAnswerError):
             answers.answered(value)
+    assert answers.answered({"a": 1}) == {"a": 1}
+
+
+def test_parts_are_read_each_by_its_reader_and_under_its_name():
+    wanted = {"the width": answers.whole, "the scale": answers.anything}
+    assert answers.parts([2.0, None], wanted) == [2, None]
     with pytest.raises(NoAnswerError):
-        answers.parts((1, ...), NAME, NAME)
-    assert answers.parts([1, 2], NAME, NAME) == (1, 2)
+        answers.parts((1, ...), wanted)
+    for value, says in (
+        ((1.5, 2), "Give a whole number as the width, not 1.5."),
+        ((1, 2, 3), "Give the width and the scale as the answer, not 3 parts."),
+        ({1, 2}, "Give the width and the scale as the answer, not something of type set."),
+    ):
+        with pytest.raises(WrongAnswerError) as caught:
+            answers.parts(value, wanted)
+        assert str(caught.value) == says
 
 
 def test_a_function_gets_copies_and_what_it_returns_is_read():
@@ -71,3 +83,5 @@ def test_a_function_gets_copies_and_what_it_returns_is_read():
     assert given.tolist() == [1, 1, 1]
     with pytest.raises(NoAnswerError):
         answers.result(lambda x: None, given)
+    with pytest.raises(WrongAnswerError, match=r"The function raised TypeError: unsup.*\."):
+        answers.result(lambda x: x + "a", 1)

@@ -1,12 +1,12 @@
 """E4 and E9: several right solutions each, and typical wrong ones."""
 
-import numpy as np
 import pytest
 import torch
 
 import recipe_helpers as rh
+from recipe_helpers.exercises import rounding_tasks
 
-from .made_up import accepted, refused_all
+from .made_up import accepted, judges_all
 
 # --- E4 -------------------------------------------------------------------------------------------
 
@@ -17,21 +17,11 @@ def symmetric(numbers, largest=127.0, low=-127, bound=0.5):
     return integers, scale, bound * scale
 
 
-def as_torch_ao(numbers):
-    return symmetric(numbers, 127.5, -128)
-
-
 def with_the_helper(numbers):
     if not numbers.any():
         return torch.zeros_like(numbers, dtype=torch.int8), 1, 0
     rounding = rh.round_to_grid(numbers)
     return rounding.integers, rounding.scale, rounding.scale / 2
-
-
-def in_numpy(numbers):
-    values = numbers.double().numpy()
-    scale = np.abs(values).max() / 127 or np.float64(1)
-    return torch.from_numpy(np.rint(values / scale).astype(np.int8)), scale, scale / 2
 
 
 def with_tensors(numbers):
@@ -41,11 +31,12 @@ def with_tensors(numbers):
     return integers, scale, error
 
 
-def test_e4_accepts():
-    for solution in (symmetric, as_torch_ao, with_the_helper, in_numpy, with_tensors):
-        accepted("E4", solution)
-    for largest in (116, 127.5):  # every grid that uses the range
-        accepted("E4", lambda numbers, largest=largest: symmetric(numbers, largest, -128))
+def on_grid(largest):
+    return lambda values: symmetric(values, largest, -128)
+
+
+RIGHT_E4 = [symmetric, with_the_helper, with_tensors]
+RIGHT_E4 += [on_grid(116), on_grid(127.5)]  # every grid that uses the range
 
 
 def outlier_cut(numbers):
@@ -59,38 +50,44 @@ def shifted(numbers, by=0.3):
     return (numbers / scale + by).round().clamp(-127, 127).to(torch.int8), scale, bound
 
 
+def grid(scale_of, rounded=torch.round, clamped=True):
+    """A solution that gets its scale, or its integers, in some other way."""
+
+    def solution(values):
+        scale = float(scale_of(values)) or 1.0
+        steps = rounded(values / scale)
+        return (steps.clamp(-128, 127) if clamped else steps).to(torch.int8), scale, scale / 2
+
+    return solution
+
+
+def peak(values):
+    return values.abs().max() / 127
+
+
 WRONG_E4 = [
     (shifted, "steps off; half a step is the most"),
     (lambda x: shifted(x, -0.05), "steps off; half a step is the most"),
-    (lambda x: (*symmetric(x)[:2], symmetric(x)[1]), "larger than it need be"),
     (lambda x: symmetric(x, bound=0.51), "larger than it need be"),
     (lambda x: symmetric(x, bound=0.45), "more than the bound"),
     (lambda x: symmetric(x, bound=0), "more than the bound"),
-    (lambda x: ((x / (s := symmetric(x)[1])).to(torch.int8), s, s / 2), "cut off"),
-    (lambda x: ((x / (s := symmetric(x)[1])).floor().to(torch.int8), s, s / 2), "rounded down"),
-    (lambda x: ((x / (s := max(float(x.max()) / 127, 1e-9))).round().clamp(-128, 127).to(
-        torch.int8), s, s / 2), "which number decides"),
-    (lambda x: ((x / (s := float(x.abs().max()) / 127.5 or 1)).round().to(torch.int8), s, s),
-     "wrap around"),
-    (lambda x: symmetric(x, 114), "Only 114 of the 127 steps on one side"),
-    (lambda x: symmetric(x, 255), "more than int8 holds"),
+    (grid(peak, torch.trunc), "cut off"),
+    (grid(peak, torch.floor), "rounded down"),
+    (grid(lambda x: max(float(x.max()) / 127, 1e-9)), "which number decides"),
+    (grid(lambda x: x.abs().max() / 127.5, clamped=False), "wrap around"),
+    (on_grid(114), "Only 114 of the 127 steps on one side"),
+    (on_grid(129), "129 steps are more than int8 holds"),
     (outlier_cut, "int8"),
+    (lambda x: (*symmetric(x)[:1], -symmetric(x)[1], 1.0), "A scale is not above zero"),
     (lambda x: (symmetric(x)[0].float(), *symmetric(x)[1:]), "as the integers, not a float32"),
     (lambda x: (symmetric(x)[0].tolist(), *symmetric(x)[1:]), "not something of type list"),
     (lambda x: symmetric(x)[:2], "not 2 parts"),
-    (lambda x: ((x / (s := x.abs().max() / 127)).round().to(torch.int8), s, s / 2),
-     "came up with a tensor of zeros"),
+    (lambda x: ((x / (s := peak(x))).round().to(torch.int8), s, s / 2), "a tensor of zeros"),
     (lambda x: (symmetric(x)[0], x.abs() / 127, 1.0), "as the scale, not a float32 tensor"),
-    (lambda x: (symmetric(x)[0], float("nan"), 1.0), "finite number"),
+    (lambda x: (*symmetric(x)[:2], float("nan")), "finite number as the bound"),
     (lambda x: (symmetric(x)[0][:3], *symmetric(x)[1:]), "Give a tensor of shape ("),
-    (lambda x: 1 / 0, "raised ZeroDivisionError"),
-    (lambda x, scale: x, "raised TypeError"),
     (symmetric(torch.ones(3)), "the function itself"),
-]  # fmt: skip
-
-
-def test_e4_refuses():
-    refused_all("E4", WRONG_E4)
+]
 
 
 # --- E9 -------------------------------------------------------------------------------------------
@@ -101,11 +98,6 @@ def by_rows(weight, largest=127.0, low=-127):
     scales = torch.where(scales > 0, scales, 1.0)
     integers = (weight / scales[:, None]).round().clamp(low, 127)
     return integers.to(torch.int8), scales
-
-
-def one_row_after_the_other(weight):
-    rows = [rh.round_to_grid(row, None if row.any() else 1.0) for row in weight]
-    return torch.stack([row.integers for row in rows]), [row.scale for row in rows]
 
 
 def with_columns_kept(weight):
@@ -120,61 +112,53 @@ def by_pytorch(weight):
     return quantized.int_repr(), quantized.q_per_channel_scales()
 
 
-def by_int8_lstm(weight):
-    from int8_rnn.scheme import Scheme
-    from int8_rnn.weights import quantize_weight
-
-    found = quantize_weight("weight", weight, Scheme(columns=False))
-    return found.values, found.scale
-
-
-@pytest.mark.filterwarnings("ignore:.*quantize_per_channel.*deprecated:UserWarning")
-def test_e9_accepts():
-    for solution in (by_rows, one_row_after_the_other, with_columns_kept, by_pytorch, by_int8_lstm):
-        accepted("E9", solution)
-    for largest in (116, 127.5):
-        accepted("E9", lambda weight, largest=largest: by_rows(weight, largest, -128))
-
-
 def per_tensor(weight):
     scale = weight.abs().max() / 127
     return (weight / scale).round().to(torch.int8), scale
 
 
+def scaled(scales_of, rounded=torch.round, clamped=True):
+    """A solution that gets its scales, or its integers, in some other way."""
+
+    def solution(weight):
+        scales = scales_of(weight)
+        steps = rounded(weight / scales[:, None])
+        return (steps.clamp(-128, 127) if clamped else steps).to(torch.int8), scales
+
+    return solution
+
+
+def row_scales(weight):
+    return by_rows(weight)[1]
+
+
 WRONG_E9 = [
-    (
-        lambda w: (
-            (w / by_rows(w)[1][:, None] + 0.3).round().clamp(-127, 127).to(torch.int8),
-            by_rows(w)[1],
-        ),
-        "steps off; half a step is the most",
-    ),
+    (scaled(row_scales, lambda steps: (steps + 0.3).round()), "half a step is the most"),
     (per_tensor, "one scale for the whole matrix"),
     (lambda w: (per_tensor(w)[0], per_tensor(w)[1].repeat(len(w))), "the scale of the largest"),
     (lambda w: (by_rows(w.T)[0].T, by_rows(w.T)[1]), "a scale for each column"),
-    (lambda w: ((w / (s := w.abs().amax(1) / 127)[:, None]).round().to(torch.int8), s),
-     "a row of zeros"),
-    (lambda w: ((w / (s := by_rows(w)[1])[:, None]).to(torch.int8), s), "cut off"),
-    (lambda w: ((w / (s := by_rows(w, 127.5)[1])[:, None]).round().to(torch.int8), s),
-     "wrap around"),
-    (lambda w: ((w / (s := w.amax(1).clamp(min=1e-9) / 127)[:, None]).round().clamp(-128, 127)
-                .to(torch.int8), s), "which number decides"),
-    (lambda w: by_rows(w, 7), "steps on one side"),
-    (lambda w: by_rows(w, 255), "more than int8 holds"),
+    (scaled(lambda w: w.abs().amax(1) / 127), "a row of zeros"),
+    (scaled(row_scales, torch.trunc), "cut off"),
+    (scaled(row_scales, torch.floor), "rounded down"),
+    (scaled(lambda w: by_rows(w, 127.5)[1], clamped=False), "wrap around"),
+    (scaled(lambda w: w.amax(1).clamp(min=1e-9) / 127), "which number decides"),
+    (lambda w: by_rows(w, 7), "Only 7 of the 127 steps on one side"),
+    (lambda w: by_rows(w, 255), "255 steps are more than int8 holds"),
     (lambda w: (by_rows(w)[0].int(), by_rows(w)[1]), "not a int32 tensor"),
     (lambda w: (by_rows(w)[0], -by_rows(w)[1]), "not above zero"),
     (lambda w: (by_rows(w)[0].T, by_rows(w)[1]), "Give a tensor of shape ("),
-    (lambda w: by_rows(w)[0], "not a int8 tensor"),
-    (lambda w: (by_rows(w)[1], by_rows(w)[0]), "as the integers, not a float32"),
-    (lambda w: (by_rows(w)[0], by_rows(w)[1][1:]), "scales for"),
-    (lambda w: (by_rows(w)[0], 1 / by_rows(w)[1]), "steps"),
-    (lambda w: (by_rows(w)[0], by_rows(w)[1] * torch.nan), "NaN"),
-    (lambda w: w.quantise(), "raised AttributeError"),
-]  # fmt: skip
+    (lambda w: by_rows(w)[::-1], "as the integers, not a float32"),
+    (lambda w: (by_rows(w)[0], by_rows(w)[1][1:]), "There are 5 scales for 6 rows"),
+    (lambda w: (by_rows(w)[0], by_rows(w)[1] * torch.nan), "as the scales, not NaN"),
+]
 
 
-def test_e9_refuses():
-    refused_all("E9", WRONG_E9)
+@pytest.mark.filterwarnings("ignore:.*quantize_per_channel.*deprecated:UserWarning")
+def test_answers():
+    right = [by_rows, with_columns_kept, by_pytorch]
+    right += [lambda w: by_rows(w, 116, -128), lambda w: by_rows(w, 127.5, -128)]
+    wrong = {"E4": WRONG_E4, "E9": WRONG_E9}
+    judges_all(rounding_tasks, {"E4": RIGHT_E4, "E9": right}, wrong)
 
 
 def test_a_function_that_changes_what_it_is_given_changes_nothing_else():

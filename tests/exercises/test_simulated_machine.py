@@ -8,13 +8,12 @@ import pytest
 from recipe_helpers.exercises.simulated_machine import (
     CANDIDATE,
     REFERENCE,
-    Conditions,
     SimulatedMachine,
 )
 
 
 def times_ms(calls=40, name=REFERENCE, **how):
-    machine = SimulatedMachine(Conditions("made up", **{"speedup": 1.0} | how))
+    machine = SimulatedMachine(**how)
     model, found = machine.model(name), []
     for _ in range(calls):
         start = machine.clock()
@@ -42,6 +41,6 @@ def test_what_a_real_machine_does_it_does_on_purpose():
 
 
 def test_a_benchmark_without_an_end_gets_one():
-    model = SimulatedMachine(Conditions("made up", 1.0)).model(REFERENCE)
+    model = SimulatedMachine().model(REFERENCE)
     with pytest.raises(RuntimeError, match="without an end"):
         all(model() is None for _ in itertools.count())

@@ -10,12 +10,11 @@ import torch
 from scipy import stats
 
 import recipe_helpers as rh
-from recipe_helpers.common.intervals import mean_interval
 from recipe_helpers.exercises import trained_tasks
 from recipe_helpers.exercises.outlier_model import outlier_model
 from recipe_helpers.exercises.verdicts import WrongAnswerError
 
-from .made_up import accepted, refused, refused_all
+from .made_up import judges_all
 
 # --- E6 -------------------------------------------------------------------------------------------
 
@@ -37,19 +36,9 @@ def by_hand(fp32, int8):
     return low, high, concluded(low, high)
 
 
-def by_the_helper(fp32, int8):
-    found = mean_interval([b - a for a, b in zip(fp32, int8, strict=True)])
-    return [found.low, found.high, concluded(found.low, found.high)]
-
-
 def by_a_paired_test(fp32, int8):
     found = stats.ttest_rel(int8, fp32).confidence_interval(0.95)
     return torch.tensor(found.low), found.high, concluded(*found)
-
-
-def test_e6_accepts():
-    for solution in (by_scipy, by_hand, by_the_helper, by_a_paired_test):
-        accepted("E6", solution)
 
 
 def ends(make, conclude=concluded):
@@ -79,39 +68,41 @@ def unpaired(fp32, int8):
     return found.low, found.high, concluded(*found)
 
 
-def test_e6_takes_ends_within_two_percent_of_the_width_and_no_others():
-    def off_by(share):
-        def solution(fp32, int8):
-            low, high, conclusion = by_scipy(fp32, int8)
-            return low + share * (high - low), high, conclusion
-
-        return solution
-
-    accepted("E6", off_by(0.018))
-    refused("E6", off_by(0.022), "not Student's 95 % interval")
+def off_by(low, high):
+    """The right interval, with its ends moved by these shares of its width."""
+    return lambda a, b: (
+        (found := by_scipy(a, b))[0] + low * (found[1] - found[0]),
+        found[1] + high * (found[1] - found[0]),
+        found[2],
+    )
 
 
-def test_a_loss_of_one_point_is_the_margin_of_e6():
-    for low, high, right in (
+@pytest.mark.parametrize(
+    ("low", "high", "right"),
+    [
         (-0.0099, 0.0, "keeps"),
         (-0.0101, 0.0, "inconclusive"),
         (-0.05, -0.0099, "inconclusive"),
         (-0.05, -0.0101, "loses"),
-    ):
-        trained_tasks._check_conclusion(right, low, high)
-        for wrong in {"keeps", "loses", "inconclusive"} - {right}:
-            with pytest.raises(WrongAnswerError):
-                trained_tasks._check_conclusion(wrong, low, high)
+    ],
+)
+def test_a_loss_of_one_point_is_the_margin_of_e6(low, high, right):
+    trained_tasks.check_conclusion(right, low, high)
+    for wrong in {"keeps", "loses", "inconclusive"} - {right}:
+        with pytest.raises(WrongAnswerError):
+            trained_tasks.check_conclusion(wrong, low, high)
 
 
+RIGHT_E6 = [by_scipy, by_hand, by_a_paired_test, off_by(0.018, -0.018)]
 WRONG_E6 = [
     (unpaired, "the difference of each pair"),
     (lambda a, b: by_hand(b, a), "The sign is the other way round"),
     (around(lambda n: 1.96 / math.sqrt(n)), "1.96 standard errors"),
     (around(student, ddof=0), "n - 1"),
     (around(lambda n: student(n) * math.sqrt(n)), "the root of n"),
-    (around(lambda n: student(n, 0.9)), "The level is another one"),
-    (around(lambda n: student(n, 0.99)), "The level is another one"),
+    *((around(lambda n, level=level: student(n, level)), "The level is another one")
+      for level in (0.8, 0.9, 0.99)),
+    (around(lambda n: 1.96), "the root of n"),
     (around(lambda n: 1 / math.sqrt(n)), "one standard error away"),
     (ends(lambda d: (d.min(), d.max())), "the range of the differences"),
     (lambda a, b: (*(100 * x for x in by_hand(a, b)[:2]), "keeps"), "in percent"),
@@ -123,14 +114,11 @@ WRONG_E6 = [
     (lambda a, b: (*by_hand(a, b)[:2], by_hand(a, b)[0] > -0.01), '"keeps", "loses"'),
     (lambda a, b: by_hand(a, b)[2], "not 'keeps'"),
     (lambda a, b: (0.0, 0.0, "keeps"), "not Student's 95 % interval"),
-    (lambda a, b: (float("nan"), 0.0, "keeps"), "finite number"),
-    (lambda a, b: (a - b).mean(), "raised TypeError"),
-    (lambda differences: (0, 0, "keeps"), "raised TypeError"),
+    (off_by(0.022, 0), "not Student's 95 % interval"),
+    (off_by(0, 0.022), "not Student's 95 % interval"),
+    (lambda a, b: (float("nan"), 0.0, "keeps"), "finite number as the lower end"),
+    (lambda a, b: (0.0, "1", "keeps"), "finite number as the upper end"),
 ]  # fmt: skip
-
-
-def test_e6_refuses():
-    refused_all("E6", WRONG_E6)
 
 
 # --- E8 -------------------------------------------------------------------------------------------
@@ -160,27 +148,8 @@ def by_looking_for_a_row(drawn):
     return worst, int(peaks[worst].argmax())
 
 
-def by_repairing_one_at_a_time(drawn):
-    """The matrix whose largest row, set to zero, brings FP32 and INT8 together."""
-    errors = {}
-    for name, weight in drawn.model.named_parameters():
-        if weight.ndim > 1:
-            changed = copy.deepcopy(drawn.model)
-            row = int(weight.norm(dim=1).argmax())
-            changed.get_parameter(name)[row] = 0
-            quantized = rh.quantize_dynamic(changed)
-            errors[name, row] = rh.compare_outputs(changed, quantized, drawn.inputs).relative
-    return min(errors, key=errors.get)
-
-
-def test_e8_accepts():
-    for solution in (by_rounding_one_at_a_time, by_looking_for_a_row, by_repairing_one_at_a_time):
-        with torch.no_grad():
-            accepted("E8", solution(outlier_model()))
-
-
-NAME, ROW = "weight_hh_l0", 74
-
+with torch.no_grad():
+    NAME, ROW = by_looking_for_a_row(outlier_model())
 
 WRONG_E8 = [
     (("weight_ih_l0", ROW), "largest weights"),
@@ -189,22 +158,22 @@ WRONG_E8 = [
     (("bias_hh_l0", ROW), "biases are not quantized"),
     (("weight_hh_l3", ROW), "none of the weight matrices"),
     (("weight_hh", ROW), "none of the weight matrices"),
-    ((NAME, 3), "is like most others"),
-    ((NAME, 1000), "has no row 1000"),
+    ((NAME, 3), "Row 3 is like most others"),
+    ((NAME, ROW + 1), "counted from 0"),
+    ((NAME, 96), "has no row 96"),
     ((NAME, -1), "has no row -1"),
+    ((NAME, 95), "Row 95 is like most others"),
     ((NAME, 3.5), "a whole number"),
     ((NAME, None), "a finite number as the number of the row, not None"),
-    ((0, ROW), "Give a text like"),
-    (NAME, "not 'weight_hh_l0'"),
-    ((torch.ones(3, 3), ROW), "Give a text like"),
+    ((0, ROW), 'Give a text like "weight_hh_l0" as the name of the matrix, not 0'),
+    (NAME, "as the answer, not 'lstm.weight_hh_l0'"),
 ]
 
 
-def test_e8_refuses():
-    refused_all("E8", WRONG_E8)
-
-
-def test_e8_sees_a_row_that_was_counted_from_one():
+def test_answers():
     with torch.no_grad():
-        name, row = by_looking_for_a_row(outlier_model())
-    refused("E8", (name, row + 1), "counted from 0")
+        ways = by_rounding_one_at_a_time, by_looking_for_a_row
+        right = [way(outlier_model()) for way in ways]
+    right.append((f"model.{NAME}", torch.tensor(ROW)))
+    wrong = {"E6": WRONG_E6, "E8": WRONG_E8}
+    judges_all(trained_tasks, {"E6": RIGHT_E6, "E8": right}, wrong)

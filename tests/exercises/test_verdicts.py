@@ -4,29 +4,50 @@ import dataclasses
 
 import pytest
 
-from recipe_helpers.common.language import Text, speaking
+from recipe_helpers.common.language import speaking
 from recipe_helpers.exercises import verdicts
-from recipe_helpers.exercises.verdicts import NOT_YET, RIGHT, Verdict, WrongAnswerError
+from recipe_helpers.exercises.verdicts import (
+    NOT_YET,
+    RIGHT,
+    UNANSWERED,
+    Sentence,
+    Verdict,
+    WrongAnswerError,
+)
 
 
 def test_a_verdict_says_right_only_where_all_of_it_is():
-    whole = Verdict("E1", "a title", "C1", "a place", correct=(Text("Good."),))
-    assert (whole.right, whole.verdict) == (True, RIGHT)
-    half = dataclasses.replace(whole, faults=(Text("Bad."),))
-    assert (half.right, half.verdict) == (False, NOT_YET)
-    assert [row[0] for row in half.table().rows] == ["right", "not yet", "look at"]
-    assert [row[0] for row in whole.table().rows] == ["right"]
+    none = Verdict("E1", "a title", "C1", "a place")
+    whole = dataclasses.replace(none, correct=(Sentence("Good."),), answered=True)
+    half = dataclasses.replace(whole, faults=(Sentence("Bad."),))
+    found = [(v.right, v.verdict, [row[0] for row in v.table().rows]) for v in (none, whole, half)]
+    assert found == [
+        (False, UNANSWERED, ["look at"]),
+        (True, RIGHT, ["right"]),
+        (False, NOT_YET, ["right", "not yet", "look at"]),
+    ]
     assert "a title (claim C1)" in whole._repr_html_()
     with pytest.raises(dataclasses.FrozenInstanceError):
         whole.faults = ()
 
 
+def test_a_sentence_is_made_when_it_is_shown_with_its_words_in_the_same_language():
+    case = Sentence("width {width}, batch {batch}", width=8, batch=2)
+    names = Sentence("{x}", x=["the scale", "a single row", case])
+    assert str(names) == "the scale, a single row and width 8, batch 2"
+    with speaking("ko"):
+        assert "the" not in str(names) and "a single" not in str(names)  # noqa: PT018
+        assert "폭 8" in str(names)
+    assert str(Sentence("{a:.1f}", a=2)) == "2.0"
+
+
 def test_the_first_mistake_that_was_made_is_told_with_its_values():
     table = {"One {a}.": False, "Two {a}.": True, "Three {a}.": True}
-    assert str(verdicts.fault(table, a=5)) == "Two 5."
-    assert verdicts.fault(table, True, a=5) is None
-    assert verdicts.fault({"One.": False}) is None
+    assert str(verdicts.judged("Good {a}.", False, table, a=5)) == "Two 5."
+    assert str(verdicts.judged("Good {a}.", True, table, a=5)) == "Good 5."
+    assert isinstance(verdicts.judged("", False, table, a=5), WrongAnswerError)
     verdicts.refuse(table, True, a=5)
+    verdicts.refuse({"One.": False})
     with pytest.raises(WrongAnswerError, match=r"Two 5\."):
         verdicts.refuse(table, a=5)
 
@@ -40,7 +61,7 @@ def test_near_is_so_on_both_sides_and_for_numbers_below_zero():
 
 
 def test_the_case_is_told_behind_the_fault_in_the_language_in_force():
-    with pytest.raises(WrongAnswerError) as caught, verdicts.tried_on(Text("a single row")):
+    with pytest.raises(WrongAnswerError) as caught, verdicts.tried_on("a single row"):
         raise WrongAnswerError("A scale is not above zero.")
     assert str(caught.value) == "A scale is not above zero. This came up with a single row."
     with speaking("ko"):
