@@ -153,7 +153,7 @@ def test_a_changed_float_function_is_reported(model: DigitClassifier, data: Digi
     def versions(factor: float) -> dict[str, torch.Tensor]:
         return {FP32: logits(model, data.test) * factor}
 
-    cliff = fragility._cliff("factor", (1, 2), versions, data.test)
+    cliff = fragility._cliff("factor", (1, 2), data.test, versions)
     assert not cliff.fp32_unchanged
     assert "NOT the same" in str(cliff)
 
