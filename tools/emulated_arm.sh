@@ -7,7 +7,7 @@
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/.." && pwd)
 root=${1:-/var/tmp/arm}
-packages="torch==2.9.1 numpy numba safetensors pytest hypothesis"
+packages="torch==2.9.1 numpy numba safetensors pytest hypothesis setuptools>=77"
 
 if ! command -v debootstrap qemu-aarch64-static >/dev/null; then
     apt-get update -qq
