@@ -69,8 +69,17 @@ def quantize_dynamic(
     if backend == "torch.ao" and not torch_ao_available():
         _say_torch_ao_is_missing()
         backend = "plain"
-    if backend == "plain":
-        return _convert_plain(model, weights, chosen, engine, activation_bits)
+    convert = _convert_plain if backend == "plain" else _convert_torch_ao
+    return convert(model, weights, chosen, engine, activation_bits)
+
+
+def _convert_torch_ao(
+    model: nn.Module,
+    weights: str | None,
+    chosen: frozenset[type[nn.Module] | str],
+    engine: str | None,
+    activation_bits: int | None,
+) -> nn.Module:
     if activation_bits is not None:
         raise ArgumentError(
             "activation_bits is {value}, but torch.ao has its own: leave it out, or use "
@@ -99,7 +108,8 @@ def quantize_dynamic(
                 kind=type(error).__name__,
                 message=checks.first_line(error),
             ) from error
-        _drop_ignored_reduced_range(quantized)
+        if engine == "qnnpack":
+            _drop_ignored_reduced_range(quantized)
     if any(checks.is_quantized(part) for part in quantized.modules()):
         return quantized
     raise NothingQuantizedError(
@@ -107,6 +117,24 @@ def quantize_dynamic(
         'nn.LSTM or nn.Linear, or use backend="plain".',
         listed=_obstacles(model, plain=False),
     )
+
+
+def _drop_ignored_reduced_range(quantized: nn.Module) -> None:
+    """Tell qnnpack's modules not to reduce the range, which that engine does not do anyway.
+
+    Without this, its first call writes a warning to the process's stderr that no filter stops.
+    """
+    dynamic, ops = torch.ao.nn.quantized.dynamic, torch.ops.quantized
+    for part in quantized.modules():
+        if isinstance(part, dynamic.LSTM | dynamic.GRU):
+            biases = [*part.get_bias().values()]
+            weights = [*map(ops.linear_prepack, part.get_weight().values(), biases)]
+            for layer, packed in enumerate(part._all_weight_values):
+                both = slice(2 * layer, 2 * layer + 2)  # of the input and of the hidden state
+                cell = (*weights[both], *biases[both])
+                packed.param = ops.make_quantized_cell_params_dynamic(*cell, False)
+        elif isinstance(part, dynamic.Linear):
+            part.version = 3  # the last version that did not ask for a reduced range
 
 
 @cache
@@ -203,23 +231,6 @@ def _obstacles(model: nn.Module, *, plain: bool) -> Text:
     if not found:
         return Text("it has no parameters")
     return joined(found if len(found) <= 3 else [*found[:3], "..."], "; ")
-
-
-def _drop_ignored_reduced_range(quantized: nn.Module) -> None:
-    """Tell qnnpack's modules not to reduce the range, which that engine does not do anyway.
-
-    Without this, its first call writes a warning to the process's stderr that no filter stops.
-    """
-    if torch.backends.quantized.engine != "qnnpack":
-        return
-    remake = torch.ops.quantized.make_quantized_cell_params_dynamic
-    for part in quantized.modules():
-        for packed in getattr(part, "_all_weight_values", ()):
-            state = packed.param.__getstate__()[0]
-            biases, weights = state[1], state[4]
-            packed.param = remake(*weights, *biases, False)
-        if isinstance(part, torch.ao.nn.quantized.dynamic.Linear):
-            part.version = 3  # the last version that did not ask for a reduced range
 
 
 def _convert_plain(
