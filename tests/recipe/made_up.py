@@ -1,8 +1,10 @@
 """Made-up results of the recipe's room, for its tests and for those who show its results."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
+from torch import nn
 
 import recipe_helpers as rh
 from recipe_helpers.recipe.accuracy import PairedOutputs, SeedErrors, StepErrors, TensorComparison
@@ -16,6 +18,21 @@ from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison, SizeSweep
 from recipe_helpers.recipe.timing import FASTER, SLOWER, Ratio, Timing
 
 MB = 1_000_000
+
+
+class Returns(nn.Module):
+    """A model that returns what it was made with."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, *_):
+        return self.value
+
+
+def returns(*values):
+    return [Returns(value).eval() for value in values]
 
 
 def rounding(numbers, scale, integers):
@@ -92,7 +109,7 @@ SCALES = rh.compare_scales(
 )
 SIZES = SizeSweep(
     tuple(
-        Point(d, p, 1, SizeComparison(SizeBreakdown(0, b, 0, 0), SizeBreakdown(a, 0, 0, 0)))
+        Point(d, p, 1, size(b, a))
         for d, p, b, a in ((8, 576, 4573, 3549), (80, 51840, 209629, 56541), (512, 10**6, 400, 101))
     )
 )
@@ -106,16 +123,9 @@ LATENCY = LatencyComparison(
 )
 
 
-def point(dimension, before, after, low, high, verdict):
-    comparison = LatencyComparison(
-        Timing((before,) * 3),
-        Timing((after,) * 3),
-        Ratio(before / after, low, high),
-        Ratio(1, 1, 1),
-        verdict,
-        1,
-    )
-    return Point(dimension, 1, 1, comparison)
+def point(width, before, after, low, high, verdict):
+    comparison = latency(before, after, verdict)
+    return Point(width, 1, 1, replace(comparison, speedup=Ratio(before / after, low, high)))
 
 
 SWEEP = LatencySweep(
@@ -127,7 +137,7 @@ SWEEP = LatencySweep(
     1,
     1,
 )
-NO_CROSSOVER = LatencySweep(SWEEP.points[:1] * 1, 1, 1)
+NO_CROSSOVER = LatencySweep(SWEEP.points[:1], 1, 1)
 PAIR = PairedOutputs(
     torch.tensor([[0.1, -0.4], [0.3, 0.9]], dtype=torch.float64),
     torch.tensor([[0.2, -0.5], [0.35, 0.8]], dtype=torch.float64),
@@ -140,7 +150,7 @@ MEMORY = MemorySweep(
             i * 10**6,
             1,
             MemoryComparison(
-                MemoryUse(0, 4_000_000 * i, 3_000_000 * i, 0), MemoryUse(0, 10**6 * i, 500_000, 0)
+                MemoryUse(0, 4 * MB * i, 3 * MB * i, 0), MemoryUse(0, MB * i, 500_000, 0)
             ),
         )
         for i in (1, 3)

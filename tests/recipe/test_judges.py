@@ -10,13 +10,14 @@ from recipe_helpers.common.intervals import Interval
 from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART
 from recipe_helpers.recipe.rounding import ActivationStep
-from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER
+from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio
 
 from ..korean import in_both, untold, untold_in
 from .made_up import (
     CONVERTED,
     FLOATS,
     LEFT,
+    MB,
     OPERATORS,
     STORED,
     costs,
@@ -52,6 +53,9 @@ class Study:
 KEPT, LOST = Study(-0.0099, 0.0099), Study(-0.0101, 0.0101)
 GRID = ActivationStep(2, 2 / 127)
 
+STEPS_BY = ("fp32_overhead_us", "fp32_step_us", "int8_overhead_us", "int8_step_us")
+ONE, MANY = costs(3, 2.5, 3.5), costs(2, 1.5, 2.5, 16)
+
 # claim, what its judge is given, the verdict, and words that the finding must say.
 CASES = [
     ("C1", (rounding([0.1, -0.52], 0.1, [1, -5]),), HOLDS, "0.0200, half a step 0.0500"),
@@ -60,29 +64,14 @@ CASES = [
     ("C2", (size(4573, 3549),), HOLDS, "4,573 bytes -> 3,549 bytes"),
     ("C2", (size(3549, 4573),), FAILS, "3,549 bytes -> 4,573 bytes: the container outweighs"),
     ("C2", (size(3549, 3549),), FAILS, ""),
-    ("C3", (costs(3, 2, 4), costs(2, 1.01, 3, 16)), HOLDS, "320.0 G multiply-adds per second in F"),
-    (
-        "C3",
-        (costs(3, 2, 4), costs(2, 1.0, 3, 16)),
-        INCONCLUSIVE,
-        "640.0 in INT8, in the steps of w",
-    ),
-    ("C3", (costs(3, 2, 4), costs(1, 0.5, 1.0, 16)), INCONCLUSIVE, "batch of 16; it holds if"),
-    ("C3", (costs(3, 2, 4), costs(0.9, 0.5, 0.99, 16)), FAILS, "not get more done"),
-    (
-        "C3",
-        (costs(3, 2, 4), costs(0.9, 0.5, 0.99, 1, 100, 60)),
-        HOLDS,
-        "20.0 G multiply-adds per s",
-    ),
+    ("C3", (ONE, costs(2, 1.01, 3, 16)), HOLDS, "320.0 G multiply-adds per second in F"),
+    ("C3", (ONE, costs(2, 1.0, 3, 16)), INCONCLUSIVE, "640.0 in INT8, in the steps of w"),
+    ("C3", (ONE, costs(1, 0.5, 1.0, 16)), INCONCLUSIVE, "batch of 16; it holds if"),
+    ("C3", (ONE, costs(0.9, 0.5, 0.99, 16)), FAILS, "not get more done"),
+    ("C3", (ONE, costs(0.9, 0.5, 0.99, 1, 100, 60)), HOLDS, "20.0 G multiply-adds per s"),
     ("C4", (scales(0.01, 0.0001, 0.8, 0.01),), HOLDS, "quiet: fixed 0.01, at run time 0.0001"),
     ("C4", (scales(0.01, 0.01, 0.8, 0.01),), FAILS, "the same scale"),
-    (
-        "C5",
-        (GRID, ActivationStep(0.02, 0.02 / 127)),
-        HOLDS,
-        "step 0.0157, range 0.02: step 0.00015",
-    ),
+    ("C5", (GRID, ActivationStep(0.02, 0.02 / 127)), HOLDS, "step 0.0157, range 0.02: step 0.0001"),
     ("C5", (GRID, ActivationStep(0.02, 2 / 127)), FAILS, "did not follow"),
     ("C5", (GRID, GRID), FAILS, "did not follow"),
     ("C5", (ActivationStep(2, 2 / 12.4), ActivationStep(3, 3 / 12.4)), FAILS, "did not follow"),
@@ -94,12 +83,7 @@ CASES = [
     ("C7", (CONVERTED, (STORED, FLOATS)), FAILS, ""),
     ("C7", (CONVERTED, ()), FAILS, "nothing was converted"),
     ("C7", (LEFT, (STORED,)), FAILS, "12 weights as int8, converted modules: 0"),
-    (
-        "C8",
-        (sweep((1, 500, 500), (10, 900, 400)),),
-        IN_PART,
-        "25.0 G multiply-adds per second, sca",
-    ),
+    ("C8", (sweep((1, 500, 500), (10, 900, 400)),), IN_PART, "25.0 G multiply-adds per second"),
     ("C8", (sweep((10, 900, 400)),), IN_PART, "vectors are multiplied, not that they hold INT8"),
     ("C8", (sweep((12, 400, 1000)),), FAILS, "not more than scalar code could do"),
     ("C8", (sweep((12.1, 400, 1000)),), IN_PART, "12.1 G"),
@@ -119,37 +103,22 @@ CASES = [
     ("C13", (sizes(1.3, 3.501, 3.99),), HOLDS, ""),
     ("C13", (sizes(3.7, 3.7, 3.99),), FAILS, ""),
     ("C13", (sizes(1.3, 3.99, 3.99),), FAILS, ""),
-    ("C14", (costs(3, 2.5, 3.5), costs(1.5, 1.2, 2.4, 16)), HOLDS, "3.00 (95 % interval 2.50 to 3"),
-    ("C14", (costs(3, 2.5, 3.5), costs(1.5, 1.2, 2.5, 16)), INCONCLUSIVE, "intervals overlap"),
+    ("C14", (ONE, costs(1.5, 1.2, 2.4, 16)), HOLDS, "3.00 (95 % interval 2.50 to 3"),
+    ("C14", (ONE, costs(1.5, 1.2, 2.5, 16)), INCONCLUSIVE, "intervals overlap"),
     ("C14", (costs(1.5, 1.2, 2.0), costs(1.8, 1.7, 2.5, 16)), INCONCLUSIVE, "1.80 (95 % interval"),
     ("C14", (costs(1.5, 1.2, 2.0), costs(3, 2.5, 3.5, 16)), FAILS, "no more is gained"),
     ("C14", (costs(0.9, 0.85, 0.95), costs(0.5, 0.4, 0.6, 16)), FAILS, "no more is gained"),
     ("C14", (costs(1, 0.85, 1.1), costs(0.5, 0.4, 0.6, 16)), INCONCLUSIVE, "the first lies above"),
-    (
-        "C15",
-        (costs(0.5, 0.4, 0.6), costs(1.5, 1.01, 2.0, 16)),
-        HOLDS,
-        "1.50 (95 % interval 1.01 to",
-    ),
-    ("C15", (costs(3, 2.5, 3.5), costs(1.1, 1.0, 1.3, 16)), INCONCLUSIVE, "holds 1"),
-    ("C15", (costs(3, 2.5, 3.5), costs(0.9, 0.7, 1.0, 16)), INCONCLUSIVE, "at batch 16, where a w"),
-    ("C15", (costs(3, 2.5, 3.5), costs(0.8, 0.7, 0.99, 16)), FAILS, "no gain is left"),
+    ("C15", (costs(0.5, 0.4, 0.6), costs(1.5, 1.01, 2.0, 16)), HOLDS, "1.50 (95 % interval 1.01"),
+    ("C15", (ONE, costs(1.1, 1.0, 1.3, 16)), INCONCLUSIVE, "holds 1"),
+    ("C15", (ONE, costs(0.9, 0.7, 1.0, 16)), INCONCLUSIVE, "at batch 16, where a w"),
+    ("C15", (ONE, costs(0.8, 0.7, 0.99, 16)), FAILS, "no gain is left"),
     ("C16", (latency(200, 100, FASTER), OPERATORS), HOLDS, "FP32 / INT8 2.00, faster"),
     ("C16", (latency(100, 200, SLOWER), OPERATORS), FAILS, "INT8 call runs 562 operators, FP32 17"),
     ("C16", (latency(102, 100, INCONCLUSIVE), OPERATORS), INCONCLUSIVE, "beyond the noise"),
-    (
-        "C17",
-        (sweep((1, 100, 300), (10, 900, 400)),),
-        IN_PART,
-        "from 0.33 to 2.25 over the widths: ",
-    ),
+    ("C17", (sweep((1, 100, 300), (10, 900, 400)),), IN_PART, "from 0.33 to 2.25 over the width"),
     ("C17", (sweep((1, 150, 100), (10, 100, 100)),), FAILS, "hardly depends on width"),
-    (
-        "C17",
-        (sweep((1, 151, 100), (10, 100, 100)),),
-        IN_PART,
-        "the width alone was varied, on one m",
-    ),
+    ("C17", (sweep((1, 151, 100), (10, 100, 100)),), IN_PART, "the width alone was varied"),
     ("C18", (), ELSEWHERE, "trained_models.ipynb"),
     ("C18", (KEPT, KEPT), HOLDS, "accuracy +0.00 (-0.99 to +0.99) points; text: perplexity +0.00"),
     ("C18", (LOST, KEPT), IN_PART, "a loss of 1% or more is not excluded for the digits"),
@@ -161,29 +130,21 @@ CASES = [
     ("C19", (memory((9, 9.4), (12, 12.3)),), FAILS, "no less in either"),
     ("C19", (memory((34, 9), None),), IN_PART, "does not tell the peak of a call"),
     ("C19", (memory((9, 9), None),), FAILS, "not known -> not known during a call: this system"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("claim", "results", "verdict", "says"), CASES)
 def test_each_claim_is_judged_by_what_was_measured(claim, results, verdict, says):
-    found = rh.judge(claim, *results)
-    assert (found.claim, found.verdict) == (claim, verdict)
-    row = found.row()
-    assert row == (claim, verdict, rh.CLAIMS[claim], row[3])
-    assert says in row[3]
-    assert bool(found.reason) == (verdict in (FAILS, IN_PART, INCONCLUSIVE))
-    assert found.table().rows == [row]
-
-
-@pytest.mark.parametrize(("claim", "results", "verdict", "says"), CASES)
-def test_a_finding_is_made_once_and_said_in_both_languages(claim, results, verdict, says):
     with speaking("ko"):
         found = rh.judge(claim, *results)
         assert untold_in(found.table()) == {}
         assert untold(found.measured) == untold(found.reason) == []
     in_both(lambda: str(found))
-    assert says in found.row()[3]
-    assert found == rh.judge(claim, *results)
+    row = found.row()
+    assert row == (claim, verdict, rh.CLAIMS[claim], row[3])
+    assert says in row[3]
+    assert (found.claim, found.verdict, found.table().rows) == (claim, verdict, [row])
+    assert bool(found.reason) == (verdict in (FAILS, IN_PART, INCONCLUSIVE))
 
 
 def test_every_claim_has_a_case_for_each_verdict_it_can_get():
@@ -205,76 +166,72 @@ def test_numbers_of_a_sweep_of_times():
     assert [p["speedup"].median for p in found["points"]] == pytest.approx([1 / 3, 2.25])
     assert [p["control"].median for p in found["points"]] == [1, 1]
     assert (found["threads"], found["batch_size"], found["crossover_width"]) == (3, 1, 16)
-    rates = numbers("C8", swept)
-    assert rates["fp32_macs_per_s"] == pytest.approx(10e6 / 900e-6)
-    assert rates["int8_macs_per_s"] == pytest.approx(10e6 / 400e-6)
-    assert rates["threads"] == 3
+    assert numbers("C8", swept) == {
+        "fp32_macs_per_s": pytest.approx(10e6 / 900e-6),
+        "int8_macs_per_s": pytest.approx(10e6 / 400e-6),
+        "threads": 3,
+    }
 
 
 def test_numbers_of_costs_keep_both_batches_and_both_models_apart():
     single, batch = costs(3, 2.5, 3.5, 1, 30.0, 10.0), costs(2, 1.5, 2.5, 16, 60.0, 20.0)
-    for claim in ("C14", "C15"):
-        found = numbers(claim, single, batch)
-        for part, made, fp32, int8 in (("single", single, 30, 10), ("batch", batch, 60, 20)):
-            assert found[part] == {
-                "width": 500,
-                "batch_size": made.batch_size,
-                "threads": 1,
-                "fp32_overhead_us": 7.0,
-                "fp32_step_us": fp32,
-                "int8_overhead_us": 9.0,
-                "int8_step_us": int8,
-                "step_speedup": made.step_speedup,
-            }
-    found = numbers("C3", single, batch)
-    products = 8 * 500**2
-    assert found["fp32_macs_per_s"] == pytest.approx(16 * products / 60e-6)
-    assert found["int8_macs_per_s"] == pytest.approx(16 * products / 20e-6)
-    assert (found["batch_size"], found["step_speedup"]) == (16, batch.step_speedup)
-
-
-def test_numbers_of_sizes_and_memory_have_fp32_first():
-    assert numbers("C2", size(4573, 3549)) == {"fp32_bytes": 4573, "int8_bytes": 3549}
-    points = numbers("C13", sizes(1.3, 3.7, 3.99))["points"]
-    assert points[1] == {"width": 80, "parameters": 80, "fp32_bytes": 3700, "int8_bytes": 1000}
-    assert numbers("C19", memory((34, 9), (68, 10)))["points"][1] == {
-        "width": 1024,
-        "parameters": 2,
-        "fp32_loaded_bytes": 34_000_000,
-        "int8_loaded_bytes": 9_000_000,
-        "fp32_peak_bytes": 68_000_000,
-        "int8_peak_bytes": 10_000_000,
+    where = {"width": 500, "threads": 1}
+    apart = {
+        "single": {
+            **where, "batch_size": 1, "step_speedup": single.step_speedup,
+            **dict(zip(STEPS_BY, (7, 30, 9, 10), strict=True)),
+        },
+        "batch": {
+            **where, "batch_size": 16, "step_speedup": batch.step_speedup,
+            **dict(zip(STEPS_BY, (7, 60, 9, 20), strict=True)),
+        },
+    }  # fmt: skip
+    assert numbers("C14", single, batch) == numbers("C15", single, batch) == apart
+    assert numbers("C3", single, batch) == {
+        **where,
+        "batch_size": 16,
+        "step_speedup": batch.step_speedup,
+        "fp32_macs_per_s": pytest.approx(16 * 8 * 500**2 / 60e-6),
+        "int8_macs_per_s": pytest.approx(16 * 8 * 500**2 / 20e-6),
     }
 
 
-def test_numbers_of_grids():
-    found = numbers("C4", scales(0.01, 0.0001, 0.8, 0.02))
-    assert found == numbers("C6", scales(0.01, 0.0001, 0.8, 0.02))
-    assert found["batches"][1] == {
-        "batch": "quiet",
-        "fixed_scale": 0.01,
-        "own_scale": 0.0001,
-        "fixed_relative_error": 0.8,
-        "own_relative_error": 0.02,
-    }
-    found = numbers("C5", GRID, ActivationStep(0.02, 0.01))
-    assert found["steps"] == [{"range": 2, "step": 2 / 127}, {"range": 0.02, "step": 0.01}]
-    found = numbers("C1", rounding([0.1, -0.52], 0.1, [1, -5]))
-    assert found == {"largest_error": pytest.approx(0.02), "half_step": 0.05}
+QUIET = {
+    "batch": "quiet", "fixed_scale": 0.01, "own_scale": 0.0001, "fixed_relative_error": 0.8,
+    "own_relative_error": 0.02,
+}  # fmt: skip
+RANGES = [{"range": 2, "step": 2 / 127}, {"range": 0.02, "step": 0.01}]
 
 
-def test_the_other_numbers():
-    assert numbers("C7", CONVERTED, (STORED,)) == {"int8_weights": 12, "converted_modules": 1}
-    assert numbers("C9", 1, 2, 3) == {"in_int16": 1, "in_int32": 2, "exact": 3}
-    dtypes = numbers("C10", torch.float32, torch.qint8)
-    assert dtypes == {"output": "torch.float32", "between": "torch.qint8"}
-    assert numbers("C11", free) == {"arguments": 2}
-    assert numbers("C12", outputs(0.0121)) == {"relative_difference": 0.0121}
-    assert numbers("C18", KEPT, LOST) == {"accuracy": KEPT.relative, "perplexity": LOST.relative}
-    found = numbers("C16", latency(200, 100, threads=3), OPERATORS)
-    assert (found["fp32_us"], found["int8_us"], found["speedup"].median) == (200, 100, 2)
-    assert (found["fp32_operators"], found["int8_operators"]) == (17, 562)
-    assert (found["verdict"], found["threads"]) == (FASTER, 3)
+@pytest.mark.parametrize(
+    ("claim", "results", "key", "expected"),
+    [
+        ("C1", (rounding([0.1, -0.52], 0.1, [1, -5]),), None,
+         {"largest_error": pytest.approx(0.02), "half_step": 0.05}),
+        ("C2", (size(4573, 3549),), None, {"fp32_bytes": 4573, "int8_bytes": 3549}),
+        ("C4", (scales(0.01, 0.0001, 0.8, 0.02),), ("batches", 1), QUIET),
+        ("C5", (GRID, ActivationStep(0.02, 0.01)), None, {"steps": RANGES}),
+        ("C6", (scales(0.01, 0.0001, 0.8, 0.02),), ("batches", 1), QUIET),
+        ("C7", (CONVERTED, (STORED,)), None, {"int8_weights": 12, "converted_modules": 1}),
+        ("C9", (1, 2, 3), None, {"in_int16": 1, "in_int32": 2, "exact": 3}),
+        ("C10", (torch.float32, torch.qint8), None,
+         {"output": "torch.float32", "between": "torch.qint8"}),
+        ("C11", (free,), None, {"arguments": 2}),
+        ("C12", (outputs(0.0121),), None, {"relative_difference": 0.0121}),
+        ("C13", (sizes(1.3, 3.7, 3.99),), ("points", 1),
+         {"width": 80, "parameters": 80, "fp32_bytes": 3700, "int8_bytes": 1000}),
+        ("C16", (latency(200, 100, threads=3), OPERATORS), None,
+         {"fp32_us": 200, "int8_us": 100, "speedup": Ratio(2, 2, 2), "control": Ratio(1, 1, 1),
+          "verdict": FASTER, "fp32_operators": 17, "int8_operators": 562, "threads": 3}),
+        ("C18", (KEPT, LOST), None, {"accuracy": KEPT.relative, "perplexity": LOST.relative}),
+        ("C19", (memory((34, 9), (68, 10)),), ("points", 1),
+         {"width": 1024, "parameters": 2, "fp32_loaded_bytes": 34 * MB, "int8_loaded_bytes": 9 * MB,
+          "fp32_peak_bytes": 68 * MB, "int8_peak_bytes": 10 * MB}),
+    ],
+)  # fmt: skip
+def test_every_number_stands_under_its_name(claim, results, key, expected):
+    found = numbers(claim, *results)
+    assert (found[key[0]][key[1]] if key else found) == expected
 
 
 def test_judges_take_what_is_really_measured(demo, quantized):

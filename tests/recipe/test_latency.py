@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.common import checks
 from recipe_helpers.recipe import latency
-from recipe_helpers.recipe.latency import LatencyComparison, LatencySweep
+from recipe_helpers.recipe.latency import LatencySweep
 from recipe_helpers.recipe.pair import Point
-from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, Timing
+from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Timing
+
+from . import made_up
 
 
 class Watched(nn.Module):
@@ -33,18 +34,13 @@ class Watched(nn.Module):
         return inputs[0] * self.weight
 
 
-def made_up(verdict=FASTER, ratio=2.0, *, width_us=100.0, threads=1):
-    times = Timing((width_us * ratio,) * 7)
-    spread = Ratio(ratio, ratio * 0.99, ratio * 1.01)
-    control = Ratio(1.0, 0.99, 1.01)
-    return LatencyComparison(times, Timing((width_us,) * 7), spread, control, verdict, threads)
+RATIOS = {FASTER: 2.0, SLOWER: 0.5, INCONCLUSIVE: 1.0}
 
 
-def swept(verdicts, dimensions=(8, 16, 32, 64, 128)):
-    ratios = {FASTER: 2.0, SLOWER: 0.5, INCONCLUSIVE: 1.0}
+def swept(verdicts, widths=(8, 16, 32, 64, 128)):
     points = [
-        Point(d, 1, d * d, made_up(v, ratios[v] * (1 + i / 100)))
-        for i, (d, v) in enumerate(zip(dimensions, verdicts, strict=True))
+        Point(w, 1, w * w, made_up.latency(100 * RATIOS[v] * (1 + i / 100), 100.0, v))
+        for i, (w, v) in enumerate(zip(widths, verdicts, strict=True))
     ]
     return LatencySweep(tuple(points), 1, 1)
 
@@ -62,8 +58,7 @@ def test_both_run_on_the_same_inputs_threads_and_without_gradients(untouched, th
         assert model.seen == {(True, False, threads or 1)}
         assert all(call[0] is inputs and call[1] is hidden for call in model.calls)
     assert len(reference.calls) > len(candidate.calls)  # it is its own control
-    assert found.rounds >= 7
-    assert len(found.candidate.times_us) == found.rounds
+    assert found.rounds == len(found.candidate.times_us) >= 7
     assert min(*found.reference.times_us, *found.candidate.times_us) > 0
 
 
@@ -84,12 +79,12 @@ FIRST, SECOND, THIRD = (10.0, 24.0, 60.0), (5.0, 6.0, 20.0), (10.0, 20.0, 40.0)
 
 @pytest.fixture
 def canned(monkeypatch):
-    """Made-up series in place of timings: what is asked for is written down."""
-    asked = []
+    """Made-up series in place of timings, which may be replaced; what is asked is written down."""
+    asked = {"series": (FIRST, SECOND, THIRD), "calls": []}
 
     def interleave(calls, budget_s):
-        asked.append((calls, budget_s))
-        return tuple(map(Timing, (FIRST, SECOND, THIRD)))
+        asked["calls"].append((calls, budget_s))
+        return tuple(map(Timing, asked["series"]))
 
     monkeypatch.setattr(latency, "interleave", interleave)
     return asked
@@ -97,27 +92,35 @@ def canned(monkeypatch):
 
 def test_each_figure_comes_from_the_right_series(canned, demo, quantized):
     found = rh.compare_latency(demo.model, quantized, *demo.arguments, budget_s=0.25)
-    ((calls, budget_s),) = canned
+    ((calls, budget_s),) = canned["calls"]
     assert [call.func for call in calls] == [demo.model, quantized, demo.model]
     assert all(call.args == demo.arguments and not call.keywords for call in calls)
     assert budget_s == 0.25
-    assert found.reference.times_us == FIRST
-    assert found.candidate.times_us == SECOND
-    assert found.speedup.median == 3  # of 2, 4, 3
-    assert (found.speedup.low, found.speedup.high) == (2, 4)
-    assert found.control.median == 1.2  # of 1, 1.2, 1.5
-    assert (found.control.low, found.control.high) == (1, 1.5)
+    assert (found.reference.times_us, found.candidate.times_us) == (FIRST, SECOND)
+    speedup, control = found.speedup, found.control
+    assert (speedup.low, speedup.median, speedup.high) == (2, 3, 4)
+    assert (control.low, control.median, control.high) == (1, 1.2, 1.5)
     assert found.verdict == FASTER
 
 
-def test_the_verdict_is_said_of_the_candidate(monkeypatch, demo, quantized):
-    for cost, expected in ((50.0, FASTER), (200.0, SLOWER), (100.0, INCONCLUSIVE)):
-        series = tuple(Timing((value,) * 9) for value in (100.0, cost, 100.0))
-        monkeypatch.setattr(latency, "interleave", lambda *_, series=series: series)
-        found = rh.compare_latency(demo.model, quantized, *demo.arguments)
-        assert found.verdict == expected
-        assert found.speedup.median == 100 / cost
-        assert found.control.median == 1
+@pytest.mark.parametrize(
+    ("int8_us", "control_us", "verdict"),
+    [
+        (50.0, 100.0, FASTER),
+        (200.0, 100.0, SLOWER),
+        (100.0, 100.0, INCONCLUSIVE),
+        (50.0, 40.0, INCONCLUSIVE),  # a control of 2.5 excludes less than the speedup of 2
+        (200.0, 300.0, INCONCLUSIVE),
+    ],
+)
+def test_the_verdict_is_said_of_the_candidate(
+    canned, demo, quantized, int8_us, control_us, verdict
+):
+    canned["series"] = [(value,) * 9 for value in (100.0, int8_us, control_us)]
+    found = rh.compare_latency(demo.model, quantized, *demo.arguments)
+    assert (found.speedup.median, found.control.median) == (100 / int8_us, 100 / control_us)
+    assert found.verdict == verdict
+    assert canned["calls"][0][1] == 0.5, "seconds, unless told"
 
 
 def test_a_model_that_does_more_is_slower_on_a_real_clock():
@@ -142,101 +145,72 @@ def test_a_model_that_does_more_is_slower_on_a_real_clock():
 
 
 def test_a_comparison_in_words():
-    faster = made_up(FASTER, 2.5)
+    faster = made_up.latency(250.0, 100.0, FASTER, threads=2)
     assert faster.sentence == "INT8 is 2.50 times as fast as FP32 here."
-    assert made_up(SLOWER, 0.4).sentence == "INT8 takes 2.50 times as long as FP32 here."
-    assert "inconclusive: the ratio is 1.00 (95 %" in made_up(INCONCLUSIVE, 1.0).sentence
-    table = replace(faster, threads=2).table()
-    assert table.caption == "7 interleaved rounds on 2 threads"
+    slower, open_ = made_up.latency(40.0, 100.0, SLOWER), made_up.latency(1.0, 1.0, INCONCLUSIVE)
+    assert slower.sentence == "INT8 takes 2.50 times as long as FP32 here."
+    assert "inconclusive: the ratio is 1.00 (95 %" in open_.sentence
+    table = faster.table()
+    assert table.caption == "3 interleaved rounds on 2 threads"
     assert table.note == faster.sentence
-    rows = dict(table.rows)
-    assert rows["FP32, median (quartiles)"].startswith("250 µs")
-    assert rows["INT8, median (quartiles)"].startswith("100 µs")
-    assert rows["FP32 / INT8"].startswith("2.50")
-    assert rows["control, FP32 / FP32"].startswith("1.00")
-    assert rows["verdict"] == "faster"
-
-
-@pytest.fixture
-def timed(monkeypatch):
-    """What a sweep has timed, in place of the timing itself."""
-    seen = []
-
-    def compare(reference, candidate, *inputs, **options):
-        seen.append((reference, candidate, inputs, options))
-        return made_up(threads=3)
-
-    monkeypatch.setattr(latency, "compare_latency", compare)
-    return seen
-
-
-def test_a_sweep_times_fp32_against_int8_at_each_width(timed, untouched):
-    with untouched():
-        sweep = rh.latency_sweep(iter([4, 12]), threads=3, batch_size=5, budget_s=0.125)
-    assert sweep.dimensions == (4, 12)
-    assert (sweep.threads, sweep.batch_size) == (3, 5)
-    for width, point, (reference, candidate, inputs, options) in zip(
-        (4, 12), sweep.points, timed, strict=True
-    ):
-        demo = rh.demonstration(dimension=width, batch_size=5)
-        assert type(reference.lstm) is nn.LSTM
-        assert (reference.lstm.input_size, reference.lstm.hidden_size) == (width, width)
-        assert checks.is_quantized(candidate.lstm)
-        assert (candidate.lstm.input_size, candidate.lstm.hidden_size) == (width, width)
-        (first, _) = rh.stored_weights(candidate)
-        assert torch.allclose(first.dequantized(), demo.model.lstm.weight_ih_l0, atol=0.01)
-        assert torch.equal(inputs[0], demo.inputs)
-        assert torch.equal(inputs[1][1], demo.hidden[1])
-        assert options == {"threads": 3, "budget_s": 0.125}
-        assert point.macs == 20 * 5 * (4 * width * width + 4 * width * width)
-        assert point.comparison.threads == 3
-
-
-def test_a_real_sweep(untouched):
-    with untouched():
-        sweep = rh.latency_sweep([4, 8], budget_s=0.01)
-    assert (sweep.dimensions, sweep.threads, sweep.batch_size) == ((4, 8), 1, 1)
-    assert {p.comparison.verdict for p in sweep.points} <= {FASTER, SLOWER, INCONCLUSIVE}
-    assert sweep.points[0].comparison.reference != sweep.points[1].comparison.reference
+    starts = ("FP32, median", "250 µs"), ("INT8, median", "100 µs"), ("FP32 / INT8", "2.50")
+    starts = (*starts, ("control, FP32 / FP32", "1.00"), ("verdict", "faster"))
+    for row, (name, value) in zip(table.rows, starts, strict=True):
+        assert row[0].startswith(name)
+        assert row[1].startswith(value)
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "crossover"),
+    ("options", "kind"),
     [
-        ((SLOWER, SLOWER, SLOWER, FASTER, FASTER), 64),
-        ((SLOWER, SLOWER, SLOWER, SLOWER, FASTER), 128),
-        ((FASTER,) * 5, 8),
-        ((SLOWER,) * 5, None),
-        ((INCONCLUSIVE,) * 5, None),
-        ((SLOWER, FASTER, SLOWER, FASTER, FASTER), 64),
-        ((SLOWER, FASTER, INCONCLUSIVE, FASTER, FASTER), 64),
-        ((SLOWER, INCONCLUSIVE, FASTER, FASTER, FASTER), 32),
-        ((FASTER, FASTER, FASTER, FASTER, SLOWER), None),
-        ((FASTER, FASTER, FASTER, FASTER, INCONCLUSIVE), None),
+        ({"backend": "plain"}, rh.Int8LSTM),
+        ({"batch_size": 3, "threads": 2, "budget_s": 0.125}, torch.ao.nn.quantized.dynamic.LSTM),
     ],
 )
-def test_the_crossover_is_where_int8_wins_for_good(verdicts, crossover):
-    assert swept(verdicts).crossover == crossover
+def test_a_sweep_times_the_very_models_it_speaks_of(canned, untouched, options, kind):
+    """The float model first and again as the control, the quantized one in between."""
+    rh.quantize_dynamic(rh.demonstration().model, backend="plain")  # imports what adds filters
+    with untouched():
+        sweep = rh.latency_sweep(iter([4, 12]), **options)
+    batch = options.get("batch_size", 1)
+    assert (sweep.widths, sweep.dimensions) == ((4, 12), (4, 12))
+    assert (sweep.threads, sweep.batch_size) == (options.get("threads", 1), batch)
+    for point, (calls, budget_s) in zip(sweep.points, canned["calls"], strict=True):
+        demo = rh.demonstration(width=point.width, batch_size=batch)
+        assert [type(call.func.lstm) for call in calls] == [nn.LSTM, kind, nn.LSTM]
+        weight = rh.stored_weights(calls[1].func)[0].dequantized()
+        assert torch.allclose(weight, demo.model.lstm.weight_ih_l0, atol=0.01)
+        for call in calls:
+            inputs, (_hidden, cell) = call.args
+            assert torch.equal(inputs, demo.inputs)
+            assert torch.equal(cell, demo.hidden[1])
+        assert budget_s == options.get("budget_s", 0.3)
+        assert point.comparison.reference.times_us == FIRST
+        assert point.macs == 20 * batch * 8 * point.width**2
+        assert point.comparison.threads == sweep.threads
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "says"),
+    ("verdicts", "crossover", "says"),
     [
-        ((SLOWER,) * 5, "no crossover was found up to width 128."),
-        (
-            (FASTER,) * 5,
-            "from width 8 on, 2.1 times as fast at width 128; slower at no width.",
-        ),
-        (
-            (INCONCLUSIVE, SLOWER, FASTER, FASTER, FASTER),
-            "INT8 is faster from width 32 on, 2.1 times as fast at width 128; slower at 16.",
-        ),
-        ((SLOWER, FASTER, SLOWER, INCONCLUSIVE, FASTER), "from width 128 on, 2.1"),
-        ((SLOWER, FASTER, SLOWER, INCONCLUSIVE, FASTER), "; slower at 8, 32."),
+        ("ssssf", 128, "; slower at 8, 16, 32, 64."),
+        ("sssff", 64, "from width 64 on, 2.1 times as fast at width 128; slower at 8, 16, 32."),
+        ("fffff", 8, "from width 8 on, 2.1 times as fast at width 128; slower at no width."),
+        ("sssss", None, "no crossover was found up to width 128."),
+        ("iiiii", None, "no crossover was found up to width 128."),
+        ("sfsff", 64, "from width 64 on"),
+        ("sfiff", 64, "; slower at 8."),
+        ("sifff", 32, "; slower at 8."),
+        ("isfff", 32, "INT8 is faster from width 32 on, 2.1 times as fast at width 128; slower at"),
+        ("sfsif", 128, "; slower at 8, 32."),
+        ("ffffs", None, "no crossover was found"),
+        ("ffffi", None, "no crossover was found"),
     ],
-)
-def test_the_sweep_in_words(verdicts, says):
-    found = swept(verdicts)
+)  # fmt: skip
+def test_the_crossover_is_where_int8_wins_for_good(verdicts, crossover, says):
+    names = {"f": FASTER, "s": SLOWER, "i": INCONCLUSIVE}
+    found = swept([names[letter] for letter in verdicts])
+    assert found.crossover == crossover
     assert found.sentence.startswith("On this machine (1 thread, batch of 1) ")
     assert says in found.sentence
     assert found.table().note == found.sentence
@@ -244,7 +218,7 @@ def test_the_sweep_in_words(verdicts, says):
 
 def test_the_widest_is_not_always_the_best():
     points = swept((SLOWER, SLOWER, FASTER, FASTER, FASTER)).points
-    best = replace(points[3], comparison=made_up(FASTER, 5.04))
+    best = replace(points[3], comparison=made_up.latency(504.0, 100.0))
     found = LatencySweep((*points[:3], best, points[4]), 2, 4)
     assert found.sentence.startswith("On this machine (2 threads, batch of 4) ")
     assert "on, 5.0 times as fast at width 64;" in found.sentence
@@ -256,26 +230,3 @@ def test_the_table_of_a_sweep():
     assert table.rows[0][:3] == ("8", "50 µs", "100 µs")
     assert table.rows[0][3].startswith("0.50 (95 %")
     assert [row[4] for row in table.rows] == [SLOWER, SLOWER, INCONCLUSIVE, FASTER, FASTER]
-
-
-@pytest.mark.parametrize(
-    ("options", "kind"),
-    [
-        ({"backend": "plain"}, rh.Int8LSTM),
-        ({"backend": "torch.ao"}, torch.ao.nn.quantized.dynamic.LSTM),
-        ({}, torch.ao.nn.quantized.dynamic.LSTM),
-    ],
-)
-def test_a_sweep_times_the_very_models_it_speaks_of(monkeypatch, options, kind):
-    """The float model first and again as the control, the quantized one in between."""
-    timed = []
-
-    def watch(calls, budget_s):
-        timed.append([(type(call.func.lstm), tuple(call.args[0].shape)) for call in calls])
-        return tuple(Timing((1.0, 2.0, 3.0)) for _ in calls)
-
-    monkeypatch.setattr(latency, "interleave", watch)
-    rh.latency_sweep([8, 16], batch_size=3, **options)
-    for dimension, calls in zip((8, 16), timed, strict=True):
-        shape = (20, 3, dimension)
-        assert calls == [(torch.nn.LSTM, shape), (kind, shape), (torch.nn.LSTM, shape)]

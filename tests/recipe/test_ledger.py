@@ -54,15 +54,12 @@ def test_results_are_handed_over_by_name_in_one_call():
     for claim in ("C3", "C14", "C15"):
         assert rh.judge().findings[claim].measured == "see under_the_hood.ipynb"
     assert ledger.table().note == "Of 19 claims: 5 hold, 1 fails, 13 elsewhere."
-
-
-def test_a_claim_waits_for_all_of_its_results():
     for part in (
         {"latency": LATENCY},
         {"operators": OPERATORS},
         {"latency": LATENCY, "size": None},
     ):
-        assert rh.judge(**part).count(ELSEWHERE) == 19
+        assert rh.judge(**part).count(ELSEWHERE) == 19, "a claim waits for all of its results"
     assert rh.judge(latency=LATENCY, operators=OPERATORS).findings["C16"].verdict == HOLDS
 
 
@@ -95,35 +92,37 @@ def test_a_ledger_can_be_kept_claim_by_claim():
     assert ledger.count(HOLDS) == 1
 
 
-def test_every_claim_is_measured_at_once(measured):
+def test_every_claim_is_measured_as_the_notebook_does(measured, demo, quantized):
     assert list(measured.findings) == NAMES
     assert [c for c, found in measured.findings.items() if found.verdict == ELSEWHERE] == ["C18"]
-
-
-def test_what_is_no_matter_of_time_is_what_the_notebook_shows(measured, demo, quantized):
-    data = measured.as_dict()["findings"]
+    found = measured.as_dict()["findings"]
+    assert list(found) == [claim for claim in NAMES if claim != "C18"]
+    assert all(one["measured"] and "{" not in one["measured"] for one in found.values())
+    data = {claim: one["numbers"] for claim, one in found.items()}
+    assert all(data.values())
     sizes = rh.compare_size(demo.model, quantized)
-    assert data["C2"]["numbers"]["fp32_bytes"] == sizes.reference_bytes
-    assert data["C2"]["numbers"]["int8_bytes"] == sizes.candidate_bytes
-    relative = rh.compare_outputs(demo.model, quantized, *demo.arguments).relative
-    assert data["C12"]["numbers"]["relative_difference"] == pytest.approx(relative)
-    assert data["C9"]["numbers"] == {"in_int16": 72000 - 2**16, "in_int32": 72000, "exact": 72000}
-    assert [point["width"] for point in data["C13"]["numbers"]["points"]][:2] == [8, 16]
-
-
-def test_every_sentence_and_number_is_there(measured):
-    data = measured.as_dict()["findings"]
-    assert list(data) == [claim for claim in NAMES if claim != "C18"]
-    assert all(found["numbers"] for found in data.values())
-    assert all(found["measured"] and "{" not in found["measured"] for found in data.values())
-    found, costs_found = data["C17"]["numbers"], data["C14"]["numbers"]
-    assert [point["width"] for point in found["points"]] == [8, 16]
-    assert found["threads"] == 1
-    for point in found["points"]:
+    outputs = rh.compare_outputs(demo.model, quantized, *demo.arguments)
+    operators = rh.count_operators(demo.model, quantized, *demo.arguments)
+    rounding = rh.round_to_grid(torch.tensor([0.31, -1.27, 0.006, 0.84, -0.558]))
+    assert data["C1"]["half_step"] == rounding.scale / 2
+    assert data["C2"] == {"fp32_bytes": sizes.reference_bytes, "int8_bytes": sizes.candidate_bytes}
+    assert [batch["batch"] for batch in data["C6"]["batches"]] == ["loud", "quiet"]
+    ranges = [step["range"] for step in data["C5"]["steps"]]
+    assert ranges == pytest.approx([2, 0.02], rel=0.02)
+    assert data["C7"] == {"int8_weights": 512, "converted_modules": 1}
+    assert data["C9"] == {"in_int16": 72000 - 2**16, "in_int32": 72000, "exact": 72000}
+    assert data["C10"] == {"output": "torch.float32", "between": "torch.float32"}
+    assert data["C12"]["relative_difference"] == pytest.approx(outputs.relative)
+    assert [point["width"] for point in data["C13"]["points"]][:2] == [8, 16]
+    assert data["C16"]["fp32_operators"] == operators.reference_total
+    assert [point["width"] for point in data["C17"]["points"]] == [8, 16]
+    assert data["C17"]["threads"] == data["C16"]["threads"] == 1
+    for point in data["C17"]["points"]:
         ratio = point["speedup"]
         assert ratio["low"] <= ratio["median"] <= ratio["high"]
-    assert (costs_found["single"]["batch_size"], costs_found["batch"]["batch_size"]) == (1, 16)
-    assert costs_found["single"]["width"] == costs_found["batch"]["width"] == 512
+    single, batch = data["C14"]["single"], data["C14"]["batch"]
+    assert (single["batch_size"], batch["batch_size"]) == (1, 16)
+    assert single["width"] == batch["width"] == 512
 
 
 def test_a_quick_look_takes_a_tenth_of_each_budget(monkeypatch):
@@ -174,6 +173,9 @@ def test_the_file_is_json_that_the_reader_takes(measured, tmp_path):
     assert mine.verdicts == {c: measured.findings[c].verdict for c in NAMES if c != "C18"}
     assert compared.ledger("part").verdicts == {"C2": HOLDS}
     assert mine.vector_instructions == rh.machine().vector_instructions
+    numbers = {"a": [math.inf, 1.0], "b": math.nan, "c": {"d": -math.inf}}
+    data = json.loads(Ledger({"C9": Finding("C9", HOLDS, "said", numbers)}).to_json())
+    assert data["findings"]["C9"]["numbers"] == {"a": [None, 1.0], "b": None, "c": {"d": None}}
 
 
 def test_a_file_names_the_machine_but_not_its_owner(measured):
@@ -186,12 +188,6 @@ def test_a_file_names_the_machine_but_not_its_owner(measured):
     assert not re.search(rf"\b{re.escape(platform.node())}\b", text)
     assert getpass.getuser() not in re.findall(r"\w+", text)
     assert not re.search(r"(/(home|root|tmp|work|Users)/|[A-Z]:\\\\)", text)
-
-
-def test_what_is_infinite_becomes_null():
-    numbers = {"a": [math.inf, 1.0], "b": math.nan, "c": {"d": -math.inf}}
-    data = json.loads(Ledger({"C9": Finding("C9", HOLDS, "said", numbers)}).to_json())
-    assert data["findings"]["C9"]["numbers"] == {"a": [None, 1.0], "b": None, "c": {"d": None}}
 
 
 def test_the_command_writes_the_file_and_prints_the_ledger(measured, tmp_path, monkeypatch, capsys):

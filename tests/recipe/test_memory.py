@@ -17,7 +17,7 @@ from recipe_helpers.common import settings
 from recipe_helpers.recipe import memory
 from recipe_helpers.recipe.memory import LESS, MORE, SAME, MemoryComparison, MemoryUse
 
-from .made_up import MB
+from .made_up import MB, memory as made_memory
 
 RESOLUTION = memory.RESOLUTION_BYTES
 _kept_by_the_process = []
@@ -104,21 +104,19 @@ def test_the_process_gets_model_inputs_threads_engine_and_path(processes, demo, 
         assert found.peak_bytes == 22
 
 
-def test_both_are_measured_each_with_its_own_model(processes, demo, quantized):
+def test_each_width_is_measured_with_both_models_on_one_thread(processes, demo, quantized):
     found = rh.compare_memory(demo.model, quantized, *demo.arguments, threads=2)
     assert [command[-2] for command, _ in processes] == ["2", "2"]
     assert found.reference.payload_bytes == 4 * 576
     assert found.candidate.payload_bytes == 512 + 4 * 64
-
-
-def test_the_sweep_measures_each_width_on_one_thread(processes):
-    found = rh.memory_sweep([8, 16], backend="plain")
-    assert found.widths == (8, 16)
+    processes.clear()
+    swept = rh.memory_sweep([8, 16], backend="plain")
+    assert swept.widths == (8, 16)
     assert [command[-2] for command, _ in processes] == ["1"] * 4
-    tiny, wide = (point.comparison for point in found.points)
+    tiny, wide = (point.comparison for point in swept.points)
     assert (tiny.reference.payload_bytes, wide.reference.payload_bytes) == (4 * 576, 4 * 2176)
-    assert tiny.candidate.payload_bytes < tiny.reference.payload_bytes
-    assert [row[0] for row in found.table().rows] == ["8", "16"]
+    assert 512 + 4 * 64 <= tiny.candidate.payload_bytes < tiny.reference.payload_bytes
+    assert swept.table().headers[0] == "width"
 
 
 def use(loaded, call):
@@ -126,25 +124,25 @@ def use(loaded, call):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("difference", "told"),
     [
-        (9 * MB, 2 * MB, LESS),
-        (2 * MB, 9 * MB, MORE),
-        (9 * MB, 9 * MB - RESOLUTION + 1, SAME),
-        (9 * MB, 9 * MB - RESOLUTION, LESS),
-        (9 * MB, 9 * MB + RESOLUTION - 1, SAME),
-        (9 * MB, 9 * MB + RESOLUTION, MORE),
+        (-7 * MB, LESS),
+        (7 * MB, MORE),
+        (-RESOLUTION + 1, SAME),
+        (-RESOLUTION, LESS),
+        (RESOLUTION - 1, SAME),
+        (RESOLUTION, MORE),
     ],
 )
-def test_what_is_told_apart(before, after, told):
+def test_what_is_told_apart(difference, told):
+    before, after = 9 * MB, 9 * MB + difference
     held = MemoryComparison(use(before, 0), use(after, 0))
     called = MemoryComparison(use(0, before), use(0, after))
     assert (held.loaded, held.peak) == (told, told)
     assert (called.loaded, called.peak) == (SAME, told)
     assert held.sentence == f"Loaded: {told}. During a call: {told}."
     assert called.sentence == f"Loaded: {SAME}. During a call: {told}."
-    said = memory.in_short(called)
-    assert said == f"{before / 1e6:,.1f} -> {after / 1e6:,.1f}, {told}"
+    assert memory.in_short(called) == f"9.0 -> {after / 1e6:,.1f}, {told}"
 
 
 def test_a_system_that_cannot_tell_the_peak():
@@ -157,16 +155,17 @@ def test_a_system_that_cannot_tell_the_peak():
         assert replace(found, **{known: use(9 * MB, 5)}).peak is None
 
 
-def test_the_table_shows_every_number():
+def test_the_tables_show_every_number():
     uses = MemoryUse(1 * MB, 2 * MB, 3 * MB, 4 * MB), MemoryUse(6 * MB, 7 * MB, 8 * MB, 9 * MB)
     table = MemoryComparison(*uses).table()
     assert table.headers == ("resident memory", "FP32", "INT8")
     assert [row[1:] for row in table.rows] == [
-        ("1.0 MB", "6.0 MB"),
-        ("2.0 MB", "7.0 MB"),
-        ("5.0 MB", "15.0 MB"),
-        ("4.0 MB", "9.0 MB"),
-    ]
+        ("1.0 MB", "6.0 MB"), ("2.0 MB", "7.0 MB"), ("5.0 MB", "15.0 MB"), ("4.0 MB", "9.0 MB"),
+    ]  # fmt: skip
+    swept = made_memory((34, 9), (68, 90)).table()
+    assert swept.rows[1] == ("1024", "34.0 MB", "9.0 MB", "68.0 MB", "90.0 MB", "less", "more")
+    unknown = made_memory((34, 9), None).table().rows[1]
+    assert unknown == ("1024", "34.0 MB", "9.0 MB", *["not known"] * 2, "less", "not known")
 
 
 def test_what_cannot_be_sent_or_fails_there_is_refused(monkeypatch, refuses, demo):

@@ -15,33 +15,11 @@ from recipe_helpers.common import settings
 from recipe_helpers.recipe import memory_probe as probe
 
 
-@pytest.fixture
-def readings(monkeypatch):
+@pytest.mark.parametrize(
+    ("watched", "peak", "call_bytes"), [(True, 900, 500), (True, 399, 0), (False, 900, None)]
+)
+def test_each_number_is_the_difference_of_its_two_readings(monkeypatch, watched, peak, call_bytes):
     """Resident memory at the start, with everything that is brought, and once loaded."""
-    found = iter([100, 150, 400])
-    monkeypatch.setattr(probe, "resident", lambda: next(found))
-    monkeypatch.setattr(probe, "_forget_peak", lambda: True)
-    monkeypatch.setattr(probe, "_peak", lambda: 900)
-
-
-SENT = pickle.dumps((nn.Linear(2, 2).eval(), (torch.ones(1, 2),)))
-
-
-def test_each_number_is_the_difference_of_its_two_readings(readings):
-    assert probe.measure(SENT) == {"loaded_bytes": 250, "call_bytes": 500, "runtime_bytes": 50}
-
-
-def test_a_peak_below_what_is_held_is_none_and_an_unknown_one_is_unknown(readings, monkeypatch):
-    monkeypatch.setattr(probe, "_peak", lambda: 399)
-    assert probe.measure(SENT)["call_bytes"] == 0
-
-
-def test_without_a_watched_peak_it_is_not_known(readings, monkeypatch):
-    monkeypatch.setattr(probe, "_forget_peak", lambda: False)
-    assert probe.measure(SENT)["call_bytes"] is None
-
-
-def test_the_model_is_called_once_before_it_counts_and_three_times_in_all(readings):
     calls = []
 
     class Counts(nn.Module):
@@ -49,9 +27,19 @@ def test_the_model_is_called_once_before_it_counts_and_three_times_in_all(readin
             calls.append(torch.is_inference_mode_enabled())
             return x
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pickle, "loads", lambda sent: (Counts(), (1,)))
-        probe.measure(b"")
+    readings = iter([(0, 100), (1, 150), (2, 400)])
+
+    def resident():
+        called, found = next(readings)
+        assert len(calls) == called
+        return found
+
+    monkeypatch.setattr(probe, "resident", resident)
+    monkeypatch.setattr(probe, "_forget_peak", lambda: len(calls) == 2 and watched)
+    monkeypatch.setattr(probe, "_peak", lambda: peak)
+    monkeypatch.setattr(pickle, "loads", lambda sent: (Counts(), (sent,)))
+    found = probe.measure(b"sent")
+    assert found == {"loaded_bytes": 250, "call_bytes": call_bytes, "runtime_bytes": 50}
     assert calls == [True, True, True]
 
 

@@ -43,13 +43,6 @@ def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
-def test_quartiles_and_median_by_hand():
-    found = Timing((5.0, 1.0, 100.0, 2.0, 4.0))
-    assert found.median_us == 4
-    assert found.quartiles_us == (2, 5)
-    assert str(found) == "4 µs (2 µs to 5 µs)"
-
-
 def test_every_callable_runs_once_a_round_in_an_order_drawn_anew(clock, untouched):
     calls = [clock.call(name, cost) for name, cost in (("a", 1000), ("b", 250), ("c", 500))]
     with untouched():
@@ -133,7 +126,6 @@ def test_the_ratio_is_of_rounds_and_the_right_way_up(untouched):
         found = timing.ratio_of_rounds(upper, lower)
     assert found.median == 3  # of 2, 4, 3, 1, 6
     assert timing.ratio_of_rounds(lower, upper).median == pytest.approx(1 / 3)
-    assert str(Ratio(3.0, 1.006, 6)) == "3.00 (95 % interval 1.01 to 6.00)"
     means = timing.ratio_of_medians(upper, lower)
     assert means.median == 9 / 5
 
@@ -145,15 +137,11 @@ def test_intervals_are_those_of_a_bootstrap(seed):
     expected = bootstrap(lambda i: np.median((upper / lower)[i]), 80)
     assert [rounds.low, rounds.high] == pytest.approx(expected, abs=0.01)
     assert rounds.low < rounds.median < rounds.high
+    assert rounds == timing.ratio_of_rounds(upper, lower), "the same each time"
     medians = timing.ratio_of_medians(upper, lower)
     expected = bootstrap(lambda i: np.median(upper[i]) / np.median(lower[i]), 80)
     assert [medians.low, medians.high] == pytest.approx(expected, abs=0.01)
     assert medians.median == np.median(upper) / np.median(lower)
-
-
-def test_equal_timings_give_equal_intervals():
-    upper, lower, _ = noisy(1.7, 0)
-    assert timing.ratio_of_rounds(upper, lower) == timing.ratio_of_rounds(upper, lower)
 
 
 def test_rounds_that_are_all_alike_have_an_interval_without_width(untouched):
@@ -193,10 +181,9 @@ def test_a_pair_without_difference_is_inconclusive(noise):
 
 @pytest.mark.parametrize("ratio", [0.5, 0.8, 1.25, 3.0])
 def test_a_true_difference_is_found_with_its_direction(ratio):
-    expected = FASTER if ratio > 1 else SLOWER
     for seed in range(15):
         found, speedup = verdict(ratio, seed, drift=0.5, outliers=0.1)
-        assert found == expected
+        assert found == (FASTER if ratio > 1 else SLOWER)
         assert speedup.median == pytest.approx(ratio, rel=0.05)
 
 
@@ -205,41 +192,31 @@ def test_a_true_difference_is_found_with_its_direction(ratio):
     [
         ((2, 1.9, 2.1), (1, 0.99, 1.01), FASTER),
         ((0.5, 0.45, 0.55), (1, 0.99, 1.01), SLOWER),
-        ((1, 0.9, 1.1), (1, 0.99, 1.01), INCONCLUSIVE),
-        ((1.2, 0.99, 1.4), (1, 0.99, 1.01), INCONCLUSIVE),
-        ((0.8, 0.6, 1.01), (1, 0.99, 1.01), INCONCLUSIVE),
-        # The smallest difference that counts is two percent.
-        ((1.015, 1.012, 1.018), (1, 1, 1), INCONCLUSIVE),
-        ((1.03, 1.021, 1.04), (1, 1, 1), FASTER),
-        ((0.985, 0.982, 0.988), (1, 1, 1), INCONCLUSIVE),
-        ((0.97, 0.96, 0.979), (1, 1, 1), SLOWER),
+        # The smallest difference that counts is two percent, in both directions.
+        ((1.2, 1.0201, 1.5), (1, 1, 1), FASTER),
+        ((1.2, 1.0199, 1.5), (1, 1, 1), INCONCLUSIVE),
+        ((0.9, 0.5, 0.9803), (1, 1, 1), SLOWER),
+        ((0.9, 0.5, 0.9805), (1, 1, 1), INCONCLUSIVE),
         # What the control could not exclude, in either direction, does not count.
         ((1.2, 1.15, 1.25), (1, 0.95, 1.16), INCONCLUSIVE),
-        ((1.2, 1.15, 1.25), (1, 0.86, 1.02), INCONCLUSIVE),
         ((1.2, 1.17, 1.25), (1, 0.86, 1.16), FASTER),
         ((1.4, 1.26, 1.5), (1, 0.8, 1.02), FASTER),  # a control below 1 is noise as well
         ((1.4, 1.24, 1.5), (1, 0.8, 1.02), INCONCLUSIVE),
-        ((0.9, 0.5, 0.9803), (1, 1, 1), SLOWER),
-        ((0.9, 0.5, 0.9805), (1, 1, 1), INCONCLUSIVE),
-        ((1.2, 1.0201, 1.5), (1, 1, 1), FASTER),
-        ((1.2, 1.0199, 1.5), (1, 1, 1), INCONCLUSIVE),
         ((0.8, 0.75, 0.87), (1, 0.95, 1.16), INCONCLUSIVE),
         ((0.8, 0.75, 0.85), (1, 0.95, 1.16), SLOWER),
+        ((0.7, 0.6, 0.81), (1, 0.8, 1.02), INCONCLUSIVE),
+        ((0.7, 0.6, 0.79), (1, 0.8, 1.02), SLOWER),
     ],
 )
 def test_the_verdict_weighs_interval_and_control(speedup, control, expected):
     assert timing.judge(Ratio(*speedup), Ratio(*control)) == expected
 
 
-@pytest.mark.parametrize("budget", [0.01, 1, 3.5])
-def test_budgets_that_do(budget):
-    timing.check_budget(budget)
-
-
 def test_numbers_in_words_in_both_languages():
-    timing_, ratio = Timing((100.0, 200.0)), Ratio(2.0, 1.5, 2.5)
-    assert str(timing_) == "150 µs (125 µs to 175 µs)"
-    assert str(ratio) == "2.00 (95 % interval 1.50 to 2.50)"
+    timing_, ratio = Timing((5.0, 1.0, 100.0, 2.0, 4.0)), Ratio(3.0, 1.006, 6.0)
+    assert (timing_.median_us, timing_.quartiles_us) == (4, (2, 5))
+    assert str(timing_) == "4 µs (2 µs to 5 µs)"
+    assert str(ratio) == "3.00 (95 % interval 1.01 to 6.00)"
     with speaking("ko"):
-        assert str(timing_) == "150 µs (125 µs ~ 175 µs)"
-        assert str(ratio) == "2.00 (95 % 신뢰구간 1.50~2.50)"
+        assert str(timing_) == "4 µs (2 µs ~ 5 µs)"
+        assert str(ratio) == "3.00 (95 % 신뢰구간 1.01~6.00)"
