@@ -7,6 +7,8 @@ from torch import nn
 
 import recipe_helpers as rh
 
+ENGINES = [e for e in ("x86", "qnnpack") if e in torch.backends.quantized.supported_engines]
+
 
 class MyLSTM(nn.LSTM):
     pass
@@ -21,52 +23,53 @@ class Tagger(nn.Module):
         self.embedding = nn.Embedding(10, 4)
         self.mine = MyLSTM(4, 4)
         self.body = nn.Sequential(nn.LSTM(4, 6, 2), nn.Sequential(nn.Linear(6, 3)))
-        self.norm = nn.LayerNorm(6)
+        self.body2 = nn.LayerNorm(6)  # a name that begins like a converted one's parent
         self.gru = nn.GRUCell(6, 6)
         self.relu = nn.ReLU()
 
 
-@pytest.fixture
-def tagger():
-    return Tagger().eval()
-
-
-def test_each_module_is_told_converted_or_why_not(tagger, untouched):
+def test_each_module_is_told_converted_or_why_not(untouched):
+    tagger = Tagger().eval()
     quantized = rh.quantize_dynamic(tagger)
     with untouched():
         found = rh.converted_modules(tagger, quantized)
-    assert [(c.name, c.before, c.after) for c in found.converted] == [
+    done = [(c.name, c.before, c.after) for c in found.converted]
+    assert done == [
         ("body.0", "LSTM", "DynamicQuantizedLSTM"),
         ("body.1.0", "Linear", "DynamicQuantizedLinear"),
     ]
-    left = {x.name: x for x in found.left_alone}
-    assert list(left) == ["", "embedding", "mine", "norm", "gru"]
-    counts = [x.parameters for x in left.values()]
-    assert counts == [5, 40, 4 * 4 * (4 + 4 + 2), 12, 3 * 6 * (6 + 6 + 2)]
-    assert [x.kind for x in left.values()] == [
-        "Tagger",
-        "Embedding",
-        "MyLSTM",
-        "LayerNorm",
-        "GRUCell",
+    expected = [
+        ("", "Tagger", 5, "of its own"),
+        ("embedding", "Embedding", 40, "look-up table"),
+        ("mine", "MyLSTM", 4 * 4 * (4 + 4 + 2), "subclass of nn.LSTM"),
+        ("body2", "LayerNorm", 12, "nn.LayerNorm"),
+        ("gru", "GRUCell", 3 * 6 * (6 + 6 + 2), "GRUCell to mod"),
     ]
-    words = ["of its own", "look-up table", "subclass of nn.LSTM", "nn.LayerNorm", "GRUCell to mod"]
-    for word, entry in zip(words, left.values(), strict=True):
-        assert word in entry.reason
+    for left, (name, kind, parameters, why) in zip(found.left_alone, expected, strict=True):
+        assert (left.name, left.kind, left.parameters) == (name, kind, parameters)
+        assert why in left.reason
+    table = found.table()
+    assert table.headers == ("module", "from", "to", "why")
+    assert table.rows == [
+        *((*row, "converted") for row in done),
+        *((x.name or "(the model)", x.kind, x.kind, x.reason) for x in found.left_alone),
+    ]
 
 
-def test_the_table_names_what_was_converted_first(tagger):
-    quantized = rh.quantize_dynamic(tagger)
-    rows = rh.converted_modules(tagger, quantized).table().rows
-    assert rows[0] == ("body.0", "LSTM", "DynamicQuantizedLSTM", "converted")
-    assert [row[3] == "converted" for row in rows] == [True, True] + [False] * 5
-    assert rows[2][:3] == ("(the model)", "Tagger", "Tagger")
-
-
-def test_nothing_changed_is_told_as_such(demo):
-    found = rh.converted_modules(demo.model, demo.model)
-    assert found.converted == ()
-    assert [x.name for x in found.left_alone] == ["lstm"]
+def test_a_model_that_is_itself_converted_or_not():
+    lstm = nn.LSTM(4, 4).eval()
+    found = rh.converted_modules(lstm, rh.quantize_dynamic(lstm, backend="plain"))
+    assert [(c.name, c.before, c.after) for c in found.converted] == [("", "LSTM", "Int8LSTM")]
+    assert found.left_alone == ()
+    assert found.table().rows == [("(the model)", "LSTM", "Int8LSTM", "converted")]
+    plain = nn.Sequential(nn.Linear(4, 4), nn.RNN(4, 4)).eval()
+    found = rh.converted_modules(plain, rh.quantize_dynamic(plain, backend="plain"))
+    assert "only nn.LSTM, nn.GRU and nn.Linear have an int8 version" in found.left_alone[0].reason
+    same = rh.converted_modules(lstm, lstm)
+    assert (same.converted, [x.name for x in same.left_alone]) == ((), [""])
+    small = rh.quantize_dynamic(plain)
+    again = rh.converted_modules(small, small)
+    assert again.converted == (), "it was quantized before"
 
 
 def test_torch_converts_only_the_first_name_of_a_shared_module_and_we_say_so():
@@ -76,7 +79,7 @@ def test_torch_converts_only_the_first_name_of_a_shared_module_and_we_say_so():
     assert [c.name for c in found.converted] == ["0"]
     (left,) = found.left_alone
     assert (left.name, left.kind, left.parameters) == ("2", "Linear", 20)
-    assert "the same module under another name" in left.reason
+    assert left.reason == "the same module under another name: only 0 was converted"
 
 
 def by_hand(weight):
@@ -86,17 +89,16 @@ def by_hand(weight):
     return np.clip(np.rint(values / scale), -128, 127), scale
 
 
-@pytest.mark.parametrize("engine", ["x86", "qnnpack"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_stored_weights_are_what_arithmetic_gives(engine, untouched):
-    if engine not in torch.backends.quantized.supported_engines:
-        engine = None
-    demo = rh.demonstration(dimension=12, layers=2)
-    quantized = rh.quantize_dynamic(demo.model, engine=engine)
+    torch.manual_seed(1)
+    model = nn.ModuleDict({"body": nn.LSTM(12, 12, 2), "head": nn.Linear(6, 3)}).eval()
+    quantized = rh.quantize_dynamic(model, engine=engine)
     with untouched():
         stored = rh.stored_weights(quantized)
-    originals = dict(demo.model.named_parameters())
-    names = [f"lstm.weight_{part}_l{layer}" for layer in (0, 1) for part in ("ih", "hh")]
-    assert sorted(w.name for w in stored) == sorted(names)
+    originals = dict(model.named_parameters())
+    names = [f"body.weight_{part}_l{layer}" for layer in (0, 1) for part in ("ih", "hh")]
+    assert [w.name for w in stored] == [*names, "head.weight"]
     for weight in stored:
         original = originals[weight.name]
         integers, scale = by_hand(original)
@@ -105,32 +107,31 @@ def test_stored_weights_are_what_arithmetic_gives(engine, untouched):
         assert weight.scales.tolist() == pytest.approx([scale], rel=1e-6)
         # A tie between two integers may fall either way.
         assert np.mean(weight.integers.numpy() == integers) > 0.995
+        assert torch.equal(weight.dequantized(), weight.integers.float() * weight.scales)
         error = (weight.dequantized() - original).detach().abs().max()
         assert scale * 0.4 < float(error) <= scale / 2 * (1 + 1e-5)
 
 
-def test_a_linear_layer_keeps_its_weight_too():
-    model = nn.ModuleDict({"head": nn.Linear(6, 3)}).eval()
-    (weight,) = rh.stored_weights(rh.quantize_dynamic(model))
-    assert weight.name == "head.weight"
-    assert np.array_equal(weight.integers.numpy(), by_hand(model["head"].weight)[0])
-    assert torch.equal(weight.dequantized(), weight.integers.float() * weight.scales)
-
-
-def test_each_row_has_its_scale_where_they_are_per_channel():
+@pytest.mark.parametrize("options", [{"weights": "per-channel"}, {"backend": "plain"}])
+def test_each_row_has_its_scale_where_they_are_per_channel(options):
     model = nn.Sequential(nn.Linear(6, 3), nn.LSTM(3, 2)).eval()
     with torch.no_grad():
         model[0].weight[1] *= 100  # an outlier row
-    stored = rh.stored_weights(rh.quantize_dynamic(model, weights="per-channel"))
+    stored = rh.stored_weights(rh.quantize_dynamic(model, **options))
+    assert [weight.name for weight in stored] == ["0.weight", "1.weight_ih_l0", "1.weight_hh_l0"]
     originals = [model[0].weight, model[1].weight_ih_l0, model[1].weight_hh_l0]
     assert [len(weight.scales) for weight in stored] == [3, 8, 8]
     for weight, original in zip(stored, originals, strict=True):
-        largest = original.detach().abs().amax(dim=1)
-        assert torch.allclose(weight.scales, largest / 127.5, rtol=1e-3)
+        if "weights" in options:
+            largest = original.detach().abs().amax(dim=1)
+            assert torch.allclose(weight.scales, largest / 127.5, rtol=1e-3)
+        columns = 1 if weight.columns is None else weight.columns.amax()
         error = (weight.dequantized() - original).abs()
-        assert bool((error <= weight.scales[:, None] * 0.501).all())
+        assert bool((error <= weight.scales[:, None] * columns * 0.501).all())
 
 
 def test_a_float_model_stores_none(demo):
     assert rh.stored_weights(demo.model) == ()
     assert list(rh.quantize_dynamic(demo.model).parameters()) == []
+    (alone, _) = rh.stored_weights(rh.quantize_dynamic(nn.LSTM(2, 2).eval(), backend="plain"))
+    assert alone.name == "weight_ih_l0"

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import recipe_helpers as rh
-from recipe_helpers.common import checks
+from recipe_helpers.common import checks, settings
+from recipe_helpers.recipe import quantize as module
 
 ENGINES = [e for e in torch.backends.quantized.supported_engines if e != "none"]
-X86_ENGINES = [e for e in ENGINES if e != "qnnpack"]
 
 STDERR = """
 import sys, warnings
@@ -56,40 +56,41 @@ def test_the_copy_is_quantized_and_the_model_is_not_touched(demo, untouched):
     assert all(torch.equal(after[key], before[key]) for key in before)
 
 
+STACK = nn.LSTM, nn.GRU
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.Linear])
+@pytest.mark.parametrize("weights", ["per-tensor", "per-channel"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_it_is_the_same_call(demo, untouched, engine):
+def test_it_is_the_same_call(untouched, engine, weights, kind):
     """Bit for bit what PyTorch's own call gives on that engine, with the reader's engine kept."""
+    options = {"num_layers": 2, "bidirectional": True} if kind in STACK else {}
+    model, inputs = nn.Sequential(kind(5, 7, **options)).eval(), torch.randn(6, 2, 5)
     with untouched():
-        ours = outputs(rh.quantize_dynamic(demo.model, engine=engine), *demo.arguments)
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = engine
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs = torch.ao.quantization.quantize_dynamic(
-                demo.model, {nn.LSTM, nn.Linear}, dtype=torch.qint8
-            )
-            expected = outputs(theirs, *demo.arguments)
-    finally:
-        torch.backends.quantized.engine = before
-    for found, wanted in zip((ours[0], *ours[1]), (expected[0], *expected[1]), strict=True):
-        assert torch.equal(found, wanted)
+        quantized = rh.quantize_dynamic(model, engine=engine, weights=weights)
+    name = "per_channel_dynamic" if weights == "per-channel" else "default_dynamic"
+    how = getattr(torch.ao.quantization, f"{name}_qconfig")
+    with settings.engine_set(engine), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = torch.ao.quantization.quantize_dynamic(model, {kind: how}, dtype=torch.qint8)
+        expected, found = outputs(theirs, inputs), outputs(quantized, inputs)
+    pairs = zip(found, expected, strict=True) if kind in STACK else [(found, expected)]
+    for left, right in pairs:
+        if isinstance(left, tuple):
+            left, right = torch.stack(left), torch.stack(right)
+        assert torch.equal(left, right)
 
 
 def test_the_current_engine_is_used_unless_told(demo):
-    before = torch.backends.quantized.engine
-    results = {
-        e: outputs(rh.quantize_dynamic(demo.model, engine=e), *demo.arguments)[0]
-        for e in ("qnnpack", before)
-    }
-    torch.backends.quantized.engine = "qnnpack"
-    try:
-        quantized = rh.quantize_dynamic(demo.model)
-    finally:
-        torch.backends.quantized.engine = before
-    assert torch.equal(outputs(quantized, *demo.arguments)[0], results["qnnpack"])
-    if before != "qnnpack":
-        assert not torch.equal(*results.values())
+    results = []
+    for engine in ENGINES:
+        told = rh.quantize_dynamic(demo.model, engine=engine)
+        with settings.engine_set(engine):
+            quantized = rh.quantize_dynamic(demo.model)
+        results.append(outputs(quantized, *demo.arguments)[0])
+        assert torch.equal(results[-1], outputs(told, *demo.arguments)[0])
+    different = len({tuple(result.flatten().tolist()) for result in results})
+    assert (different > 1) == ("qnnpack" in ENGINES and len(ENGINES) > 1)
 
 
 @pytest.mark.parametrize("weights", [None, "per-tensor", "per-channel"])
@@ -172,49 +173,23 @@ def test_nothing_to_quantize(refuses, model, says):
         rh.quantize_dynamic(built)
 
 
-def spoilt(kind, demo):
-    model = demo.model
-    if kind == "training":
-        return model.train()
-    if kind == "meta":
-        return model.to("meta")
-    if kind == "bfloat16":
-        return model.to(torch.bfloat16)
-    if kind == "NaN":
-        with torch.no_grad():
-            model.lstm.weight_hh_l0[3, 1] = torch.nan
-        return model
-    if kind == "quantized":
-        return rh.quantize_dynamic(model)
-    return "model"
+def test_models_that_cannot_be_quantized(refuses, demo, quantized):
+    with refuses(rh.AlreadyQuantizedError, "model is already quantized"):
+        rh.quantize_dynamic(quantized)
+    with refuses(rh.ModelError, "torch.bfloat16"):
+        rh.quantize_dynamic(demo.model.to(torch.bfloat16))
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "says"),
-    [
-        ("training", rh.ModelError, "model is in training mode"),
-        ("meta", rh.ModelError, "lstm.weight_ih_l0 on the device meta"),
-        ("bfloat16", rh.ModelError, "torch.bfloat16"),
-        ("NaN", rh.ModelError, "NaN or infinity in lstm.weight_hh_l0"),
-        ("quantized", rh.AlreadyQuantizedError, "model is already quantized"),
-        ("no module", rh.ModelError, "model is of type str"),
-    ],
+    ("kind", "option"),
+    [(nn.LSTM, {"bias": False}), (nn.GRU, {"bias": False}), (nn.LSTM, {"proj_size": 2})],
 )
-def test_models_that_cannot_be_quantized(refuses, demo, kind, error, says):
-    model = spoilt(kind, demo)
-    with refuses(error, says):
-        rh.quantize_dynamic(model)
-
-
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-@pytest.mark.parametrize("option", [{"bias": False}, {"proj_size": 2}])
 def test_options_that_torch_breaks_are_refused_by_name(refuses, kind, option):
-    if kind is nn.GRU and "proj_size" in option:
-        return  # nn.GRU has no such option
     model = nn.ModuleDict({"part": kind(4, 4, **option)}).eval()
     named = "=".join(map(str, *option.items()))
-    with refuses(rh.ConversionError, "part", f"nn.{kind.__name__}", named, 'backend="plain"'):
-        rh.quantize_dynamic(model, modules=[nn.LSTM, nn.GRU, nn.Linear])
+    for modules in (None, ["part"]):
+        with refuses(rh.ConversionError, "part", f"nn.{kind.__name__}", named, 'backend="plain"'):
+            rh.quantize_dynamic(model, modules=modules)
 
 
 def test_those_options_matter_only_where_they_are_converted():
@@ -251,5 +226,43 @@ def test_an_interrupt_leaves_the_engine_alone(monkeypatch, untouched, demo):
         rh.quantize_dynamic(demo.model, engine="qnnpack")
 
 
-def test_torch_ao_is_here():
+def test_without_torch_ao_the_plain_backend_does_it_and_says_so_once(monkeypatch, demo):
     assert rh.torch_ao_available() is True
+    monkeypatch.setattr(module, "torch_ao_available", lambda: False)
+    module._say_torch_ao_is_missing.cache_clear()
+    with pytest.warns(UserWarning, match='quantize_dynamic uses backend="plain" instead'):
+        assert isinstance(rh.quantize_dynamic(demo.model).lstm, rh.Int8LSTM)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert isinstance(rh.quantize_dynamic(demo.model).lstm, rh.Int8LSTM)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"engine": "x86"}, "engine is 'x86'; backend=\"plain\" has none"),
+        ({"weights": "per-tensor"}, "weights is 'per-tensor'; pass one of 'per-channel'"),
+        ({"modules": [nn.GRUCell]}, "modules names nn.GRUCell, but"),
+        ({"modules": ["cell"]}, "modules names cell, but"),
+    ],
+)
+def test_what_the_plain_backend_does_not_know(refuses, options, says):
+    model = nn.ModuleDict({"lstm": nn.LSTM(4, 4), "cell": nn.GRUCell(4, 4)}).eval()
+    with refuses(rh.ArgumentError, says):
+        rh.quantize_dynamic(model, backend="plain", **options)
+    with refuses(rh.ArgumentError, "activation_bits is 8, but torch.ao has its own"):
+        rh.quantize_dynamic(model, activation_bits=8)
+    eight = rh.quantize_dynamic(model, backend="plain", activation_bits=8, modules=["lstm"])
+    assert isinstance(eight["lstm"], rh.Int8LSTM)
+    assert type(eight["cell"]) is nn.GRUCell
+
+
+def test_names_choose_single_modules(refuses):
+    model = nn.Sequential(nn.LSTM(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)).eval()
+    for options in ({}, {"backend": "plain"}):
+        parts = rh.quantize_dynamic(model, modules=["2", nn.LSTM], **options)
+        assert [checks.is_quantized(part) for part in parts] == [True, False, True]
+    with refuses(rh.ArgumentError, "modules names '3', which is not in the model;"):
+        rh.quantize_dynamic(model, modules=["3"])
+    with refuses(rh.ArgumentError, "modules names '', which is of type Sequential;"):
+        rh.quantize_dynamic(model, modules=[""])

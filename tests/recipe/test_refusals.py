@@ -14,22 +14,11 @@ from recipe_helpers.recipe.pair import sweep
 from recipe_helpers.recipe.timing import check_budget
 
 from ..korean import HANGUL
-from .made_up import LATENCY, SIZES, size
+from .made_up import LATENCY, SIZES, returns, size
 
 ARGUMENT, MODEL, INPUT = rh.ArgumentError, rh.ModelError, rh.InputError
 NUMBERS = torch.tensor([0.3, -1.2, 0.1])
 DEMO = rh.demonstration()
-
-
-class Returns(nn.Module):
-    """A model that returns what it was made with."""
-
-    def __init__(self, value):
-        super().__init__()
-        self.value = value
-
-    def forward(self, *_):
-        return self.value
 
 
 def spoilt(kind):
@@ -41,10 +30,6 @@ def spoilt(kind):
     value, tensor = {"NaN": (math.nan, "bias_hh_l0"), "infinity": (-math.inf, "weight_ih_l0")}[kind]
     getattr(model.lstm, tensor).data.view(-1)[3] = value
     return model
-
-
-def returns(*values):
-    return [Returns(value).eval() for value in values]
 
 
 WIDTHS = ([], [0], [-8], [True], [8.0], [8, 8], [16, 8], "8", 8, None)
@@ -187,16 +172,11 @@ def test_models_and_inputs_that_do_not_fit(refuses, measure, side):
 @pytest.mark.parametrize(
     "inputs",
     [
-        (),
-        ("words",),
-        (1,),
-        (DEMO.inputs[..., :4], DEMO.hidden),
-        (DEMO.inputs.double(), DEMO.hidden),
-        (DEMO.inputs.long(), DEMO.hidden),
-        (DEMO.inputs, DEMO.hidden[0]),
-        (DEMO.inputs.to("meta"), DEMO.hidden),
+        (), ("words",), (1,), (DEMO.inputs[..., :4], DEMO.hidden),
+        (DEMO.inputs.double(), DEMO.hidden), (DEMO.inputs.long(), DEMO.hidden),
+        (DEMO.inputs, DEMO.hidden[0]), (DEMO.inputs.to("meta"), DEMO.hidden),
     ],
-)
+)  # fmt: skip
 def test_inputs_that_do_not_fit(refuses, inputs):
     for measure in (rh.compare_latency, rh.compare_outputs):
         with refuses(INPUT, "inputs do not fit reference", "it was called with ("):
