@@ -1,5 +1,9 @@
-"""What an Axes shows, as plain numbers with their looks: the tests find a series by its numbers."""
+"""What an Axes shows, as plain numbers with their looks, and what it should show.
 
+The tests find a series by its numbers.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,14 +83,6 @@ def marks(axes):
     ]
 
 
-def mark(axes, x, y):
-    """The one series with these numbers."""
-    every = marks(axes)
-    found = [one for one in every if one.has(list(x), list(y))]
-    assert len(found) == 1, f"{len(found)} series show {x} against {y}; there are {every}"
-    return found[0]
-
-
 def band(axes):
     """x -> lowest and highest of what is filled there."""
     (filled,) = [c for c in axes.collections if hasattr(c, "get_paths") and not hasattr(c, "lines")]
@@ -103,3 +99,60 @@ def words(axis):
     pairs = zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True)
     said = {at: tick.label1.get_text() for at, tick in pairs if tick.label1.get_visible()}
     return {at: text for at, text in said.items() if low <= at <= high and text}
+
+
+# --- what it should show --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that have to be there, in this colour, with this mark, under this name.
+
+    `ends` are those of their error bars. A name is looked for among the artists' labels.
+    """
+
+    x: object
+    y: object
+    color: str
+    marker: str = ""
+    name: str = ""
+    full: bool = True
+    ends: tuple = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Title, labels, and which axes are logarithmic ("", "x", "y", "xy"); every series, no other.
+
+    `series` is None where the panel holds pictures or words, which tests of their own look at.
+    """
+
+    title: str
+    xlabel: str
+    ylabel: str
+    logs: str = ""
+    series: tuple[Series, ...] | None = None
+    rows: tuple[str, ...] = ()  # what the rows of a panel with categories are called, from 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """How to draw a figure, its panels, and parts of its alternative text."""
+
+    draw: Callable
+    panels: tuple[Panel, ...]
+    alt: tuple[str, ...]
+
+
+def level(y, color, name=""):
+    """A line from one side of the Axes to the other."""
+    return Series((0, 1), (y, y), color, name=name)
+
+
+def upright(x, color, name=""):
+    return Series((x, x), (0, 1), color, name=name)
+
+
+def histogram(values, edges, color):
+    counts, edges = np.histogram(values, edges)
+    return Series(edges[:-1], counts, color, "bar")

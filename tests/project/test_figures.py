@@ -21,13 +21,13 @@ import recipe_helpers as rh
 from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe import plots as recipe
 from recipe_helpers.trained_models import plots as trained_models
-from recipe_helpers.trained_models.classification import Disagreements
+from recipe_helpers.trained_models.classification import DigitStudy, Disagreements
 from recipe_helpers.under_the_hood import plots as under_the_hood
 from recipe_helpers.under_the_hood.planes_and_tiles import tile_layout
 
 from ..korean import HANGUL, untold
 from ..recipe import made_up as made
-from . import figures
+from . import figures, made_up
 from .figures import FIGURES
 from .marks import band, marks, words
 
@@ -242,9 +242,9 @@ def test_english_would_be_seen():
 def test_the_images_of_the_weight_grid_are_the_weights():
     figure = FIGURES[recipe.weight_grid].draw()
     before, after = (axes.images[0] for axes in figure.axes[:2])
-    assert np.array_equal(before.get_array(), figures.WEIGHT.detach().numpy())
-    assert np.array_equal(after.get_array(), figures.STORED.integers.numpy())
-    largest = float(figures.WEIGHT.detach().abs().max())
+    assert np.array_equal(before.get_array(), made_up.WEIGHT.detach().numpy())
+    assert np.array_equal(after.get_array(), made_up.STORED.integers.numpy())
+    largest = float(made_up.WEIGHT.detach().abs().max())
     assert before.get_clim() == pytest.approx((-largest, largest))
     assert after.get_clim() == (-128, 128)
 
@@ -255,7 +255,7 @@ def test_the_intervals_of_the_ratio_are_shaded():
     filled = band(FIGURES[figures.explorer.sweep].draw().axes[1])
     assert filled == {
         e.choice.width: pytest.approx((e.latency.speedup.low, e.latency.speedup.high))
-        for e in figures.SWEPT
+        for e in made_up.SWEPT
     }
 
 
@@ -273,10 +273,10 @@ def test_one_batch_is_one_panel():
 def test_pareto_leaves_no_file_out_and_names_every_width(factor):
     sizes = [
         {"fp32_bytes": int(factor * r.fp32_bytes), "int8_bytes": int(factor * r.int8_bytes)}
-        for r in figures.STUDY.runs
+        for r in made_up.STUDY.runs
     ]
-    runs = map(lambda run, size: replace(run, **size), figures.STUDY.runs, sizes)
-    (axes,) = trained_models.pareto(figures.DigitStudy(tuple(runs))).axes
+    runs = map(lambda run, size: replace(run, **size), made_up.STUDY.runs, sizes)
+    (axes,) = trained_models.pareto(DigitStudy(tuple(runs))).axes
     assert axes.get_xlim()[0] < factor * 3.5 < factor * 30 < axes.get_xlim()[1]
     assert [text.get_text() for text in axes.texts] == ["4", "16", "4", "16"]
     assert [to_hex(text.get_color()) for text in axes.texts] == 2 * [figures.BLUE] + 2 * [
@@ -286,10 +286,10 @@ def test_pareto_leaves_no_file_out_and_names_every_width(factor):
 
 def test_disagreements_are_the_images_with_both_answers_and_none_is_a_figure_too():
     figure = FIGURES[trained_models.disagreements].draw()
-    for axes, image in zip(figure.axes, figures.IMAGES, strict=True):
+    for axes, image in zip(figure.axes, made_up.IMAGES, strict=True):
         assert np.allclose(axes.images[0].get_array(), image)
     assert figure.axes[0].get_title("center").startswith("a 2\nFP32: 0, INT8: 2")
-    none = trained_models.disagreements(Disagreements(figures.IMAGES[:0], (), (), (), (), 0.9, 599))
+    none = trained_models.disagreements(Disagreements(made_up.IMAGES[:0], (), (), (), (), 0.9, 599))
     assert none.axes[0].texts[0].get_text() == "no answer differs"
     assert none.png().startswith(b"\x89PNG")
 
@@ -304,7 +304,7 @@ def test_planes_and_tiles_are_drawn_as_they_lie_in_memory():
     above, below = FIGURES[under_the_hood.planes_and_tiles].draw().axes
     numbers = [int(text.get_text()) for text in above.texts]
     shown, high, low = (np.array(numbers[k : k + 8]) for k in (0, 8, 16))
-    assert shown.tolist() == figures.INTEGERS.tolist() == (256 * high + low - 32768).tolist()
+    assert shown.tolist() == made_up.INTEGERS.tolist() == (256 * high + low - 32768).tolist()
     cells = below.images[0].get_array()
     assert cells.shape == (4, 64)  # sixteen elements k, four to a line
     assert cells.flatten().tolist() == list(layout.gate[::4])

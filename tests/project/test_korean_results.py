@@ -38,7 +38,7 @@ from ..deployment.made_up import BROKEN, LOADS, A, B, C
 from ..explorer.made_up import exploration
 from ..korean import english_in, error_in_both, in_both, untold_in
 from ..recipe import made_up as made
-from . import figures
+from . import made_up
 
 ELSEWHERE = ("recipe_helpers.your_model", "recipe_helpers.exercises")
 OWN = {"recipe_helpers.recipe.ledger.Ledger", "recipe_helpers.recipe.claims.Finding"}  # below
@@ -124,15 +124,15 @@ RESULTS = [  # a result, and what it says in Korean
     (LOADS, "초당 응답 수"),
     (StreamCheck(30, 29, 1e-7), "비트까지 같음"),
     (exploration(8), "폭 8, 1계층, 배치 1, 20시점, 스레드 1개"),
-    (figures.STUDY, "시드 2개의 평균"),
-    (figures.DISAGREEMENTS, "4개 가운데 2개"),
+    (made_up.STUDY, "시드 2개의 평균"),
+    (made_up.DISAGREEMENTS, "4개 가운데 2개"),
     (digits(), "한 행씩 읽는 숫자"),
     (corpus({"a": "one two two", "b": "three"}, 0, 0.4, 1), "단어"),
     (CLIFF, "채널별 INT8"),
     (PerplexityComparison(9.0, 9.1, Interval(0.1, 0.0, 0.2), 1234), "평가용 단어 1,234개"),
     (PartSizes((PartSize("rnn", 10, 40, 10),)), "모든 부분을 합하면 4.00 : 1입니다."),
     (Sensitivity({"lstm": ROUGH, "language model": ROUGH}), "언어 모델"),
-    (figures.GAINS, "가장 큰 요인: 폭 8, 64에서 융합."),
+    (made_up.GAINS, "가장 큰 요인: 폭 8, 64에서 융합."),
     (Agreement((AgreementPoint(8, 1, (0.0, 1.0)),)), "2번 가운데 1번의 실행에서"),
     (labelled("weights, again", "per channel", "least squares"), "다시 가중치"),
     (StressTest(tuple(StressPoint(c, (1.0,), (0.5,)) for c in CASES), 3), "이상치 행"),

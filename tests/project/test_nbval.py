@@ -9,7 +9,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
@@ -19,9 +18,8 @@ import recipe_helpers as rh
 from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe import timing
 
-from .test_gates import words_of
+from .tool import ROOT, words_of
 
-ROOT = Path(__file__).parents[2]
 SIZES = "rh.compare_size(demo.model, demo.model)"
 OTHER = "rh.compare_size(rh.demonstration(dimension=16).model, demo.model)"
 SMALL, LARGE = (f"rh.plots.size_sweep(rh.size_sweep({widths}))" for widths in ([8, 16], [8, 64]))

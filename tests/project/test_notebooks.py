@@ -1,25 +1,26 @@
-"""What nbval cannot see: which cells it may ignore and why, clean outputs, claims, alt texts."""
+"""Rules that every notebook keeps in every language, each tried on one that breaks it.
 
+nbval sees none of this: which cells it may ignore and why, clean outputs, links, alternative texts.
+"""
+
+import copy
+import itertools
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
 
 from recipe_helpers.common.language import _, speaking
 from recipe_helpers.common.settings import DEPRECATIONS
 from recipe_helpers.recipe.claims import CLAIMS, OPEN
 
-ROOT = Path(__file__).parents[2]
-ENGLISH = sorted((ROOT / "notebooks").glob("*.ipynb"))
-KOREAN = sorted((ROOT / "notebooks" / "ko").glob("*.ipynb"))
-KOREAN += sorted((ROOT / "exercises" / "solutions" / "ko").glob("*.ipynb"))
-SOLUTIONS = sorted((ROOT / "exercises" / "solutions").glob("*.ipynb"))
-NOTEBOOKS = [*ENGLISH, *KOREAN, *SOLUTIONS]
-RECIPE = ROOT / "notebooks" / "dynamic_quantization.ipynb"
+from . import documents
+from .documents import ENGLISH, FOLDER, KOREAN, LINK, RECIPE, ROOT, cell_of, code, prose, read, tags
+
+NOTEBOOKS = [*ENGLISH, *KOREAN]
+STUDENTS = sorted([*ROOT.glob("exercises/*.ipynb"), *ROOT.glob("exercises/ko/*.ipynb")])
 KNOWN_TAGS = re.compile(r"nbval-ignore-output|raises-exception|summary|claim-C\d+|solution|hint")
 MACHINE_PATH = re.compile(r"(/(tmp|root|work|home|Users)/|[A-Z]:\\)")
-
+IGNORED = "nbval-ignore-output"
 # Why nbval may leave the output of a cell uncompared: the cell says which in `metadata["reason"]`.
 # Whatever such a cell measures is asserted in the unit tests of the helper that it calls.
 REASONS = {
@@ -32,162 +33,212 @@ REASONS = {
     "the reference text varies with the version of Python",
     "which numbers are met on a tie depends on the last digits of floats",
 }
-UNSAID = {"notebooks/under_the_hood", "notebooks/ko/under_the_hood"}  # they do not say so yet
-
 # An alternative text of this length can say what a figure shows; a Hangul syllable says more.
-ALT_LENGTH = {"en": 40, "ko": 25}
+# The Korean call that chooses the language is set off by lines of its own.
+ALT_LENGTH, CODE_LINES = {"en": 40, "ko": 25}, {"en": 12, "ko": 14}
 
 
 def language(path):
     return "ko" if path in KOREAN else "en"
 
 
-def name(path):
-    """How a notebook is listed, in both languages: those of the exercises with their folder."""
-    return f"solutions/{path.stem}" if path in SOLUTIONS else path.stem
+def reasons(path, notebook):
+    """An ignored cell says why, and no other does."""
+    for cell in notebook.cells:
+        if cell.metadata.get("reason") not in (REASONS if IGNORED in tags(cell) else {None}):
+            yield cell.source
 
 
-def cells(path):
-    return nbformat.read(path, as_version=4).cells
+def known_tags(path, notebook):
+    """nbval also obeys comments, which nobody would see."""
+    for cell in notebook.cells:
+        if not all(KNOWN_TAGS.fullmatch(tag) for tag in tags(cell)):
+            yield tags(cell)
+        if cell.cell_type == "code" and re.search(r"#\s*(NBVAL|PYTEST)", cell.source):
+            yield cell.source
 
 
-def code_cells(path):
-    return [cell for cell in cells(path) if cell.cell_type == "code"]
+def one_clean_run(path, notebook):
+    """From top to bottom, without errors, warnings, widgets, or paths of the machine."""
+    yield from sorted(set(notebook.metadata) - {"kernelspec", "language_info"})
+    if notebook.metadata.kernelspec.name != "python3":
+        yield notebook.metadata.kernelspec
+    for place, cell in enumerate(code(notebook), 1):
+        faulty = [o for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
+        if cell.execution_count != place or faulty or MACHINE_PATH.search("".join(said(cell))):
+            yield cell.source
 
 
-def tags(cell):
-    return cell.metadata.get("tags", [])
+def said(cell):
+    """Every text among the outputs of a cell, those for a browser included."""
+    for output in cell.outputs:
+        yield output.get("text", "")
+        yield from (v for kind, v in output.get("data", {}).items() if kind.startswith("text/"))
 
 
-def named(path):
-    """The name of a notebook among all editions, as `notebooks/ko/your_model`."""
-    return path.relative_to(ROOT).with_suffix("").as_posix()
-
-
-@pytest.fixture(params=NOTEBOOKS, ids=named)
-def notebook(request):
-    return request.param
-
-
-def test_every_ignored_cell_says_why_and_no_other_does(notebook):
-    reasons = [
-        cell.metadata.get("reason")
-        for cell in code_cells(notebook)
-        if "nbval-ignore-output" in tags(cell)
-    ]
-    assert None not in reasons or named(notebook) in UNSAID
-    assert set(reasons) - {None} <= REASONS
-    compared = [c for c in cells(notebook) if "nbval-ignore-output" not in tags(c)]
-    assert [cell.source for cell in compared if "reason" in cell.metadata] == []
-
-
-def test_every_tag_is_known(notebook):
-    for cell in cells(notebook):
-        assert all(KNOWN_TAGS.fullmatch(tag) for tag in tags(cell)), tags(cell)
-
-
-def test_no_cell_holds_a_hidden_nbval_comment(notebook):
-    """nbval also obeys comments, which the allow-list would not see."""
-    assert not any(re.search(r"#\s*NBVAL|#\s*PYTEST", cell.source) for cell in code_cells(notebook))
-
-
-def test_committed_from_one_clean_run(notebook):
-    counts = [cell.execution_count for cell in code_cells(notebook)]
-    assert counts == list(range(1, len(counts) + 1))
-
-
-def test_outputs_are_clean(notebook):
-    assert "widgets" not in nbformat.read(notebook, as_version=4).metadata
-    for cell in code_cells(notebook):
+def figures(path, notebook):
+    """A figure says what it shows, and is stored once."""
+    seen = set()
+    for cell in code(notebook):
         for output in cell.outputs:
-            assert output.output_type != "error", cell.source
-            assert output.get("name") != "stderr", cell.source
-            texts = [output.get("text", "")]
-            texts += [t for k, t in output.get("data", {}).items() if k.startswith("text/")]
-            assert not any(MACHINE_PATH.search(text) for text in texts), cell.source
+            picture = output.get("data", {}).get("image/png")
+            alt = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+            short = len(alt) <= ALT_LENGTH[language(path)] or alt == output.data["text/plain"]
+            if picture and (short or picture in seen):
+                yield cell.source
+            seen.add(picture)
 
 
-def test_every_figure_says_what_it_shows(notebook):
-    for cell in code_cells(notebook):
-        for output in cell.outputs:
-            if "image/png" in output.get("data", {}):
-                alt = output.metadata["image/png"]["alt"]
-                assert len(alt) > ALT_LENGTH[language(notebook)], cell.source
-                assert alt != output.data["text/plain"]
+def short_cells(path, notebook):
+    """What is said aloud fits on a slide."""
+    for cell in code(notebook):
+        if len(cell.source.splitlines()) > CODE_LINES[language(path)]:
+            yield cell.source
 
 
-def test_cells_are_short_enough_to_be_said_aloud(notebook):
-    most = 12 if language(notebook) == "en" else 14  # the call that chooses the language, set off
-    for cell in code_cells(notebook):
-        assert len(cell.source.splitlines()) <= most, cell.source
+def links(path, notebook):
+    """`#cell-id=...` is an anchor of JupyterLab's and of the HTML export."""
+    if len({cell.id for cell in notebook.cells}) != len(notebook.cells):
+        yield "two cells have one id"
+    for cell in prose(notebook):
+        for __, target in LINK.findall(cell.source):
+            file, __, anchor = target.partition("#")
+            if re.match(r"\w+:", target):
+                continue
+            other = path.parent / file if file else path
+            if not other.exists():
+                yield target
+            elif anchor:
+                there = notebook if other == path else read(other.resolve())
+                if anchor.removeprefix("cell-id=") not in {cell.id for cell in there.cells}:
+                    yield target
 
 
-def test_links_between_notebooks_lead_somewhere(notebook):
-    for cell in cells(notebook):
-        if cell.cell_type == "markdown":
-            for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", cell.source):
-                assert (notebook.parent / target).exists(), target
+def announced(path, notebook):
+    """What ends in a colon announces a cell."""
+    for cell, following in itertools.pairwise([*notebook.cells, None]):
+        announces = cell.cell_type == "markdown" and cell.source.rstrip().endswith(":")
+        if announces and (following is None or following.cell_type != "code"):
+            yield cell.source
 
 
-def test_the_kernel_is_named_plainly(notebook):
-    assert nbformat.read(notebook, as_version=4).metadata.kernelspec.name == "python3"
+def formulas(path, notebook):
+    """The pages fetch no MathJax, so what is between dollars would be shown as it is."""
+    for cell in prose(notebook):
+        if path.is_relative_to(FOLDER) and re.search(r"\$[^$\n]+\$", cell.source):
+            yield cell.source
 
 
-@pytest.fixture(params=["", "ko/"], ids=["English", "Korean"])
+RULES = (*(reasons, known_tags, one_clean_run, figures, short_cells, links, announced, formulas),)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=documents.named)
+def test_a_notebook_keeps_the_rule(path, rule):
+    assert list(rule(path, read(path))) == []
+
+
+@pytest.mark.parametrize("path", STUDENTS, ids=documents.named)
+def test_links_of_the_students_version_lead_somewhere(path):
+    assert list(links(path, read(path))) == []
+
+
+def drawn(notebook, place):
+    """The output of a figure of the recipe: its alternative text, and its picture."""
+    return cell_of(notebook, ("cell-53", "cell-62")[place]).outputs[0]
+
+
+def linking(notebook, target):
+    notebook.cells[0].source += f" [there]({target})"
+
+
+def printed(**more):
+    return documents.nbformat.v4.new_output("stream", **more)
+
+
+SPOILT = [  # what is done to the recipe, in either language
+    (reasons, lambda n: cell_of(n, "timeit").metadata.pop("reason")),
+    (reasons, lambda n: cell_of(n, "timeit").metadata.update(reason="it is slow")),
+    (reasons, lambda n: cell_of(n, "cell-32").metadata.update(reason="times")),
+    (known_tags, lambda n: cell_of(n, "cell-32").metadata.update(tags=["nbval-skip"])),
+    (known_tags, lambda n: cell_of(n, "cell-32").update(source="# NBVAL_SKIP\n1")),
+    (one_clean_run, lambda n: n.metadata.update(widgets={})),
+    (one_clean_run, lambda n: n.metadata.kernelspec.update(name="mine")),
+    (one_clean_run, lambda n: cell_of(n, "cell-32").update(execution_count=None)),
+    (one_clean_run, lambda n: n.cells.append(n.cells.pop(2))),
+    (one_clean_run, lambda n: cell_of(n, "cell-32").outputs.append(printed(name="stderr"))),
+    (one_clean_run, lambda n: cell_of(n, "cell-32").outputs.append(printed(text="/home/me/x"))),
+    (figures, lambda n: drawn(n, 0).metadata["image/png"].pop("alt")),
+    (figures, lambda n: drawn(n, 0).metadata["image/png"].update(alt="sizes")),
+    (figures, lambda n: drawn(n, 0).data.update({"image/png": drawn(n, 1).data["image/png"]})),
+    (short_cells, lambda n: cell_of(n, "cell-32").update(source=15 * "1\n")),
+    (links, lambda n: linking(n, "nowhere.ipynb")),
+    (links, lambda n: linking(n, "#cell-id=nowhere")),
+    (links, lambda n: linking(n, "glossary.ipynb#cell-id=nowhere")),
+    (links, lambda n: n.cells[1].update(id=n.cells[0].id)),
+    (announced, lambda n: n.cells[-1].update(source="This is it:")),
+    (announced, lambda n: n.cells[0].update(source="This is it:")),
+    (formulas, lambda n: n.cells[0].update(source="It is $x$.")),
+]
+
+
+@pytest.mark.parametrize("path", [RECIPE, FOLDER / "ko" / RECIPE.name], ids=["en", "ko"])
+def test_what_breaks_a_rule_is_seen(path):
+    for place, (rule, spoil) in enumerate(SPOILT):
+        changed = copy.deepcopy(read(path))
+        spoil(changed)
+        assert list(rule(path, changed)), (place, rule.__name__)
+    assert {rule for rule, _ in SPOILT} == set(RULES)
+
+
+# --- the recipe ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["", "ko"], ids=["English", "Korean"])
 def recipe(request):
-    return ROOT / "notebooks" / request.param / "dynamic_quantization.ipynb"
-
-
-def is_prose(cell):
-    return cell.cell_type == "markdown"
+    return FOLDER / request.param / RECIPE.name
 
 
 def test_the_first_quantization_comes_early_and_without_the_helpers(recipe):
-    cells = [cell.source for cell in code_cells(recipe)]
+    cells = [cell.source for cell in code(read(recipe))]
     place = next(n for n, source in enumerate(cells, 1) if "quantize_dynamic(" in source)
     assert place <= 4
     assert not any("rh" in re.findall(r"\w+", source) for source in cells[:place])
 
 
 def test_the_recipe_is_short():
-    words = " ".join(re.sub(r"\]\([^)]*\)", "]", c.source) for c in cells(RECIPE) if is_prose(c))
+    words = " ".join(re.sub(r"\]\([^)]*\)", "]", cell.source) for cell in prose(read(RECIPE)))
     assert len(re.findall(r"[A-Za-z0-9][\w'./%-]*", words)) <= 1900
-    code = [cell.id for cell in code_cells(RECIPE)]
-    assert len(code) <= 40
-    assert code.index("found") < 20, "the five sections"
+    cells = [cell.id for cell in code(read(RECIPE))]
+    assert len(cells) <= 40
+    assert cells.index("found") < 20, "the five sections"
 
 
-def test_the_closing_table_shows_every_claim_as_measured(recipe):
-    (closing,) = [cell for cell in code_cells(recipe) if "summary" in tags(cell)]
-    text = closing.outputs[0].data["text/plain"]
-    with speaking(language(recipe)):
-        assert _(OPEN) not in text
-    for claim in CLAIMS:
-        assert re.search(rf"^{claim}\s", text, re.MULTILINE)
-
-
-def test_the_one_call_stands_alone(recipe):
+def test_what_the_recipe_is_known_for_is_shown_in_both_languages(recipe):
+    """The one call alone, the published figures, and every claim with its verdict."""
     call = "torch.ao.quantization.quantize_dynamic(model, {nn.LSTM}, dtype=torch.qint8)"
-    (cell,) = [cell for cell in code_cells(recipe) if cell.id == "cell-32"]
-    assert cell.source == f"quantized = {call}"
-
-
-@pytest.mark.parametrize("figure", ["0.1289", "0.1291", "0.0016", "1.21%"])
-def test_the_published_figures_are_shown(recipe, figure):
-    (shown,) = [c for c in code_cells(recipe) if c.id == "mean-values"]
-    assert figure in "".join(output.text for output in shown.outputs)
+    assert cell_of(read(recipe), "cell-32").source == f"quantized = {call}"
+    means = "".join(documents.texts(cell_of(read(recipe), "mean-values")))
+    assert all(figure in means for figure in ("0.1289", "0.1291", "0.0016", "1.21%"))
+    (closing,) = [cell for cell in code(read(recipe)) if "summary" in tags(cell)]
+    with speaking(language(recipe)):
+        assert _(OPEN) not in documents.plain(closing)
+    for claim in CLAIMS:
+        assert re.search(rf"^{claim}\s", documents.plain(closing), re.MULTILINE)
 
 
 def test_exactly_the_two_warnings_are_silenced():
     """By the lines of the recipe's own cell, which repeat what the helpers silence."""
-    (cell,) = [c for c in code_cells(RECIPE) if c.id == "warnings"]
-    said = re.findall(r'filterwarnings\("ignore", r"(.*)", (\w+)\)', cell.source)
+    source = cell_of(read(RECIPE), "warnings").source
+    said = re.findall(r'filterwarnings\("ignore", r"(.*)", (\w+)\)', source)
     assert said == [(message, kind.__name__) for kind, message in DEPRECATIONS]
 
 
-def test_every_ignored_cell_says_why():
-    """In the notebooks that have moved their reasons from the list above into the cells."""
-    for path in (RECIPE, ROOT / "notebooks" / "ko" / RECIPE.name):
-        for cell in code_cells(path):
-            reason = cell.metadata.get("nbval", {}).get("reason")
-            assert ("nbval-ignore-output" in tags(cell)) == bool(reason), cell.source
+def test_the_recipe_has_five_sections_in_order_each_with_a_module():
+    headings = re.findall(r"(?m)^#+ .*", "\n".join(cell.source for cell in prose(read(RECIPE))))
+    assert headings[0] == "# Dynamic quantization"
+    sections = ["Set up", "Quantize", "Size", "Latency", "Accuracy"]
+    numbered = [heading for heading in headings if re.match(r"## \d\.", heading)]
+    assert numbered == [f"## {place}. {name}" for place, name in enumerate(sections, 1)]
+    for name in ("model", *sections[1:]):
+        assert (ROOT / "recipe_helpers" / "recipe" / f"{name.lower()}.py").exists()

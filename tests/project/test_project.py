@@ -1,11 +1,9 @@
 """The project's own files: what they say in two places must agree."""
 
 import ast
-import json
 import re
-import subprocess
 import sys
-from pathlib import Path
+from importlib import metadata
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -14,47 +12,51 @@ else:
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).parents[2]
-PROJECT, LIBRARY = (
-    tomllib.loads((ROOT / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+import int8_rnn
+import recipe_helpers
+
+from .tool import ROOT, tracked
+
+SETTINGS, LIBRARY = (
+    tomllib.loads((ROOT / name / "pyproject.toml").read_text(encoding="utf-8"))
     for name in (".", "int8_rnn")
 )
+PROJECTS = [SETTINGS["project"], LIBRARY["project"]]
 OWN = {"int8-rnn", "recipe-helpers"}
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
-SECTIONS = ["model", "quantize", "size", "latency", "accuracy"]
+CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+PINS = [Requirement(line) for line in CONSTRAINTS if line and not line.startswith("#")]
 
 
-def requirement(text):
-    """Name and range of one requirement: `numpy>=1.26` -> ("numpy", ">=1.26")."""
-    name, spec = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[\w+\])?(.*)", text).groups()
-    return name.lower().replace("_", "-"), spec.strip()
-
-
-def tracked():
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\n")
-    return [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+def needed(*extras):
+    """What both packages need, with these extras or with all: name -> its ranges."""
+    found = {}
+    for project in PROJECTS:
+        optional = project["optional-dependencies"]
+        named = [lines for extra, lines in optional.items() if extra in extras or not extras]
+        for line in [*project["dependencies"], *(line for lines in named for line in lines)]:
+            one = Requirement(line)
+            found.setdefault(one.name.lower().replace("_", "-"), set()).add(str(one.specifier))
+    return {name: ranges for name, ranges in found.items() if name not in OWN}
 
 
 def test_conda_and_pip_name_the_same_dependencies():
     """The readers' environment: both packages, the notebooks, and the compiled kernels."""
-    extras = [*PROJECT["optional-dependencies"]["notebooks"]]
-    extras += LIBRARY["optional-dependencies"]["fast"]
-    readers = [*PROJECT["dependencies"], *LIBRARY["dependencies"], *extras]
-    named = [(name, spec) for name, spec in map(requirement, readers) if name not in OWN]
-    expected = {CONDA_NAMES.get(name, name): spec for name, spec in named}
-    assert set(named) == {*dict(named).items()}, "both packages give the same range"
+    readers = {CONDA_NAMES.get(n, n): r for n, r in needed("notebooks", "fast").items()}
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     listed = [item for item in environment["dependencies"] if isinstance(item, str)]
-    conda = dict(requirement(item) for item in listed)
-    assert conda.pop("python") == PROJECT["requires-python"]
-    assert conda.pop("pip") == ""
-    assert conda == expected
+    conda = {(one := Requirement(item)).name: {str(one.specifier)} for item in listed}
+    assert conda.pop("python") == {PROJECTS[0]["requires-python"]}
+    assert conda.pop("pip") == {""}
+    assert conda == readers, "both packages give the same range"
     assert environment["channels"] == ["conda-forge"]
+    # conda writes these lines into a requirements file and hands that to pip.
     (pip,) = (item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
     assert pip == ["--editable ./int8_rnn", "--editable .[notebooks,fast,ko]"]
+    assert {"notebooks", "fast", "ko"} <= set(PROJECTS[0]["optional-dependencies"])
 
 
 def test_every_way_to_install_brings_what_the_notebooks_need():
@@ -70,79 +72,65 @@ def test_every_way_to_install_brings_what_the_notebooks_need():
             assert "--find-links ." in line, "the library lies beside it"
 
 
-def test_a_newer_pytorch_is_not_refused():
-    """PyTorch's own releases come faster than ours; the weekly workflow runs on the newest."""
-    for project in (PROJECT, LIBRARY):
-        assert dict(map(requirement, project["dependencies"]))["torch"] == ">=2.6"
-
-
-def test_every_dependency_is_pinned():
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = {requirement(line.split("==")[0])[0] for line in lines if "==" in line}
-    extras = [name for extra in PROJECT["optional-dependencies"].values() for name in extra]
-    extras += [name for extra in LIBRARY["optional-dependencies"].values() for name in extra]
-    for name, _ in map(requirement, [*PROJECT["dependencies"], *LIBRARY["dependencies"], *extras]):
-        assert name in pinned | OWN, name
+def test_every_dependency_is_pinned_and_a_newer_pytorch_is_not_refused():
+    """Its releases come faster than ours; the weekly workflow runs on the newest."""
+    assert set(needed()) <= {pin.name.lower().replace("_", "-") for pin in PINS}
+    assert needed()["torch"] == {">=2.6"}
+    for path in ROOT.glob("**/pyproject.toml"):
+        assert "torch>=2.6" in path.read_text(encoding="utf-8")
 
 
 def test_what_is_installed_is_what_is_pinned():
     """The tests ran against the pinned set, not against whatever was there before."""
-    from importlib.metadata import version
-
-    from packaging.requirements import Requirement
-
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["notebooks"]]
-    names = {requirement(text)[0] for text in [*needed, *LIBRARY["dependencies"]]} - OWN
-    checked = [
-        pin for pin in pins if pin.name in names and (not pin.marker or pin.marker.evaluate())
-    ]
-    assert {pin.name for pin in checked} == names
-    for pin in checked:
-        assert pin.specifier.contains(version(pin.name).partition("+")[0]), pin.name
+    names = set(needed("notebooks"))
+    pins = [p for p in PINS if p.name in names and (not p.marker or p.marker.evaluate())]
+    assert {pin.name for pin in pins} == names
+    for pin in pins:
+        assert pin.specifier.contains(metadata.version(pin.name).partition("+")[0]), pin.name
 
 
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
 def test_what_is_pinned_can_be_installed_on_every_supported_python(python):
     """As far as what is installed here says on which versions of Python it runs."""
-    from importlib.metadata import PackageNotFoundError, metadata
-
-    from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
-
     there = {"python_version": python, "python_full_version": f"{python}.9"}
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    installed = {found.name.lower().replace("_", "-"): found for found in metadata.distributions()}
     checked = 0
-    for pin in (Requirement(line) for line in lines if not line.startswith("#")):
-        try:
-            installed = metadata(pin.name)
-        except PackageNotFoundError:
-            continue
-        applies = pin.marker is None or pin.marker.evaluate(there)
-        if applies and pin.specifier.contains(installed["Version"].partition("+")[0]):
-            needed = SpecifierSet(installed.get("Requires-Python") or "")
-            assert needed.contains(f"{python}.9"), pin
+    for pin in PINS:
+        found = installed.get(pin.name.lower().replace("_", "-"))
+        applies = found and (pin.marker is None or pin.marker.evaluate(there))
+        if applies and pin.specifier.contains(found.version.partition("+")[0]):
+            needs = SpecifierSet(found.metadata.get("Requires-Python") or "")
+            assert needs.contains(f"{python}.9"), pin
             checked += 1
     assert checked > 100
 
 
-def test_no_module_and_no_function_is_too_long():
-    import ast
+def test_the_versions_agree():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[1]
+    assert newest == cited == recipe_helpers.__version__ == int8_rnn.__version__
 
-    sources = [path for path in tracked() if path.suffix == ".py"]
+
+def test_type_checkers_see_the_public_names():
+    """mypy holds against the code what `tests/typed_names.py` says of it."""
+    mypy = SETTINGS["tool"]["mypy"]
+    assert {"tests/typed_names.py", "recipe_helpers"} <= set(mypy["files"])
+    assert mypy["warn_unused_ignores"]
+    assert "import recipe_helpers as rh" in (ROOT / "tests/typed_names.py").read_text("utf-8")
+
+
+def test_no_module_and_no_function_is_too_long_and_no_test_module_imports_another():
+    sources = [name for name in tracked() if name.endswith(".py")]
     assert len(sources) > 20
-    for path in sources:
-        text = path.read_text(encoding="utf-8")
-        most = 300 if path.is_relative_to(ROOT / "recipe_helpers") else 365
-        if path == ROOT / "tests" / "project" / "figures.py":
-            most = 460  # a table of all figures, and hardly any code
-        assert len(text.splitlines()) <= most, path
+    for name in sources:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= (300 if name.startswith("recipe_helpers/") else 365), name
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 described = len((ast.get_docstring(node) or "").splitlines())
-                lines = node.end_lineno - node.lineno - described
-                assert lines < 60, f"{path}: {node.name}"
+                assert node.end_lineno - node.lineno - described < 60, f"{name}: {node.name}"
+            elif isinstance(node, ast.ImportFrom) and name.startswith("tests/"):
+                assert not re.search(r"\btest_", node.module or ""), f"{name}: {node.module}"
 
 
 PACKAGE = ROOT / "recipe_helpers"
@@ -160,40 +148,13 @@ def imported(tree):
 
 
 def test_nothing_is_unpickled_and_nothing_fetched():
-    users = set()
+    users = {}
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         for call in re.findall(r"torch\.load\([^)]*\)", text):
             assert "weights_only=True" in call, path
         if NETWORK & set(imported(ast.parse(text))):
-            users.add(path.relative_to(PACKAGE).as_posix())
-    assert users == SERVES
-
-
-@pytest.mark.parametrize("name", sorted(SERVES))
-def test_the_server_and_its_clients_stay_on_this_machine(name):
-    text = (PACKAGE / name).read_text(encoding="utf-8")
-    opened = re.findall(r"(?:HTTPConnection|with Server)\(+([^,)]+)", text)
-    assert opened == ['"127.0.0.1"']
-
-
-def test_the_recipe_has_five_sections_in_order():
-    recipe = json.loads((ROOT / "notebooks/dynamic_quantization.ipynb").read_text(encoding="utf-8"))
-    headings = [
-        line
-        for cell in recipe["cells"]
-        if cell["cell_type"] == "markdown"
-        for line in "".join(cell["source"]).splitlines()
-        if line.startswith("#")
-    ]
-    assert headings[0] == "# Dynamic quantization"
-    numbered = [heading for heading in headings if re.match(r"## \d\.", heading)]
-    assert numbered == [
-        "## 1. Set up",
-        "## 2. Quantize",
-        "## 3. Size",
-        "## 4. Latency",
-        "## 5. Accuracy",
-    ]
-    for section in SECTIONS:
-        assert (ROOT / "recipe_helpers" / "recipe" / f"{section}.py").exists()
+            users[path.relative_to(PACKAGE).as_posix()] = text
+    assert set(users) == SERVES
+    for text in users.values():
+        assert re.findall(r"(?:HTTPConnection|with Server)\(+([^,)]+)", text) == ['"127.0.0.1"']

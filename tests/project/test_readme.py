@@ -1,112 +1,109 @@
-"""README and docs/: short, in step in both languages, and true of the notebooks as stored."""
+"""README, TEACHING and docs/: short, in step in both languages, and true of the notebooks."""
 
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import nbformat
 import pytest
 
-from .test_reading import ORDER
+from .documents import LINK, ORDER, RECIPE, ROOT, cell_of, read, text
 from .tool import tool
 
-ROOT = Path(__file__).parents[2]
 READMES = {"README.md": "notebooks", "README.ko.md": "notebooks/ko"}
-DOCS = sorted(path.with_suffix("").with_suffix(".md") for path in ROOT.glob("docs/*.ko.md"))
-PAIRS = [(ROOT / f"{name}.md", ROOT / f"{name}.ko.md") for name in ("README", "TEACHING")]
-PAIRS += [(path, path.with_suffix(".ko.md")) for path in DOCS]
+KOREAN = [*ROOT.glob("*.ko.md"), *ROOT.glob("docs/*.ko.md")]
+PAIRS = [(path.with_suffix("").with_suffix(".md"), path) for path in sorted(KOREAN)]
+PAGES = [path for pair in PAIRS for path in pair]
 readme = tool("readme")
 
 
-def read(path):
-    return path.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", READMES)
-def test_it_is_short(name):
-    assert len(readme.PICTURE.sub("", read(ROOT / name)).split()) <= 500
+def test_these_are_all_pairs():
+    docs = {path.name for path in ROOT.glob("docs/*.md")}
+    there = {"platforms.md", "command_line.md", "surveys.md", "benchmarks.md", "helpers.md"}
+    assert docs >= there
+    assert {path.name for path in PAGES} >= docs | {"README.md", "TEACHING.md"}
 
 
 @pytest.mark.parametrize(("name", "folder"), READMES.items())
-def test_what_it_quotes_is_what_the_notebooks_show(name, folder):
+def test_it_is_short_and_quotes_what_the_notebooks_show(name, folder):
     """All of one run: `python tools/readme.py` puts it there."""
-    text = read(ROOT / name)
-    assert readme.filled(text, folder) == text
-    assert len(readme.QUOTATION.findall(text)) == len(readme.QUOTED)
-    picture = readme.PICTURE.search(text)[1]
+    said = text(ROOT / name)
+    assert len(readme.PICTURE.sub("", said).split()) <= 500
+    assert readme.filled(said, folder) == said
+    assert len(readme.QUOTATION.findall(said)) == len(readme.QUOTED)
+    picture = readme.PICTURE.search(said)[1]
     stored = readme.output(folder, *readme.FIGURE).data["image/png"]
     assert (ROOT / picture).read_bytes() == readme.base64.b64decode(stored)
+    listed = re.findall(rf"^\d\. \[`{folder}/(\w+)\.ipynb`\]", said, re.MULTILINE)
+    assert listed == [*ORDER, "glossary"]
+    for command in ("make run", "make test", "make lab"):
+        assert command in said
 
 
 def test_a_stale_quotation_or_picture_is_replaced():
-    text = read(ROOT / "README.md")
-    stale = re.sub(r"(?m)^> .*smaller", "> In INT8 the file is 9.99 times smaller", text)
-    other = text.replace("![", "![another figure, ")
-    for changed in (stale, other):
-        assert changed != text
-        assert readme.filled(changed, "notebooks") == text
+    said = text(ROOT / "README.md")
+    stale = re.sub(r"(?m)^> .*smaller", "> In INT8 the file is 9.99 times smaller", said)
+    for changed in (stale, said.replace("![", "![another figure, ")):
+        assert changed != said
+        assert readme.filled(changed, "notebooks") == said
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.ko.md", "docs/helpers.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/helpers.md"])
 def test_the_first_example_prints_what_it_says(page):
-    text = read(ROOT / page)
-    code, output = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", text, re.DOTALL).groups()
-    command = [sys.executable, "-W", "ignore", "-c", code]
+    example = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", text(ROOT / page), re.DOTALL)
+    command = [sys.executable, "-W", "ignore", "-c", example[1]]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.stderr == ""
-    assert done.stdout.strip() == output.strip()
+    assert (done.stdout.strip(), done.stderr) == (example[2].strip(), "")
 
 
 def test_the_first_example_is_the_recipe():
     """Class, seed, inputs and the one call, letter by letter."""
-    example = re.search(r"```python\n(.*?)```", read(ROOT / "README.md"), re.DOTALL)[1]
-    recipe = nbformat.read(ROOT / "notebooks" / "dynamic_quantization.ipynb", as_version=4)
-    cells = {cell.id: cell.source for cell in recipe.cells}
+    example = re.search(r"```python\n(.*?)```", text(ROOT / "README.md"), re.DOTALL)[1]
     for name in ("model-class", "inputs", "cell-32"):
-        assert cells[name] in example, name
+        assert cell_of(read(RECIPE), name).source in example, name
 
 
-@pytest.mark.parametrize(("name", "folder"), READMES.items())
-def test_it_lists_the_notebooks_in_reading_order_and_the_commands(name, folder):
-    text = read(ROOT / name)
-    listed = re.findall(rf"^\d\. \[`{folder}/(\w+)\.ipynb`\]", text, re.MULTILINE)
-    assert listed == [*ORDER, "glossary"]
-    for command in ("make run", "make test", "make lab"):
-        assert command in text
+def skeleton(page):
+    """What a page has in either language: code without its comments, headings, lists, figures."""
+    said = text(page)
+    for kind in ("sh", "python", "text"):
+        for block in re.findall(rf"```{kind}\n(.*?)```", said, re.DOTALL):
+            yield re.sub(r" +#.*", "", block).replace(" LANGUAGE=ko", "")
+    for mark in (r"^#+ ", r"^\| `\w+/` ", r"^\d\. ", r"^ *- "):
+        yield mark, len(re.findall(mark, said, re.MULTILINE))
 
 
-def blocks(text, language):
-    """The fenced blocks of one kind, without their comments."""
-    found = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-    return [re.sub(r" +#.*", "", block).replace(" LANGUAGE=ko", "") for block in found]
+def decimals(page):
+    """The numbers with a fraction, but for code and what the notebooks said."""
+    words = re.sub(r"```.*?```|^!.*$|^ *> .*$", " ", text(page), flags=re.S | re.M)
+    return set(re.findall(r"(?<![\d.])\d+\.\d+(?!\.?\d)", words))
 
 
 @pytest.mark.parametrize(("english", "korean"), PAIRS, ids=lambda path: path.name)
 def test_the_korean_text_keeps_to_the_english_one(english, korean):
-    """The same headings, code and lists; each leads to the other."""
-    here, there = read(english), read(korean)
-    assert f"[한국어]({korean.name})" in here[:200]
-    assert f"[English]({english.name})" in there[:200]
-    for language in ("sh", "python", "text"):
-        assert blocks(there, language) == blocks(here, language)
-    for mark in (r"^#+ ", r"^\| `\w+/` ", r"^\d\. ", r"^- "):
-        counts = [len(re.findall(mark, text, re.MULTILINE)) for text in (here, there)]
-        assert counts[0] == counts[1], mark
+    """The same headings, code, lists and numbers; each leads to the other."""
+    assert f"[한국어]({korean.name})" in text(english)[:200]
+    assert f"[English]({english.name})" in text(korean)[:200]
+    assert list(skeleton(korean)) == list(skeleton(english))
+    assert decimals(korean) <= decimals(english)
+    assert decimals(english) - decimals(korean) <= {"1.5"}, "1.5 times smaller: to two thirds"
 
 
-def test_docs_are_there_in_both_languages():
-    names = {path.name for path in DOCS}
-    assert {"platforms.md", "command_line.md", "surveys.md", "benchmarks.md", "helpers.md"} <= names
-
-
-@pytest.mark.parametrize("path", [path for pair in PAIRS for path in pair], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_link_leads_to_a_file(path):
-    for target in re.findall(r"\]\(([^)#:\s]+)\)", read(path)):
-        assert (path.parent / target).exists(), target
+    for _, target in LINK.findall(text(path)):
+        file, _, anchor = target.partition("#")
+        if not re.match(r"\w+:", target):
+            assert not file or (path.parent / file).exists(), target
+            assert not anchor or file or anchor in anchors(path), target
+
+
+def anchors(path):
+    """Those of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text(path), re.M)
+    return {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings}
 
 
 def test_the_helpers_page_has_a_row_for_every_room():
-    mapped = set(re.findall(r"^\| `(\w+)/` \|", read(ROOT / "docs" / "helpers.md"), re.MULTILINE))
+    mapped = set(re.findall(r"^\| `(\w+)/` \|", text(ROOT / "docs" / "helpers.md"), re.MULTILINE))
     rooms = {path.parent.name for path in (ROOT / "recipe_helpers").glob("*/__init__.py")}
     assert mapped == rooms - {"int8"}  # the old name of what is in int8_rnn
