@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -19,8 +20,7 @@ from torch import nn
 from int8_rnn import Int8Module
 
 from .errors import AlreadyQuantizedError, ArgumentError, InputError, ModelError
-from .language import Text
-from .wording import joined
+from .language import N_, _
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
@@ -49,24 +49,31 @@ def renamed(
     return decorate
 
 
-def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
-    """`values` as a tuple of whole numbers of at least 1, in rising order without repeats."""
+def _several(name: str, values: Iterable[object]) -> tuple[object, ...]:
+    """`values` as a tuple that is not empty; ArgumentError otherwise."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ArgumentError(
-            "{name} is {value}; pass a list of whole numbers of at least 1.",
-            name=name,
-            value=repr(values),
+            "{name} is {value}; pass a list of whole numbers.", name=name, value=repr(values)
         )
-    numbers = tuple(positive_int(f"{name}[{i}]", value) for i, value in enumerate(values))
-    if not numbers:
+    if not (several := tuple(values)):
         raise ArgumentError("{name} is empty; pass at least one whole number.", name=name)
+    return several
+
+
+def positive_ints(name: str, values: Iterable[object]) -> tuple[int, ...]:
+    """`values` as a tuple of whole numbers of at least 1, in rising order without repeats."""
+    several = enumerate(_several(name, values))
+    numbers = [positive_int(f"{name}[{index}]", value) for index, value in several]
     if any(left >= right for left, right in itertools.pairwise(numbers)):
         raise ArgumentError(
-            "{name} is {value}; pass rising numbers without repeats.",
-            name=name,
-            value=list(numbers),
+            "{name} is {value}; pass rising numbers without repeats.", name=name, value=numbers
         )
-    return numbers
+    return tuple(numbers)
+
+
+def seeds(name: str, values: Iterable[object]) -> tuple[int, ...]:
+    """`values` as a tuple of at least one seed, in any order; ArgumentError otherwise."""
+    return tuple(seed(name, value) for value in _several(name, values))
 
 
 def whole_number(name: str, value: object) -> int:
@@ -86,29 +93,22 @@ def seed(name: str, value: object) -> int:
     return number
 
 
-def seeds(name: str, values: Iterable[object]) -> tuple[int, ...]:
-    """`values` as a tuple of at least one seed, in any order; ArgumentError otherwise."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise ArgumentError(
-            "{name} is {value}; pass a list of whole numbers.", name=name, value=repr(values)
-        )
-    chosen = tuple(seed(name, value) for value in values)
-    if not chosen:
-        raise ArgumentError("{name} is empty; pass at least one whole number.", name=name)
-    return chosen
-
-
 def numbers(name: str, value: object) -> torch.Tensor:
     """`value` if it is a one-dimensional float32 tensor of finite numbers; ArgumentError if not."""
     if not isinstance(value, torch.Tensor):
-        came: str = type(value).__name__
+        came = type(value).__name__
     elif (value.ndim, value.dtype, value.device.type) != (1, torch.float32, "cpu"):
-        device = str(value.device)
-        came = Text("a {tensor} on the device {device}", tensor=describe(value), device=device)
+        raise ArgumentError(
+            "{name} is a {tensor} on the device {device}; pass a one-dimensional float32 tensor on "
+            "the CPU.",
+            name=name,
+            tensor=describe(value),
+            device=str(value.device),
+        )
     elif not value.numel():
-        came = Text("empty")
+        came = N_("empty")
     elif not bool(torch.isfinite(value).all()):
-        came = Text("a tensor with NaN or infinity")
+        came = N_("a tensor with NaN or infinity")
     else:
         return value
     raise ArgumentError(
@@ -162,8 +162,8 @@ def runnable_model(name: str, value: object) -> nn.Module:
                 device=str(tensor.device),
             )
         # Infinity in a buffer may well be meant: it is how attention masks are stored.
-        sound = torch.isfinite if isinstance(tensor, nn.Parameter) else _no_nan
-        if tensor.is_floating_point() and not bool(sound(tensor).all()):
+        ill = ~tensor.isfinite() if isinstance(tensor, nn.Parameter) else tensor.isnan()
+        if tensor.is_floating_point() and bool(ill.any()):
             raise ModelError(
                 "{name} has NaN or infinity in {key}; such a tensor has no scale: repair the "
                 "weights first.",
@@ -182,7 +182,7 @@ def float_model(name: str, value: object) -> nn.Module:
                 "{name} is already quantized: {key} is a {kind}; pass the float model it was made "
                 "from.",
                 name=name,
-                key=key or Text("the module itself"),
+                key=key or N_("the module itself"),
                 kind=type(part).__name__,
             )
     runnable_model(name, model)
@@ -208,27 +208,39 @@ def runs(name: str, model: nn.Module, inputs: tuple[Any, ...]) -> Any:
             return model(*inputs)
     except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError, LookupError) as e:
         raise InputError(
-            "inputs do not fit {name}: it was called with ({inputs}) and raised {kind}: {message}; "
+            "inputs do not fit {name}: it was called with {inputs} and raised {kind}: {message}; "
             "pass what {name}.forward expects.",
             name=name,
-            inputs=joined(map(describe, inputs), ", "),
+            inputs=describe(inputs),
             kind=type(e).__name__,
             message=first_line(e),
         ) from e
 
 
-def describe(value: Any) -> Text:
-    """A short description of one input: `float32 tensor of shape (20, 1, 8)`."""
+@dataclass(frozen=True)
+class Description:
+    """What a value is, in the language in which it is shown: `float32 tensor of shape (20, 8)`."""
+
+    kind: str  # the dtype of a tensor, or the class
+    shape: tuple[int, ...] | None = None  # of a tensor
+    parts: tuple[Description, ...] | None = None  # of a tuple or a list
+
+    def __str__(self) -> str:
+        if self.shape is not None:
+            return _("{dtype} tensor of shape {shape}", dtype=self.kind, shape=self.shape)
+        if self.parts is not None:
+            return f"({', '.join(map(str, self.parts))})"
+        return self.kind
+
+
+def describe(value: Any) -> Description:
+    """A short description of a value, to stand in a sentence."""
+    kind = type(value).__name__
     if isinstance(value, torch.Tensor):
-        dtype, shape = str(value.dtype).removeprefix("torch."), tuple(value.shape)
-        return Text("{dtype} tensor of shape {shape}", dtype=dtype, shape=shape)
+        return Description(str(value.dtype).removeprefix("torch."), tuple(value.shape))
     if isinstance(value, tuple | list):
-        return Text("({parts})", parts=joined(map(describe, value), ", "))
-    return Text(type(value).__name__)
-
-
-def _no_nan(tensor: torch.Tensor) -> torch.Tensor:
-    return ~torch.isnan(tensor)
+        return Description(kind, parts=tuple(map(describe, value)))
+    return Description(kind)
 
 
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import gettext
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -169,6 +169,25 @@ def _told(message: str, values: Mapping[str, Any]) -> str:
         for key, one in values.items()
     }
     return _(message, **said)
+
+
+def told(error: RecipeError) -> str:
+    """What an error says in the language in force, without the English that may follow."""
+    return _told(error.message, error.values)
+
+
+def named(names: Sequence[str], most: int | None = None) -> str:
+    """`a`, `a and b`, `a, b and c`, as a sentence names them.
+
+    Args:
+        names: at least one.
+        most: of more names than that the last ones are counted instead.
+    """
+    if most is not None and len(names) > most:
+        kept = names[: most - 1]
+        return named([*kept, _("{count} others", count=len(names) - len(kept))])
+    *before, last = names
+    return _("{names} and {last}", names=", ".join(before), last=last) if before else last
 
 
 # Errors of the library speak as well.

@@ -24,8 +24,6 @@ from torch import Tensor, nn
 
 from . import checks
 from .errors import ConversionError
-from .language import Text
-from .wording import named
 
 _NEEDED = ("onnx", "onnxruntime")
 _FLOAT_PRODUCTS = ("LSTM", "GRU", "RNN", "MatMul", "Gemm", "Conv")
@@ -102,7 +100,7 @@ def export_onnx(
     model: nn.Module, *inputs: Any, kwargs: Mapping[str, Any] | None = None, others: Others = ()
 ) -> OnnxModel:
     """Export a float model to ONNX as it is; arguments and errors are those of `quantize_onnx`."""
-    return _exported(model, inputs, kwargs or {}, others, quantize=False)
+    return _exported(model, [(inputs, kwargs or {}), *others], quantize=False)
 
 
 def quantize_onnx(
@@ -125,40 +123,27 @@ def quantize_onnx(
         ModelError: `model` is no float model in eval mode on the CPU.
         ConversionError: the extra is not installed, or the model cannot be exported or quantized.
     """
-    return _exported(model, inputs, kwargs or {}, others, quantize=True)
+    return _exported(model, [(inputs, kwargs or {}), *others], quantize=True)
 
 
-def _exported(
-    model: nn.Module,
-    inputs: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    others: Others,
-    *,
-    quantize: bool,
-) -> OnnxModel:
+def _exported(model: nn.Module, calls: Others, *, quantize: bool) -> OnnxModel:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConversionError(
-            Text(
-                "{names} cannot be imported; install the extra: "
-                'pip install "recipe-helpers[onnx]".',
-                names=named(missing),
-            )
+            '{names} cannot be imported; install the extra: pip install "recipe-helpers[onnx]".',
+            names=", ".join(missing),
         )
     checks.float_model("model", model)
-    flat = _Flat(model, inputs, kwargs)
+    flat, *others = (_Flat(model, *call) for call in calls)
     outputs = checks.runs("model", flat, flat.tensors)
     if not all(isinstance(one, Tensor) for one in _leaves(outputs)):
         raise ConversionError(
-            Text(
-                "the model returns more than tensors in tuples, lists and dicts; ONNX has no such "
-                "outputs: let it return tensors."
-            )
+            "the model returns more than tensors in tuples, lists and dicts; ONNX has no such "
+            "outputs: let it return tensors."
         )
     names = [f"input_{index}" for index in range(len(flat.tensors))]
-    sizes = _free_sizes(names, flat.tensors, [_Flat(model, *other).tensors for other in others])
     with tempfile.TemporaryDirectory() as folder, _silence():
-        path, quantized = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        path = Path(folder, "model.onnx")
         try:
             torch.onnx.export(
                 flat,
@@ -166,22 +151,21 @@ def _exported(
                 path,
                 dynamo=False,  # the exporter that needs no compiler
                 input_names=names,
-                dynamic_axes=sizes,
+                dynamic_axes=_free_sizes(names, flat.tensors, [one.tensors for one in others]),
             )
             if quantize:
-                _quantize(path, quantized)
+                from onnxruntime.quantization import quantize_dynamic
+
+                quantize_dynamic(path, path, per_channel=True, reduce_range=not has_vnni())
         except Exception as error:
             raise ConversionError(
-                Text(
-                    "ONNX Runtime's way failed with {kind}: {message}; keep the other backends.",
-                    kind=type(error).__name__,
-                    message=checks.first_line(error),
-                )
+                "ONNX Runtime's way failed with {kind}: {message}; keep the other backends.",
+                kind=type(error).__name__,
+                message=checks.first_line(error),
             ) from error
         numbers = itertools.count()
         places = _with_leaves(outputs, lambda leaf: next(numbers))
-        graph = (quantized if quantize else path).read_bytes()
-        return OnnxModel(graph, names, places)
+        return OnnxModel(path.read_bytes(), names, places)
 
 
 class _Flat(nn.Module):
@@ -211,13 +195,11 @@ def _given(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(args), dict(sorted(kwargs.items()))
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: Any) -> list[Any]:
     """What stands in tuples, lists and dicts, one after the other."""
-    if not isinstance(value, dict | list | tuple):
-        yield value
-        return
-    for part in value.values() if isinstance(value, dict) else value:
-        yield from _leaves(part)
+    found: list[Any] = []
+    _with_leaves(value, found.append)
+    return found
 
 
 def _with_leaves(value: Any, new: Callable[[Any], Any]) -> Any:
@@ -228,12 +210,6 @@ def _with_leaves(value: Any, new: Callable[[Any], Any]) -> Any:
         return new(value)
     parts = [_with_leaves(part, new) for part in value]
     return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-
-
-def _quantize(path: Path, quantized: Path) -> None:
-    from onnxruntime.quantization import quantize_dynamic
-
-    quantize_dynamic(path, quantized, per_channel=True, reduce_range=not has_vnni())
 
 
 def _free_sizes(
@@ -258,15 +234,10 @@ def _products(graph: bytes) -> Iterator[OnnxNode]:
         held = {name: arrays[name] for name in node.input if name in arrays}
         weights = sum(array.nbytes for array in held.values())
         # What the quantizer has added is no part of the FP32 model.
-        numbers = [a.size for name, a in held.items() if not name.endswith(_ADDED)]
+        floats = 4 * sum(a.size for name, a in held.items() if not name.endswith(_ADDED))
         if weights and node.op_type in (*_FLOAT_PRODUCTS, *_INT8_PRODUCTS):
-            yield OnnxNode(
-                node.name.removeprefix("/model"),
-                node.op_type,
-                weights,
-                node.op_type in _INT8_PRODUCTS,
-                4 * sum(numbers),
-            )
+            name, quantized = node.name.removeprefix("/model"), node.op_type in _INT8_PRODUCTS
+            yield OnnxNode(name, node.op_type, weights, quantized, floats)
 
 
 @contextmanager

@@ -68,35 +68,29 @@ def progress_line(shown: bool | None = None) -> Iterator[Callable[[str], None]]:
         shown: False shows nothing; None and True show it where there is somewhere to show it.
     """
     if shown is not False and _in_notebook():
-        with _notebook_line() as tell:
-            yield tell
+        from IPython.display import display
+
+        handle = display(_page(""), raw=True, display_id=True)
+        try:
+            yield lambda doing: handle.update(_page(f"{doing} …"), raw=True)
+        finally:
+            handle.update(_page(""), raw=True)
     elif shown is not False and sys.stdout is not None and sys.stdout.isatty():
-        with tqdm(
-            file=sys.stdout, leave=False, bar_format=_("{desc} ({n} steps, {elapsed})")
-        ) as bar:
+        form = _("{desc} ({n} steps, {elapsed})")
+        with tqdm(file=sys.stdout, leave=False, bar_format=form) as bar:
 
             def tell(doing: str) -> None:
                 bar.n += 1
-                bar.set_description_str(str(doing))
+                bar.set_description_str(doing)
 
             yield tell
     else:
         yield lambda doing: None
 
 
-@contextmanager
-def _notebook_line() -> Iterator[Callable[[str], None]]:
-    def page(text: str) -> dict[str, str]:
-        # Starts and ends as an empty line, so that a notebook stores the same output every time.
-        return {"text/html": html.escape(text), "text/plain": ""}
-
-    from IPython.display import display
-
-    handle = display(page(""), raw=True, display_id=True)
-    try:
-        yield lambda doing: handle.update(page(f"{doing} …"), raw=True)
-    finally:
-        handle.update(page(""), raw=True)
+def _page(text: str) -> dict[str, str]:
+    # Starts and ends as an empty line, so that a notebook stores the same output every time.
+    return {"text/html": html.escape(text), "text/plain": ""}
 
 
 def _in_notebook() -> bool:

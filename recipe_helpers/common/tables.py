@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tabulate import tabulate
@@ -78,18 +79,22 @@ class Ready(Shown):
         return self.made
 
 
-def plain_data(value: Any) -> Any:
+def plain_data(value: Any, names: Mapping[type, Sequence[str]] = MappingProxyType({})) -> Any:
     """The same as dicts, lists, numbers, strings and None, as JSON can hold it.
 
-    Dataclasses become dicts, tuples lists; a `Text` is its English; None stands for a number that
-    is infinite or undefined.
+    Dataclasses become dicts, tuples lists; None stands for a number that is infinite or undefined.
+
+    Args:
+        value: a result.
+        names: which attributes stand for a dataclass, where these are not just its fields.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        value = {entry.name: getattr(value, entry.name) for entry in fields(value)}
+        shown = names.get(type(value)) or [entry.name for entry in fields(value)]
+        value = {name: getattr(value, name) for name in shown}
     if isinstance(value, Mapping):
-        return {key: plain_data(part) for key, part in value.items()}
+        return {key: plain_data(part, names) for key, part in value.items()}
     if isinstance(value, tuple | list):
-        return [plain_data(part) for part in value]
+        return [plain_data(part, names) for part in value]
     if isinstance(value, Text):
         return value.english
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,20 +7,20 @@ measured again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from torch import nn
 
-from ..common.errors import NothingQuantizedError
-from ..common.language import Text, _
+from ..common.errors import NothingQuantizedError, RecipeError
+from ..common.language import N_, _, told
 from ..common.onnx_runtime import OnnxModel
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.inspection import Conversion, Converted, LeftAlone
 from ..recipe.latency import LatencyComparison
 from ..recipe.memory import MemoryComparison, in_short
 from ..recipe.size import SizeBreakdown, SizeComparison, size_breakdown
-from .promises import BROKEN, CLOSE, Promise
+from .promises import BROKEN, CLOSE, Limits, Promise, judge_costs, judge_outputs
 from .task_error import OutputErrors
 
 # Name of each way to quantize -> the arguments of quantize_dynamic.
@@ -86,14 +86,19 @@ class ModuleError:
     name: str
     kind: str
     relative: float  # the largest relative error of an output tensor; NaN where it cannot run
-    failure: str | None  # why it cannot run, as a Text, or None
+    error: RecipeError | None = None  # of the converted module, where it cannot run
 
     @property
-    def left_float(self) -> Text:
+    def failure(self) -> str | None:
+        """Why it cannot run, or None."""
+        return None if self.error is None else told(self.error)
+
+    @property
+    def left_float(self) -> str:
         """Why it is left FP32: what its conversion costs."""
         if self.failure:
-            return Text("left FP32: fails when converted: {failure}", failure=self.failure)
-        return Text(
+            return _("left FP32: fails when converted: {failure}", failure=self.failure)
+        return _(
             "left FP32: alone it costs a relative error of {relative:.2%}", relative=self.relative
         )
 
@@ -110,27 +115,21 @@ class Sensitivity(Shown):
         """The module whose conversion costs most."""
         return self.modules[0] if self.modules else None
 
-    @property
-    def failing(self) -> tuple[str, ...]:
-        """The modules that cannot run once they are converted."""
-        return tuple(module.name for module in self.modules if module.failure)
-
-    def left_out(self, count: int) -> Iterator[tuple[str, ...]]:
+    def left_out(self, count: int) -> Iterator[tuple[ModuleError, ...]]:
         """Which of so many modules to leave FP32, the most sensitive first, ever more of them.
 
         Every try is a model that is built and run, since errors do not simply add up. What cannot
         run is left out from the start, and at least one module is converted.
         """
-        worst_first = [module.name for module in self.modules]
-        left = max(1, len(self.failing))
-        while left < count and left <= len(worst_first):
-            yield tuple(worst_first[:left])
+        left = max(1, sum(module.error is not None for module in self.modules))
+        while left < count and left <= len(self.modules):
+            yield self.modules[:left]
             left += 1 if left < 8 else left // 2
 
     def table(self) -> Table:
         """One row per module, and how many were left out."""
         rows = [
-            (m.name or _("(the model)"), m.kind, str(m.failure or f"{m.relative:.3%}"))
+            (m.name or _("(the model)"), m.kind, m.failure or f"{m.relative:.3%}")
             for m in self.modules
         ]
         note = ""
@@ -150,13 +149,29 @@ class Sensitivity(Shown):
 class Measured(OutputErrors):
     """One int8 model beside the float one: what was converted, and what was promised."""
 
-    conversion: Conversion
+    made: Conversion
+    left: tuple[ModuleError, ...]  # what was left FP32 on purpose
     size: SizeComparison
     modules: ModuleBytes
     memory: MemoryComparison | None  # on one thread
+    memory_error: RecipeError | None  # why it could not be measured
     latencies: tuple[LatencyComparison, ...]  # at the caller's number of threads first
     metric: float | None  # the caller's
-    promises: tuple[Promise, ...]  # smaller, faster, a gain, nearly the same output
+    reference_metric: float | None  # of the float model
+    limits: Limits
+
+    @property
+    def conversion(self) -> Conversion:
+        """What was converted, and what was not, and why."""
+        why = {module.name: module.left_float for module in self.left}
+        alone = (replace(x, reason=why.get(x.name) or _(x.reason)) for x in self.made.left_alone)
+        return replace(self.made, left_alone=tuple(alone))
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """Smaller, faster, a gain, nearly the same output: what was kept, in words."""
+        costs = judge_costs(self.size.ratio, self.latencies[0], self.limits)
+        return *costs, *judge_outputs(self, self.reference_metric, self.metric, self.limits)
 
     @property
     def broken(self) -> tuple[Promise, ...]:
@@ -174,15 +189,15 @@ class Measured(OutputErrors):
 
     def tables(self) -> Iterator[Table]:
         """Promises, modules, bytes, times, outputs."""
-        promises = [(_(p.name), _(p.state), str(p.sentence)) for p in self.promises]
+        promises = [(_(p.name), _(p.state), p.sentence) for p in self.promises]
         yield Table((_("promise"), "", _("measured")), promises, "", self.meaning)
         parts = self.conversion, self.size, self.modules, self.memory, *self.latencies
         yield from (part.table() for part in parts if part is not None)
         for index, outputs in enumerate(self.outputs, 1):
-            table, name = outputs.table(), _("outputs")
+            name = _("outputs")
             if len(self.outputs) > 1:
                 name = _("outputs, input set {index}", index=index)
-            yield Table(table.headers, table.rows, name, table.note)
+            yield replace(outputs.table(), caption=name)
 
 
 @dataclass(frozen=True)
@@ -190,11 +205,20 @@ class Candidate:
     """One way to quantize the model, measured."""
 
     name: str  # one of `EVERY_WAY`
-    failure: str | None = None  # why the model cannot be converted as a whole
+    error: RecipeError | None = None  # of the conversion as a whole, where that failed
     whole: Measured | None = None  # everything converted; None after a failure
     sensitivity: Sensitivity | None = None  # each module converted alone
-    left_float: tuple[str, ...] = ()  # the modules that are left FP32 in `partly`
-    partly: Measured | None = None  # the model without those, where that mends it
+    partly: Measured | None = None  # some modules left FP32, where that mends it
+
+    @property
+    def failure(self) -> str | None:
+        """Why the model cannot be converted as a whole, or None."""
+        return None if self.error is None else told(self.error)
+
+    @property
+    def left_float(self) -> tuple[str, ...]:
+        """The modules that are left FP32 in `partly`."""
+        return tuple(module.name for module in self.partly.left) if self.partly else ()
 
     @property
     def best(self) -> Measured | None:
@@ -210,7 +234,7 @@ class Candidate:
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Its rows in the table of all: the failure, the whole, the mended one."""
-        if self.failure is not None:
+        if self.error is not None:
             yield self.name, "", "", "", "", _("fails: {failure}", failure=self.failure)
         left = _("{name}, {count} left FP32", name=self.name, count=len(self.left_float))
         for name, found in ((self.name, self.whole), (left, self.partly)):
@@ -256,7 +280,7 @@ def described_graph(
             "model has no product that ONNX Runtime quantizes; it converts LSTMs and products with "
             "constant weights."
         )
-    why = Text("ONNX Runtime has no dynamic quantization for it")
+    why = N_("ONNX Runtime has no dynamic quantization for it")
     conversion = Conversion(
         tuple(Converted(node.name, "float32", node.operator) for node in done),
         tuple(LeftAlone(node.name, node.operator, node.weight_bytes // 4, why) for node in left),
@@ -270,7 +294,7 @@ def described_graph(
     return conversion, SizeComparison(size_breakdown(model), file), _largest(sizes)
 
 
-def _largest(sizes: list[ModuleSize]) -> ModuleBytes:
+def _largest(sizes: Sequence[ModuleSize]) -> ModuleBytes:
     ordered = sorted(sizes, key=lambda one: -one.float_bytes)
     rest = ordered[_MOST_ROWS:]
     others_bytes = sum(one.float_bytes for one in rest)

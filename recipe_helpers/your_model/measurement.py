@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -26,11 +26,10 @@ from ..common.errors import (
     NothingQuantizedError,
     RecipeError,
 )
-from ..common.language import Text, _
+from ..common.language import _
 from ..common.onnx_runtime import OnnxModel, quantize_onnx
 from ..common.tables import in_threads
-from ..common.wording import as_text
-from ..recipe.inspection import Conversion, converted_modules
+from ..recipe.inspection import converted_modules
 from ..recipe.latency import LatencyComparison, compare_latency
 from ..recipe.memory import MemoryComparison, MemoryUse, memory_use
 from ..recipe.quantize import MODULES, TORCH_AO_MODULES, quantize_dynamic, torch_ao_available
@@ -48,15 +47,7 @@ from .candidates import (
     described_graph,
 )
 from .preparation import InputSet, metric_of, with_parts
-from .promises import (
-    BROKEN,
-    OPEN,
-    Limits,
-    Promise,
-    judge_costs,
-    judge_latency,
-    judge_outputs,
-)
+from .promises import BROKEN, OPEN, Limits, judge_outputs, judge_speed
 from .task_error import OutputErrors, Recorded
 
 LONGER = 4  # times the budget, for a time that the first measurement left open
@@ -77,7 +68,6 @@ class Bench:
     with_memory: bool
     modules: tuple[type[nn.Module] | str, ...] | None
     advance: Callable[[str], None]
-    problems: list[Text] = field(default_factory=list)  # why something was not measured
 
     def examine(self, way: str) -> Candidate:
         """Convert in one way and measure; a failure is part of the result.
@@ -91,32 +81,29 @@ class Bench:
                 name=ONNX,
             )
         self.advance(_("{way}: convert", way=way))
-        quantized = failure = whole = None
+        failure = whole = None
         try:
             made = self._convert(way)
-            errors = self._errors(made)
-            quantized = made
+            whole = self._measured(way, made)
         except (NothingQuantizedError, ArgumentError):
             raise
         except RecipeError as problem:
-            failure = as_text(problem)
-        if quantized is not None:
-            whole = self._measured(way, quantized, errors)
+            failure = kept(problem)
         if way == ONNX:  # a graph has no modules that could be taken out again
             return Candidate(way, failure, whole)
-        names = self._convertible(way) if whole is None else self._names_of(whole.conversion)
 
         def build(names: Iterable[str]) -> nn.Module:
             """The float model with these modules converted, and no other."""
-            if quantized is None:
+            if whole is None:
                 return self._convert(way, names)
-            return with_parts(self.model, {name: quantized.get_submodule(name) for name in names})
+            return with_parts(self.model, {name: made.get_submodule(name) for name in names})
 
+        names = self._names(way, whole)
         sensitivity = self._sensitivity(way, names, build)
-        if whole is not None and whole.close:
-            return Candidate(way, None, whole, sensitivity)
-        left, partly = self._mended(way, names, sensitivity, build)
-        return Candidate(way, failure, whole, sensitivity, left, partly)
+        partly = None
+        if whole is None or not whole.close:
+            partly = self._mended(way, names, sensitivity, build)
+        return Candidate(way, failure, whole, sensitivity, partly)
 
     def _convert(self, way: str, names: Iterable[str] | None = None) -> nn.Module:
         """The model converted as a whole, or these modules of it under all of their names."""
@@ -126,15 +113,16 @@ class Bench:
             return quantize_onnx(self.model, *first.args, kwargs=first.kwargs, others=sets)
         if way.startswith("torch.ao") and not torch_ao_available():
             raise ConversionError("this PyTorch has no torch.ao.quantization.")
-        chosen = self.modules
+        chosen = self._chosen(way)
         if names is not None:
             parts = {self.model.get_submodule(name) for name in names}
             every = self.model.named_modules(remove_duplicate=False)
             chosen = tuple(name for name, part in every if part in parts)
         options: dict[str, Any] = {**WAYS[way]}
-        if chosen is None and way != "plain":
-            chosen = TORCH_AO_MODULES
         return quantize_dynamic(self.model, modules=chosen, **options)
+
+    def _chosen(self, way: str) -> tuple[type[nn.Module] | str, ...]:
+        return self.modules or tuple(MODULES if way == "plain" else TORCH_AO_MODULES)
 
     def _errors(self, candidate: nn.Module) -> OutputErrors:
         """How far the outputs for every input set are off; ConversionError if it cannot run."""
@@ -153,7 +141,10 @@ class Bench:
                 reason=checks.first_line(cause),
             ) from error
 
-    def _measured(self, way: str, quantized: nn.Module, errors: OutputErrors) -> Measured:
+    def _measured(
+        self, way: str, quantized: nn.Module, left: tuple[ModuleError, ...] = ()
+    ) -> Measured:
+        errors = self._errors(quantized)
         self.advance(_("{way}: size and outputs", way=way))
         if isinstance(quantized, OnnxModel):
             conversion, size, modules = described_graph(self.model, quantized)
@@ -165,20 +156,23 @@ class Bench:
         for threads in self.threads:
             self.advance(_("{way}: time on {threads}", way=way, threads=in_threads(threads)))
             latencies.append(self._timed(quantized, threads, self.budget_s))
-        if judge_latency(latencies[0], self.limits).state == OPEN:
+        if judge_speed(latencies[0], self.limits.min_speedup) == OPEN:
             self.advance(_("{way}: time once more, for longer", way=way))
             latencies[0] = self._timed(quantized, self.threads[0], LONGER * self.budget_s)
         self.advance(_("{way}: memory", way=way))
-        metric, outputs = self._judged(quantized, errors)
+        memory, memory_error = self._memory(quantized)
         return Measured(
             **vars(errors),
-            conversion=conversion,
+            made=conversion,
+            left=left,
             size=size,
             modules=modules,
-            memory=self._memory(quantized),
+            memory=memory,
+            memory_error=memory_error,
             latencies=tuple(latencies),
-            metric=metric,
-            promises=(*judge_costs(size.ratio, latencies[0], self.limits), *outputs),
+            metric=metric_of(self.metric, quantized),
+            reference_metric=self.reference_metric,
+            limits=self.limits,
         )
 
     def _timed(self, quantized: nn.Module, threads: int, budget_s: float) -> LatencyComparison:
@@ -187,45 +181,34 @@ class Bench:
         both = first.bound(self.model), first.bound(quantized)
         return compare_latency(*both, *first.args, threads=threads, budget_s=budget_s)
 
-    def _judged(
-        self, candidate: nn.Module, errors: OutputErrors
-    ) -> tuple[float | None, list[Promise]]:
-        """The caller's metric, and what the outputs keep."""
-        metric = metric_of(self.metric, candidate)
-        return metric, judge_outputs(errors, self.reference_metric, metric, self.limits)
-
-    def _memory(self, candidate: nn.Module) -> MemoryComparison | None:
-        """The memory of both, each in a process of its own; None where that cannot be done."""
+    def _memory(self, candidate: nn.Module) -> tuple[MemoryComparison | None, RecipeError | None]:
+        """The memory of both, each in a process of its own, or why that cannot be measured."""
         if not self.with_memory:
-            return None
+            return None, None
         try:
-            name = Text("the converted model")
-            return MemoryComparison(self._float_memory, self._memory_of(name, candidate))
+            return MemoryComparison(self._float_memory, self._memory_of(candidate)), None
         except RecipeError as problem:
-            said = Text("Memory was not measured: {problem}", problem=as_text(problem))
-            self.problems.append(said)
-            return None
+            return None, kept(problem)
 
     @cached_property
     def _float_memory(self) -> MemoryUse:
-        return self._memory_of(Text("the model"), self.model)
+        return self._memory_of(self.model)
 
-    def _memory_of(self, name: str, model: nn.Module) -> MemoryUse:
+    def _memory_of(self, model: nn.Module) -> MemoryUse:
         first = self.input_sets[0]
-        return memory_use(name, first.bound(model), *first.args)
+        return memory_use("model", first.bound(model), *first.args)
 
-    def _names_of(self, conversion: Conversion) -> tuple[str, ...]:
-        """The converted modules, each once, however many names it has."""
-        first = {self.model.get_submodule(c.name): c.name for c in reversed(conversion.converted)}
-        return tuple(reversed(first.values()))
-
-    def _convertible(self, way: str) -> tuple[str, ...]:
-        """The modules that this way is asked to convert, each once."""
-        chosen = self.modules or (MODULES if way == "plain" else TORCH_AO_MODULES)
+    def _names(self, way: str, whole: Measured | None) -> tuple[str, ...]:
+        """What was converted, or is asked for where that failed: each module once."""
+        if whole is not None:
+            converted = reversed(whole.made.converted)
+            first = {self.model.get_submodule(one.name): one.name for one in converted}
+            return tuple(reversed(first.values()))
+        chosen = {*self._chosen(way)}
         return tuple(
             name
             for name, part in self.model.named_modules()
-            if name and {name, type_before_parametrizations(part)} & {*chosen}
+            if name and {name, type_before_parametrizations(part)} & chosen
         )
 
     def _sensitivity(
@@ -241,12 +224,12 @@ class Bench:
         for name in sorted(names, key=parameters, reverse=True)[:MOST_MODULES]:
             if measured and time.monotonic() > until:
                 break
-            self.advance(_("{way}: {name} alone", way=way, name=name or Text("the model")))
+            self.advance(_("{way}: {name} alone", way=way, name=name or _("the model")))
             relative, failure = math.nan, None
             try:
                 relative = self._errors(build([name])).relative
             except RecipeError as problem:
-                failure = as_text(problem)
+                failure = kept(problem)
             kind = type(self.model.get_submodule(name)).__name__
             measured.append(ModuleError(name, kind, relative, failure))
         # A module that cannot run is worse than any that can; NaN as an error likewise.
@@ -259,25 +242,21 @@ class Bench:
         names: tuple[str, ...],
         sensitivity: Sensitivity,
         build: Callable[[list[str]], nn.Module],
-    ) -> tuple[tuple[str, ...], Measured | None]:
+    ) -> Measured | None:
         """Leave out what costs most until the output is close enough, and measure the rest."""
         for left in sensitivity.left_out(len(names)):
             self.advance(_("{way}: {count} left FP32", way=way, count=len(left)))
-            kept = [name for name in names if name not in left]
+            rest = [name for name in names if name not in {module.name for module in left}]
             try:
-                made = build(kept)
-                promises = self._judged(made, self._errors(made))[1]
+                made = build(rest)
+                found = self._errors(made), self.reference_metric, metric_of(self.metric, made)
             except RecipeError:
                 continue
-            if all(promise.state != BROKEN for promise in promises):
-                break
-        else:
-            return (), None
-        made = self._convert(way, kept)
-        partly = self._measured(way, made, self._errors(made))
-        reasons = {m.name: m.left_float for m in sensitivity.modules if m.name in left}
-        alone = [
-            replace(x, reason=reasons.get(x.name, x.reason)) for x in partly.conversion.left_alone
-        ]
-        conversion = replace(partly.conversion, left_alone=tuple(alone))
-        return left, replace(partly, conversion=conversion)
+            if all(one.state != BROKEN for one in judge_outputs(*found, self.limits)):
+                return self._measured(way, self._convert(way, rest), left)
+        return None
+
+
+def kept(problem: RecipeError) -> RecipeError:
+    """The error to be told later, without the frames in which it was raised and their tensors."""
+    return type(problem)(problem.message, **problem.values)

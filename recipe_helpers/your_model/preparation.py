@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,8 +20,6 @@ from torch import nn
 
 from ..common import checks
 from ..common.errors import ArgumentError, InputError, ModelError, RecipeError
-from ..common.language import Text
-from ..common.wording import as_text, joined
 from ..recipe.accuracy import compare_recorded, named_tensors
 
 # Two runs of one model on the same inputs may differ by the order in which floats were added.
@@ -55,11 +52,10 @@ class InputSet:
         """A module that takes `args` alone and calls `model` with the keyword arguments as well."""
         return Bound(model, self.kwargs).eval() if self.kwargs else model
 
-    def describe(self) -> Text:
-        """Shapes and dtypes: `float32 tensor of shape (20, 1, 8), mask: bool tensor of ...`."""
-        parts = [checks.describe(value) for value in self.args]
-        parts += [joined((n, checks.describe(value)), ": ") for n, value in self.kwargs.items()]
-        return joined(parts, ", ")
+    def describe(self) -> tuple[tuple[str, checks.Description], ...]:
+        """Its arguments, each with its name where it is a keyword's, to be told later."""
+        given = [*(("", value) for value in self.args), *self.kwargs.items()]
+        return tuple((name, checks.describe(value)) for name, value in given)
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Every tensor with its place: `inputs[0]`, `inputs['mask']`."""
@@ -75,6 +71,25 @@ class InputSet:
             for axis, sizes in enumerate(zip(one.shape, two.shape, strict=False))
             if sizes[0] != sizes[1]
         }
+
+
+def onnx_call(input_sets: Sequence[InputSet]) -> str:
+    """The call that exports with the caller's own inputs, and with the sizes that were free."""
+    first, *others = input_sets
+    arguments = ["model"]
+    if first.args_code:
+        arguments.append(f"*{first.args_code}")
+    if first.kwargs_code:
+        arguments.append(f"kwargs={first.kwargs_code}")
+    free: set[tuple[str, int]] = set()
+    pairs = []
+    for other in others:
+        if sizes := first.other_sizes(other) - free:  # the first to have another size there
+            free |= sizes
+            pairs.append(f"({other.args_code or '()'}, {other.kwargs_code or '{}'})")
+    if pairs:
+        arguments.append(f"others=[{', '.join(pairs)}]")
+    return f"rh.quantize_onnx({', '.join(arguments)})"
 
 
 def as_input_sets(
@@ -189,27 +204,24 @@ def steady_outputs(model: nn.Module, inputs: InputSet) -> Any:
                 "be compared: repair the model or the inputs first.",
                 name=name,
             )
-    if (change := _change(first, run, used.args)) is not None:
-        raise ModelError(
-            "model gives another answer when it is called again ({change}); make it deterministic "
-            "in eval mode, without random numbers and without a state that is kept between calls.",
-            change=change,
-        )
-    return first
-
-
-def _change(first: Any, run: nn.Module, args: tuple[Any, ...]) -> Text | None:
-    """How a further call differs from the first outputs, or None if it does not."""
     try:
-        again = compare_recorded(first, checks.runs("model", run, args))
-    except InputError:
-        return Text("it fails, or returns other shapes")
-    for tensor in again.tensors:
-        if not tensor.relative <= SAME_RELATIVE:
-            return Text(
-                "{name} differs by {relative:.2%}", name=tensor.name, relative=tensor.relative
+        again = compare_recorded(first, checks.runs("model", run, used.args))
+    except InputError as error:
+        raise ModelError(
+            "model gives another answer when it is called again (it fails, or returns other "
+            "shapes); make it deterministic in eval mode, without a state that is kept between "
+            "calls."
+        ) from error
+    for one in again.tensors:
+        if not one.relative <= SAME_RELATIVE:
+            raise ModelError(
+                "model gives another answer when it is called again ({name} differs by "
+                "{relative:.2%}); make it deterministic in eval mode, without random numbers and "
+                "without a state that is kept between calls.",
+                name=one.name,
+                relative=one.relative,
             )
-    return None
+    return first
 
 
 @contextlib.contextmanager
@@ -227,16 +239,13 @@ def random_states_kept() -> Iterator[None]:
 def with_parts(model: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
     """The float model with some modules, by their names, replaced; it shares all others."""
     replaced = {id(model.get_submodule(name)): part for name, part in parts.items()}
-    every = dict(model.named_modules(remove_duplicate=False))
-    above = {id(model)}
-    for name in [name for name, part in every.items() if id(part) in replaced]:
-        parents = itertools.accumulate(name.split(".")[:-1], lambda a, b: f"{a}.{b}")
-        above |= {id(every[parent]) for parent in parents}
     # deepcopy takes what its memo holds for the copy already made, wherever it is referred to: so
     # it makes anew just the modules that lead to a replaced one.
-    memo: dict[int, object] = {id(p): p for p in model.parameters()}
-    memo |= {id(part): part for part in every.values() if id(part) not in above}
-    return copy.deepcopy(model, memo | replaced)
+    shared: dict[int, Any] = {id(parameter): parameter for parameter in model.parameters()}
+    for module in model.modules():
+        if not any(id(part) in replaced for part in module.modules()):
+            shared[id(module)] = module
+    return copy.deepcopy(model, shared | replaced)
 
 
 def metric_of(metric: Callable[[nn.Module], float] | None, model: nn.Module) -> float | None:
@@ -251,7 +260,7 @@ def metric_of(metric: Callable[[nn.Module], float] | None, model: nn.Module) -> 
             "metric raised {kind}: {error}; pass a function that takes a model and returns a "
             "number, the larger the better.",
             kind=type(error).__name__,
-            error=as_text(error),
+            error=checks.first_line(error),
         ) from error
     if not math.isfinite(value):
         raise ArgumentError(

@@ -7,16 +7,16 @@ help, rows of the page, and words of the command for continuous integration are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..common.errors import ArgumentError
-from ..common.language import N_, Text
-from ..common.wording import in_turn
+from ..common.language import N_, _
+from ..common.tables import in_threads
 from ..recipe.latency import LatencyComparison
 from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, judge
-from .task_error import COMPARABLE, SETS, OutputErrors, TaskError
+from .task_error import COMPARABLE, SETS, OutputErrors
 
 MAX_RELATIVE_ERROR = 0.05  # where neither a limit nor a metric is given
 
@@ -91,119 +91,106 @@ class Promise:
     state: str  # OPEN where the interval does not tell, NOT_ASKED where this does not matter
     measured: float  # the ratio, the relative error, the drop, or how many gains there are
     limit: float  # what that was held against
-    sentence: str  # what was measured in words, a Text; empty for a gain that is there
+    sentence: str  # what was measured, in words; empty for a gain that is there
 
 
 def judge_costs(ratio: float, latency: LatencyComparison, limits: Limits) -> list[Promise]:
-    """Is it smaller, is it faster, and where neither is broken: is that a gain?"""
-    promises = [judge_size(ratio, limits), judge_latency(latency, limits)]
+    """Is it smaller, is it faster, and where neither is broken: is that a gain?
+
+    Args:
+        ratio: FP32 bytes / INT8 bytes.
+        latency: the times of both; open where a limit lies within their noise.
+        limits: what they are held against.
+    """
+    smaller = _("{times:.2f} times smaller", times=ratio)
+    if ratio < 1:
+        smaller = _("{times:.2f} times larger", times=1 / ratio)
+    kept = KEPT if ratio >= limits.min_size_ratio else BROKEN
+    times, threads = latency.speedup.median, in_threads(latency.threads)
+    values = {"times": max(times, 1 / times), "threads": threads, "speedup": latency.speedup}
+    faster = _(_TIMES[latency.verdict], **values)
+    promises = [
+        _cost(SMALLER, kept, ratio, limits.min_size_ratio, smaller),
+        _cost(QUICKER, judge_speed(latency, limits.min_speedup), times, limits.min_speedup, faster),
+    ]
     if all(promise.state != BROKEN for promise in promises):
-        promises += judge_gain(ratio, latency, limits)
+        promises += _gain(ratio, latency, limits)
     return promises
 
 
-def judge_size(ratio: float, limits: Limits) -> Promise:
-    """Is it smaller? `ratio` is FP32 bytes / INT8 bytes."""
-    limit = limits.min_size_ratio
-    if ratio >= 1:
-        found = Text("{times:.2f} times smaller", times=ratio)
-    else:
-        found = Text("{times:.2f} times larger", times=1 / ratio)
-    return _cost(SMALLER, KEPT if ratio >= limit else BROKEN, ratio, limit, found)
+def judge_speed(latency: LatencyComparison, limit: float) -> str:
+    """KEPT above a limit of the speed-up, BROKEN below it, OPEN where the two are not told apart.
 
-
-def judge_latency(latency: LatencyComparison, limits: Limits) -> Promise:
-    """Is it faster? Open where the limit lies within the noise of the measurement."""
-    limit, times = limits.min_speedup, latency.speedup.median
-    found = Text(
-        _TIMES[latency.verdict],
-        times=max(times, 1 / times),
-        threads=Text.plural("{count} thread", "{count} threads", latency.threads),
-        speedup=latency.speedup,
-    )
-    return _cost(QUICKER, _against(limit, latency), times, limit, found)
-
-
-def _cost(name: str, state: str, measured: float, limit: float, found: Text) -> Promise:
-    if limit == 0:
-        return Promise(name, NOT_ASKED, measured, limit, found)
-    if limit != 1 and state != KEPT:
-        found = Text("{found}, asked for {limit:g}", found=found, limit=limit)
-    return Promise(name, state, measured, limit, found)
-
-
-def _against(limit: float, latency: LatencyComparison) -> str:
-    """Whether the speed-up is above a limit, below it, or not told apart from it."""
+    The whole interval counts, and the noise that the float model has against itself.
+    """
     if limit == 0:
         return KEPT
     scaled = Ratio(*(value / limit for value in vars(latency.speedup).values()))
     return {FASTER: KEPT, SLOWER: BROKEN, INCONCLUSIVE: OPEN}[judge(scaled, latency.control)]
 
 
-def judge_gain(ratio: float, latency: LatencyComparison, limits: Limits) -> list[Promise]:
+def _cost(name: str, state: str, measured: float, limit: float, found: str) -> Promise:
+    if limit == 0:
+        state = NOT_ASKED
+    elif limit != 1 and state != KEPT:
+        found = _("{found}, asked for {limit:g}", found=found, limit=limit)
+    return Promise(name, state, measured, limit, found)
+
+
+def _gain(ratio: float, latency: LatencyComparison, limits: Limits) -> list[Promise]:
     """Is it worth the trouble? One gain is enough; nothing where neither side matters."""
-    smaller, faster = limits.worth_size_ratio, limits.worth_speedup
     gains, missed = [], []
     if limits.min_size_ratio > 0:
-        gains.append(limits.min_size_ratio > 1 or ratio >= smaller)
-        missed.append(Text("not {times:g} times smaller", times=smaller))
+        gains.append(limits.min_size_ratio > 1 or ratio >= limits.worth_size_ratio)
+        missed.append(_("not {times:g} times smaller", times=limits.worth_size_ratio))
     if limits.min_speedup > 0:
-        gains.append(limits.min_speedup > 1 or _against(faster, latency) == KEPT)
-        missed.append(Text("not {times:g} times faster beyond doubt", times=faster))
-    if not gains or any(gains):
-        return [Promise(GAIN, KEPT, sum(gains), 1, "")] if gains else []
-    return [Promise(GAIN, BROKEN, 0, 1, in_turn(missed))]
+        quicker = judge_speed(latency, limits.worth_speedup) == KEPT
+        gains.append(limits.min_speedup > 1 or quicker)
+        missed.append(_("not {times:g} times faster beyond doubt", times=limits.worth_speedup))
+    if not gains:
+        return []
+    if any(gains):
+        return [Promise(GAIN, KEPT, sum(gains), 1, "")]
+    return [Promise(GAIN, BROKEN, 0, 1, "; ".join(missed))]
 
 
 def judge_outputs(
     errors: OutputErrors, before: float | None, after: float | None, limits: Limits
-) -> list[Promise]:
-    """Is the output nearly the same? By its error, the metric before and after, or both."""
-    promises, limit = [], limits.error_limit(before)
-    if limit is not None:
-        promises = [judge_error(errors.relative, errors.place, limit)]
-        promises += judge_distance(errors.tasks)
+) -> Iterator[Promise]:
+    """Is the output nearly the same? By its error, the metric before and after, or both.
+
+    Where an error counts at all, the outputs of different input sets must be told apart, too.
+    """
+    if (limit := limits.error_limit(before)) is not None:
+        kept = KEPT if errors.relative <= limit else BROKEN
+        found = _(
+            "relative error {relative:.2%} in {place}, limit {percent:.3g}%",
+            relative=errors.relative,
+            place=errors.place,
+            percent=100 * limit,
+        )
+        yield Promise(CLOSE, kept, errors.relative, limit, found)
+        sets = [one for one in errors.tasks if one.apart == SETS]
+        if shares := [(one.share, one.place) for one in sets if one.share is not None]:
+            share, place = max(shares)
+            found = _(
+                "the error of {place} is {share:.1%} of the distance between the outputs of "
+                "different input sets, limit {limit:.0%}",
+                place=place,
+                share=share,
+                limit=COMPARABLE,
+            )
+            kept = KEPT if share < COMPARABLE else BROKEN
+            yield Promise(CLOSE, kept, share, COMPARABLE, found)
     if before is not None and after is not None:
-        promises.append(judge_metric(before, after, limits.max_metric_drop))
-    return promises
-
-
-def judge_error(relative: float, place: str, limit: float) -> Promise:
-    """Is the largest relative error, found at `place`, within the limit?"""
-    found = Text(
-        "relative error {relative:.2%} in {place}, limit {percent:.3g}%",
-        relative=relative,
-        place=place,
-        percent=100 * limit,
-    )
-    return Promise(CLOSE, KEPT if relative <= limit else BROKEN, relative, limit, found)
-
-
-def judge_distance(tasks: Iterable[TaskError]) -> list[Promise]:
-    """Can the outputs of different input sets still be told apart? Nothing without several sets."""
-    shares = [(t.share, t.place) for t in tasks if t.share is not None and t.apart == SETS]
-    if not shares:
-        return []
-    share, place = max(shares)
-    found = Text(
-        "the error of {place} is {share:.1%} of the distance between the outputs of different "
-        "input sets, limit {limit:.0%}",
-        place=place,
-        share=share,
-        limit=COMPARABLE,
-    )
-    return [Promise(CLOSE, KEPT if share < COMPARABLE else BROKEN, share, COMPARABLE, found)]
-
-
-def judge_metric(before: float, after: float, limit: float) -> Promise:
-    """Has the caller's metric fallen by no more than this share of the FP32 model's?"""
-    drop = (before - after) / abs(before) if before else before - after
-    found = Text(
-        "the metric changes by {change:+.2%}, from {before:.5g} to {after:.5g}, limit "
-        "-{percent:.3g}%",
-        change=0 - drop,
-        before=before,
-        after=after,
-        percent=100 * limit,
-    )
-    return Promise(CLOSE, KEPT if drop <= limit else BROKEN, drop, limit, found)
+        drop = (before - after) / abs(before) if before else before - after
+        found = _(
+            "the metric changes by {change:+.2%}, from {before:.5g} to {after:.5g}, limit "
+            "-{percent:.3g}%",
+            change=0 - drop,
+            before=before,
+            after=after,
+            percent=100 * limits.max_metric_drop,
+        )
+        kept = KEPT if drop <= limits.max_metric_drop else BROKEN
+        yield Promise(CLOSE, kept, drop, limits.max_metric_drop, found)

@@ -2,76 +2,27 @@
 
 from __future__ import annotations
 
-import base64
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import fields
 from typing import Any
 
-import jinja2
 from int8_rnn.obstacles import parametrized
 from torch import nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, NothingQuantizedError
-from ..common.language import Text, _, language
+from ..common.language import _
 from ..common.progress import progress_line
-from ..common.tables import Ready
-from ..common.wording import as_text, joined, named
 from ..recipe.latency import BUDGET_S
 from ..recipe.model import machine
 from ..recipe.timing import check_budget
 from . import preparation
-from .candidates import EVERY_WAY, ONNX, WAYS, Candidate
-from .findings import Findings
-from .measurement import Bench
+from .candidates import EVERY_WAY, WAYS, Candidate
+from .findings import Report as Report
+from .measurement import Bench, kept
 from .promises import Limits
 from .task_error import Recorded
-from .verdict import KEEP, decide, make_step, watch_step
-
-WAITING = 1.5  # how much slower several threads may make the float model before we say so
-
-
-@dataclass(frozen=True)
-class Report(Findings):
-    """What quantization does to one model on this machine, and what to do about it.
-
-    It shows itself in a notebook and in a terminal, and writes itself as HTML and as JSON; its
-    attributes are those of `Findings`.
-    """
-
-    def _repr_html_(self) -> str:
-        return self._rendered(whole=False)
-
-    def to_html(self) -> str:
-        """The report as one self-contained HTML page, figure included."""
-        return self._rendered(whole=True)
-
-    def _rendered(self, *, whole: bool) -> str:
-        figure = None
-        if any(candidate.best for candidate in self.candidates):
-            from .plots import plot_report  # Matplotlib only where it is used
-
-            figure = plot_report(self)
-        return _template().render(
-            report=self,
-            figure=figure,
-            picture=figure and base64.b64encode(figure.png()).decode("ascii"),
-            size=figure and [round(100 * float(inches)) for inches in figure.get_size_inches()],
-            shown=lambda table: Ready(table)._repr_html_(),
-            language=language(),
-            whole=whole,
-            title=_("Quantization report: {model}", model=self.model),
-            details=lambda candidate: _("{name}: the details", name=candidate.name),
-            headings=(_("Limits"), _("Machine")),
-        )
-
-
-@cache
-def _template() -> jinja2.Template:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "."), autoescape=True, trim_blocks=True
-    ).get_template("report.html.j2")
 
 
 def report(
@@ -166,7 +117,7 @@ def report(
             recorded=recorded,
             limits=asked,
             metric=metric,
-            reference_metric=preparation.metric_of(metric, preparation.with_parts(own, {})),
+            reference_metric=preparation.metric_of(metric, copy.deepcopy(own)),
             threads=tuple(dict.fromkeys((used, 1))),
             budget_s=budget_s,
             with_memory=bool(memory),
@@ -193,7 +144,7 @@ def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
         try:
             candidates.append(bench.examine(way))
         except (NothingQuantizedError, ArgumentError) as error:
-            candidates.append(Candidate(way, as_text(error)))
+            candidates.append(Candidate(way, kept(error)))
             refused.append(error)
     if len(refused) == len(ways):
         raise refused[-1]
@@ -201,68 +152,31 @@ def _examined(bench: Bench, ways: tuple[str, ...]) -> tuple[Candidate, ...]:
 
 
 def _reported(bench: Bench, candidates: tuple[Candidate, ...]) -> Report:
-    verdict = decide(candidates, bench.model, bench.input_sets, by_name=bench.modules is not None)
-    metric, shipped = bench.reference_metric, verdict.decision != KEEP
-    limit, first = bench.limits.error_limit(metric), bench.input_sets[0]
-    steps = [watch_step(verdict.candidate if shipped else None, bench.limits, metric)]
-    if shipped:
-        steps.insert(0, make_step(str(verdict.candidate), verdict.code, first, limit))
+    first = bench.input_sets[0]
+    measured = [one.best for one in candidates if one.best is not None]
+    converted = {done.name for found in measured for done in found.made.converted}
     return Report(
         model=type(bench.model).__name__,
         parameters=sum(p.numel() for p in bench.model.parameters()),
-        inputs=tuple(one.describe() for one in bench.input_sets),
+        given=tuple(one.describe() for one in bench.input_sets),
         limits=bench.limits,
-        reference_metric=metric,
-        verdict=verdict,
+        reference_metric=bench.reference_metric,
         candidates=candidates,
-        notes=tuple(_notes(bench, candidates)),
-        next_steps=tuple(steps),
         machine=machine(),
+        by_name=bench.modules is not None,
+        inputs_code="" if first.kwargs else first.args_code,
+        onnx_call=preparation.onnx_call(bench.input_sets),
+        parametrized=parametrized(bench.model),
+        tied=tuple(_untied(bench.model, converted)),
     )
 
 
-def _notes(bench: Bench, candidates: tuple[Candidate, ...]) -> Iterator[Text]:
-    """Several input sets, threads that wait for each other, weights that are no longer tied."""
-    if len(bench.input_sets) > 1:
-        yield Text(
-            "Outputs were compared on {count} sets of inputs, times were taken on the first.",
-            count=len(bench.input_sets),
-        )
-    if computed := parametrized(bench.model):
-        yield Text(
-            "{modules}: a parametrization (such as weight norm) computes the weights at each call, "
-            "so that they stay FP32. rh.without_parametrizations(model) makes a copy with plain "
-            "weights: report on that.",
-            modules=joined([name or Text("the model") for name in computed], ", "),
-        )
-    if any(candidate.name == ONNX and candidate.best for candidate in candidates):
-        yield Text(
-            "{name} runs a traced graph: it does what the model did with these inputs, and takes "
-            "no sizes but those that were measured.",
-            name=ONNX,
-        )
-    yield from dict.fromkeys(bench.problems)
-    measured = [one.best for one in candidates if one.best is not None]
-    for several, *single in (found.latencies for found in measured):
-        slowdown = several.reference.median_us / single[0].reference.median_us if single else 0
-        if slowdown > WAITING:
-            yield Text(
-                "The float model was {slowdown:.1f} times slower on {threads} than on 1: threads "
-                "that wait for each other, or other work on this machine. Look at the times on 1 "
-                "thread, or measure again with threads=1.",
-                threads=Text.plural("{count} thread", "{count} threads", several.threads),
-                slowdown=slowdown,
-            )
-            break
-    converted = {done.name for found in measured for done in found.conversion.converted}
+def _untied(model: nn.Module, converted: set[str]) -> Iterator[tuple[str, ...]]:
+    """The names of each tensor that several modules hold and of which one was converted."""
     holders: dict[int, list[str]] = {}
-    for name, parameter in bench.model.named_parameters(remove_duplicate=False):
+    for name, parameter in model.named_parameters(remove_duplicate=False):
         holders.setdefault(id(parameter), []).append(name)
     for names in holders.values():
         owners = {name.rpartition(".")[0] for name in names}
-        if len({bench.model.get_submodule(o) for o in owners}) > 1 and owners & converted:
-            yield Text(
-                "{names} are one tensor. Converted modules store integers of their own, so that "
-                "this tie is lost, and with it some of the saving.",
-                names=named(names),
-            )
+        if len({model.get_submodule(o) for o in owners}) > 1 and owners & converted:
+            yield tuple(names)

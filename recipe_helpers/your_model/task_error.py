@@ -17,14 +17,22 @@ import torch
 from torch import Tensor
 
 from ..common.errors import ArgumentError
-from ..common.language import Text, _
-from ..common.wording import as_text, in_turn
+from ..common.language import N_, _
 from ..recipe.accuracy import OutputComparison, compare_recorded, compare_tensors, named_tensors
 
 COMPARABLE = 0.5  # of the distance between outputs: from here on an error can be taken for it
 SMALL = 0.1  # and up to here it is small
 SETS, ROWS = "input sets", "rows"
 _MOST_ROWS = 500  # whose distances are taken; more change the mean by little
+_BESIDE = {
+    SETS: N_(
+        "the error is {share:.1%} of how far the outputs of different input sets are apart: {size}"
+    ),
+    ROWS: N_(
+        "the error is {share:.1%} of how far the rows of the output (its steps and sequences) are "
+        "apart: {size}"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -52,24 +60,10 @@ class TaskError:
             "SQNR {sqnr_db:.1f} dB, cosine {cosine:.5f}", sqnr_db=self.sqnr_db, cosine=self.cosine
         )
         if self.share is not None:
-            said = in_turn([said, self._comparison(self.share)])
+            size = _("comparable") if self.share >= COMPARABLE else _("not small")
+            size = _("small") if self.share < SMALL else size
+            said = f"{said}; {_(_BESIDE[self.apart], share=self.share, size=size)}"
         return _("In {place}: {findings}.", place=self.place, findings=said)
-
-    def _comparison(self, share: float) -> str:
-        """The error beside the distance between outputs of different inputs."""
-        size = _("comparable") if share >= COMPARABLE else _("not small")
-        values = {"share": share, "size": _("small") if share < SMALL else size}
-        if self.apart == SETS:
-            return _(
-                "the error is {share:.1%} of how far the outputs of different input sets are "
-                "apart: {size}",
-                **values,
-            )
-        return _(
-            "the error is {share:.1%} of how far the rows of the output (its steps and sequences) "
-            "are apart: {size}",
-            **values,
-        )
 
 
 @dataclass(frozen=True)
@@ -84,18 +78,17 @@ class Choices:
     lead: float | None
 
     @property
-    def sentence(self) -> Text:
+    def sentence(self) -> str:
         """How often it is the same one, and how clear the others were."""
-        values = {"place": self.place, "same": self.same, "rows": self.rows}
         if self.lead is None:
-            return Text(
-                "In {place} the highest score is the same in {same:.2%} of {rows} rows.", **values
+            return _(
+                "In {place} the highest score is the same in {same:.2%} of {rows} rows.",
+                **vars(self),
             )
-        return Text(
+        return _(
             "In {place} the highest score is the same in {same:.2%} of {rows} rows (the others led "
             "by at most {lead:.1%} of the usual).",
-            **values,
-            lead=self.lead,
+            **vars(self),
         )
 
 
@@ -105,7 +98,7 @@ class OutputErrors:
 
     outputs: tuple[OutputComparison, ...]  # one comparison for each input set
     relative: float  # the largest relative error of an output tensor of floats
-    place: str  # where that is
+    worst_set: int  # the input set in which that is, counted from 1
     tasks: tuple[TaskError, ...]  # of each such output, the one with the largest error first
     choices: Choices | None  # where an output was named that holds scores
 
@@ -115,10 +108,17 @@ class OutputErrors:
         return self.tasks[0]
 
     @property
+    def place(self) -> str:
+        """Where the largest error is, and in which input set where there are several."""
+        name = self.task.place
+        if len(self.outputs) == 1:
+            return name
+        return _("{name} of input set {index}", name=name, index=self.worst_set)
+
+    @property
     def meaning(self) -> str:
         """What the largest error means, and how often the choice is the same one."""
-        said = [self.task.sentence, *([self.choices.sentence] if self.choices else [])]
-        return " ".join(map(str, said))
+        return " ".join(one.sentence for one in (self.task, self.choices) if one is not None)
 
 
 class Recorded:
@@ -131,43 +131,47 @@ class Recorded:
 
     def __init__(self, outputs: Sequence[Any], scores: str | None = None) -> None:
         self.outputs, self._scores = tuple(outputs), scores
-        self._tensors = [dict(named_tensors(one)) for one in outputs]
-        # Those of floats are judged; others only where there is none.
-        floats = [[n for n, t in one.items() if _inexact(t)] or [*one] for one in self._tensors]
-        self._judged = tuple(dict.fromkeys(name for names in floats for name in names))
-        self._distances = {name: _distance(_of(name, self._tensors)) for name in self._judged}
-        wide = [n for n in self._judged if all(_has_rows(t) for t in _of(n, self._tensors))]
+        self._tensors = _by_name(outputs)
+        # Those of floats are judged; others only where a set holds none.
+        sets = [dict(named_tensors(one)) for one in outputs]
+        floats = [[n for n, t in one.items() if _inexact(t)] or [*one] for one in sets]
+        judged = dict.fromkeys(name for names in floats for name in names)
+        self._distances = {name: _distance(self._tensors[name]) for name in judged}
+        wide = [name for name in judged if all(map(_has_rows, self._tensors[name]))]
         if scores is not None and scores not in wide:
             raise ArgumentError(
                 "scores is {scores!r}; pass the name of an output that has several numbers in a "
                 "row: {names}.",
                 scores=scores,
-                names=", ".join(wide) or Text("this model has none"),
+                names=", ".join(wide) or N_("this model has none"),
             )
 
     def errors(self, outputs: Sequence[Any]) -> OutputErrors:
         """Hold what a converted model returned for each input set against these."""
-        pairs = zip(self.outputs, outputs, strict=True)
-        compared = tuple(compare_recorded(before, after) for before, after in pairs)
-        worst = {name: (-1.0, as_text(name)) for name in self._judged}
-        for index, comparison in enumerate(compared, 1):
-            for one in comparison.tensors:
-                if one.name in worst and not one.relative <= worst[one.name][0]:  # NaN is worse
-                    worst[one.name] = one.relative, _place(one.name, index, len(compared))
-        names = sorted(worst, key=lambda name: (not math.isnan(worst[name][0]), -worst[name][0]))
-        tensors = [dict(named_tensors(one)) for one in outputs]
-        tasks = tuple(self._task(name, _of(name, tensors)) for name in names)
+        compared = tuple(map(compare_recorded, self.outputs, outputs))
+        found = [
+            (one.relative, index, one.name)
+            for index, comparison in enumerate(compared, 1)
+            for one in comparison.tensors
+            if one.name in self._distances
+        ]
+        # NaN is the largest error of all.
+        found.sort(key=lambda one: -math.inf if math.isnan(one[0]) else -one[0])
+        tensors = _by_name(outputs)
+        worst_first = dict.fromkeys(name for _relative, _index, name in found)
+        tasks = tuple(self._task(name, tensors[name]) for name in worst_first)
         choices = None
         if self._scores is not None:
-            both = (_of(self._scores, one) for one in (self._tensors, tensors))
-            choices = compare_choices(self._scores, *both)
-        return OutputErrors(compared, *worst[names[0]], tasks, choices)
+            before, after = (one[self._scores] for one in (self._tensors, tensors))
+            choices = compare_choices(self._scores, before, after)
+        return OutputErrors(compared, *found[0][:2], tasks, choices)
 
-    def _task(self, name: str, candidate: Sequence[Tensor]) -> TaskError:
-        both = _of(name, self._tensors), candidate
-        whole = compare_tensors(name, *(torch.cat([t.flatten() for t in one]) for one in both))
-        distance, apart = self._distances[name]
-        return TaskError(name, whole.sqnr_db, whole.cosine, whole.difference_mean, distance, apart)
+    def _task(self, name: str, after: Sequence[Tensor]) -> TaskError:
+        both = (torch.cat([t.flatten() for t in one]) for one in (self._tensors[name], after))
+        whole = compare_tensors(name, *both)
+        return TaskError(
+            name, whole.sqnr_db, whole.cosine, whole.difference_mean, *self._distances[name]
+        )
 
 
 def compare_choices(place: str, before: Sequence[Tensor], after: Sequence[Tensor]) -> Choices:
@@ -202,10 +206,13 @@ def _distance(tensors: Sequence[Tensor]) -> tuple[float | None, str]:
     return total / (len(rows) * (len(rows) - 1) * rows.shape[1]) or None, apart
 
 
-def _of(name: str, sets: Sequence[dict[str, Tensor]]) -> list[Tensor]:
-    """One output in each set that has it, complex numbers as pairs of real ones."""
-    found = [one[name] for one in sets if name in one]
-    return [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in found]
+def _by_name(outputs: Sequence[Any]) -> dict[str, list[Tensor]]:
+    """Each output in every set that has it, complex numbers as pairs of real ones."""
+    found: dict[str, list[Tensor]] = {}
+    for name, tensor in (pair for one in outputs for pair in named_tensors(one)):
+        real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+        found.setdefault(name, []).append(real)
+    return found
 
 
 def _inexact(tensor: Tensor) -> bool:
@@ -214,10 +221,3 @@ def _inexact(tensor: Tensor) -> bool:
 
 def _has_rows(tensor: Tensor) -> bool:
     return tensor.ndim > 0 and tensor.shape[-1] > 1 and tensor.numel() > 0
-
-
-def _place(name: str, index: int, count: int) -> Text:
-    """Which output this is, and of which input set where there are several."""
-    if count == 1:
-        return as_text(name)
-    return Text("{name} of input set {index}", name=name, index=index)

@@ -5,17 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
-from torch import nn
-
-from ..common.language import N_, Text, _
-from ..common.wording import in_turn, joined, named, sentences, within
+from ..common.language import N_, _, named
 from ..recipe.quantize import MODULES
 from ..recipe.timing import SLOWER
 from .candidates import ONNX, WAYS, Candidate, Measured
-from .preparation import InputSet
-from .promises import BROKEN, CLOSE, GAIN, OPEN, QUICKER, SMALLER, Limits
+from .promises import BROKEN, CLOSE, GAIN, OPEN, QUICKER, SMALLER, Limits, Promise
 from .task_error import COMPARABLE
 
 SHIP = N_("ship INT8")
@@ -23,6 +18,7 @@ SHIP_PARTLY = N_("ship INT8 with some modules left FP32")
 KEEP = N_("keep FP32")
 _MUCH = 1 / 3  # of the bytes: with so much in FP32 no conversion reaches 2 to 1
 _MOST_NAMES = 8  # in a line of code that somebody copies
+_CONVERTED = {kind.__name__ for kind in MODULES}  # without being told so
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,8 @@ class Verdict:
     decision: str  # SHIP, SHIP_PARTLY or KEEP
     candidate: str | None  # the conversion it speaks of; None where no conversion worked
     left_float: tuple[str, ...]  # names of the modules to leave FP32
-    broken: tuple[str, ...]  # the promises that this conversion does not keep, in words
-    reason: str  # the numbers behind the decision, as a Text
+    broken: tuple[str, ...]  # the promises that this conversion does not keep
+    reason: str  # the numbers behind the decision
     code: str  # the call that makes the model to ship; empty where none is to be shipped
 
     def __str__(self) -> str:
@@ -47,39 +43,37 @@ class Verdict:
 
 
 def decide(
-    candidates: Sequence[Candidate],
-    model: nn.Module,
-    input_sets: Sequence[InputSet] = (),
-    *,
-    by_name: bool = False,
+    candidates: Sequence[Candidate], onnx_call: str = "", *, by_name: bool = False
 ) -> Verdict:
-    """The verdict over all candidates.
+    """The verdict over all candidates, in the language in force.
 
     A candidate that keeps its promises as a whole comes before one with exceptions, and one that is
     both smaller and faster before one that is only one of the two. Among equals the one with the
-    smallest error is chosen, unless another is faster beyond doubt. `by_name` lets the line of code
-    name the modules even where none is left FP32.
+    smallest error is chosen, unless another is faster beyond doubt.
+
+    Args:
+        candidates: what was measured.
+        onnx_call: the line of code that makes the model of ONNX Runtime.
+        by_name: let the line of code name the modules even where none is left FP32.
     """
-    for decision, pick in ((SHIP, attrgetter("whole")), (SHIP_PARTLY, attrgetter("partly"))):
-        tried = ((candidate, pick(candidate)) for candidate in candidates)
-        sound = [(one, found) for one, found in tried if found is not None and not found.broken]
-        if sound:
-            chosen, found = _best(sound)
-            exact = by_name or decision == SHIP_PARTLY
-            code = conversion_code(chosen.name, found, model, input_sets, exact=exact)
-            left = chosen.left_float if decision == SHIP_PARTLY else ()
-            return Verdict(decision, chosen.name, left, (), _why_ship(chosen, found, left), code)
+    wholes = [(one, one.whole) for one in candidates if one.whole and not one.whole.broken]
+    parts = [(one, one.partly) for one in candidates if one.partly and not one.partly.broken]
+    if sound := wholes or parts:
+        chosen, found = _best(sound)
+        left = () if wholes else chosen.left_float
+        code = onnx_call
+        if chosen.name != ONNX:
+            code = conversion_code(chosen.name, found, exact=by_name or not wholes)
+        reason = " ".join(_why_ship(chosen, found, left))
+        return Verdict(SHIP if wholes else SHIP_PARTLY, chosen.name, left, (), reason, code)
     measured = [(one, one.best) for one in candidates if one.best is not None]
     if not measured:
-        failures = in_turn(
-            Text('"{name}": {failure}', name=one.name, failure=within(one.failure or ""))
-            for one in candidates
-        )
-        said = Text("No conversion works: {failures}.", failures=failures)
+        failures = "; ".join(f'"{one.name}": {_within(one.failure)}' for one in candidates)
+        said = _("No conversion works: {failures}.", failures=failures)
         return Verdict(KEEP, None, (), (), said, "")
     nearest, best = min(measured, key=lambda pair: (len(pair[1].broken), pair[1].relative))
     broken = tuple(promise.name for promise in best.broken)
-    reason = sentences(_why_keep(nearest, best, candidates))
+    reason = " ".join(_why_keep(nearest, best, candidates))
     return Verdict(KEEP, nearest.name, nearest.left_float, broken, reason, "")
 
 
@@ -99,48 +93,44 @@ def _gains(found: Measured) -> float:
     return sum(promise.measured for promise in found.promises if promise.name == GAIN)
 
 
-def _why_ship(chosen: Candidate, found: Measured, left: Sequence[str]) -> Text:
-    findings = in_turn(promise.sentence for promise in found.promises if promise.sentence)
-    said = [
-        Text("The conversion {name} is {findings}.", name=_named(chosen, left), findings=findings)
-    ]
+def _why_ship(chosen: Candidate, found: Measured, left: Sequence[str]) -> Iterator[str]:
+    name = _named(chosen, left)
+    yield _("The conversion {name} is {findings}.", name=name, findings=_said(found.promises))
     if found.choices is not None and found.choices.same < 1:
-        said.append(found.choices.sentence)
-    if unsure := [Text(promise.name) for promise in found.promises if promise.state == OPEN]:
-        said.append(Text("Whether it is {promises} could not be settled.", promises=named(unsure)))
+        yield found.choices.sentence
+    if unsure := [_(promise.name) for promise in found.promises if promise.state == OPEN]:
+        yield _("Whether it is {promises} could not be settled.", promises=named(unsure))
     if chosen.failure:
-        said.append(Text("As a whole it fails: {failure}.", failure=within(chosen.failure)))
+        yield _("As a whole it fails: {failure}.", failure=_within(chosen.failure))
     elif left and chosen.whole is not None:
-        missed = in_turn(promise.sentence for promise in chosen.whole.broken)
-        said.append(Text("As a whole it misses: {findings}.", findings=missed))
-    return sentences(said)
+        yield _("As a whole it misses: {findings}.", findings=_said(chosen.whole.broken))
 
 
 def _why_keep(
     nearest: Candidate, found: Measured, candidates: Sequence[Candidate]
-) -> Iterator[Text]:
+) -> Iterator[str]:
     """Which promises the nearest conversion breaks, with the numbers, and what is in the way."""
     broken = dict.fromkeys(promise.name for promise in found.broken)
-    said, *others = map(Text, broken)
+    said, *others = map(_, broken)
     for name in others:
-        said = Text("{names} and not {name}", names=said, name=name)
-    yield Text(
+        said = _("{names} and not {name}", names=said, name=name)
+    yield _(
         "The nearest conversion, {name}, is not {broken}: {numbers}.",
-        name=_named(nearest, nearest.left_float if nearest.partly else ()),
+        name=_named(nearest, nearest.left_float),
         broken=said,
-        numbers=in_turn(promise.sentence for promise in found.broken),
+        numbers=_said(found.broken),
     )
     sensitivity = nearest.sensitivity if nearest.partly is None else None
     if CLOSE in broken and sensitivity is not None and (worst := sensitivity.worst) is not None:
-        yield Text("The most sensitive module is {name}.", name=_module(worst.name))
-    if rest := [p.sentence for p in found.promises if p.state != BROKEN and p.sentence]:
-        yield Text("Otherwise: {findings}.", findings=in_turn(rest))
+        yield _("The most sensitive module is {name}.", name=_module(worst.name))
+    if rest := _said(promise for promise in found.promises if promise.state != BROKEN):
+        yield _("Otherwise: {findings}.", findings=rest)
     if {GAIN, QUICKER, SMALLER} & broken.keys():
         yield from _in_the_way(nearest, found)
     yield from _for_the_task(candidates, nearest)
 
 
-def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[Text]:
+def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[str]:
     """Why there is so little to gain, and what would change it."""
     sizes = found.modules
     stay = [module for module in sizes.modules if not module.converted]
@@ -148,31 +138,31 @@ def _in_the_way(candidate: Candidate, found: Measured) -> Iterator[Text]:
     if stay and share > _MUCH:
         largest = max(stay, key=lambda module: module.float_bytes)
         reasons = {one.name: one.reason for one in found.conversion.left_alone}
-        yield Text(
+        yield _(
             "What stands in the way: {share:.0%} of the bytes stay FP32, most of them in {name} "
             "({kind}; {reason}).",
             share=share,
             name=_module(largest.name),
             kind=largest.kind,
-            reason=reasons.get(largest.name, Text("it is not converted")),
+            reason=reasons.get(largest.name) or _("it is not converted"),
         )
-    if candidate.left_float and found is candidate.partly:
-        yield Text(
+    if candidate.left_float:
+        yield _(
             "What would change it: a conversion that is closer to FP32 in {left}, or a larger "
             "max_relative_error if the task allows.",
             left=_modules(candidate.left_float),
         )
     elif found.latencies[0].verdict == SLOWER:
-        yield Text(
+        yield _(
             "What would change it: wider layers or more sequences per call, for in a small call "
             "INT8 pays more for its overhead than it saves."
         )
 
 
-def _for_the_task(candidates: Iterable[Candidate], nearest: Candidate) -> Iterator[Text]:
+def _for_the_task(candidates: Iterable[Candidate], nearest: Candidate) -> Iterator[str]:
     """A conversion that only misses an error limit, and might well be good enough for the task."""
     worthy = [
-        (candidate, found)
+        (found.relative, candidate.name, found)
         for candidate in candidates
         if (found := candidate.whole) is not None
         and found.metric is None
@@ -180,80 +170,65 @@ def _for_the_task(candidates: Iterable[Candidate], nearest: Candidate) -> Iterat
         and found.task.share is not None
         and found.task.share < COMPARABLE
     ]
-    if not worthy:
-        return
-    candidate, found = min(worthy, key=lambda pair: pair[1].relative)
-    if found is not nearest.best:
-        costs = in_turn(found.promise(name).sentence for name in (SMALLER, QUICKER))
-        yield Text('As a whole "{name}" is {findings}.', name=candidate.name, findings=costs)
-    yield Text(
-        'The error of "{name}" is {share:.1%} of how far the outputs of different inputs are '
-        "apart: whether the task bears it, a metric= can tell.",
-        name=candidate.name,
-        share=found.task.share,
-    )
+    if worthy:
+        _relative, name, found = min(worthy, key=lambda one: one[0])
+        if found is not nearest.best:
+            costs = _said(found.promise(cost) for cost in (SMALLER, QUICKER))
+            yield _('As a whole "{name}" is {findings}.', name=name, findings=costs)
+        yield _(
+            'The error of "{name}" is {share:.1%} of how far the outputs of different inputs are '
+            "apart: whether the task bears it, a metric= can tell.",
+            name=name,
+            share=found.task.share,
+        )
 
 
-def _named(candidate: Candidate, left: Sequence[str]) -> Text:
+def _said(promises: Iterable[Promise]) -> str:
+    """What was measured of each, side by side."""
+    return "; ".join(promise.sentence for promise in promises if promise.sentence)
+
+
+def _named(candidate: Candidate, left: Sequence[str]) -> str:
     if not left:
-        return Text('"{name}"', name=candidate.name)
-    return Text('"{name}", with {left} left FP32,', name=candidate.name, left=_modules(left))
+        return f'"{candidate.name}"'
+    return _('"{name}", with {left} left FP32,', name=candidate.name, left=_modules(left))
 
 
-def _modules(names: Sequence[str]) -> Text:
+def _modules(names: Sequence[str]) -> str:
     """The names of modules as a sentence lists them; long lists are cut."""
     return named([_module(name) for name in names], most=_MOST_NAMES)
 
 
 def _module(name: str) -> str:
-    return name or Text("the model itself")
+    return name or _("the model itself")
 
 
-def conversion_code(
-    way: str, found: Measured, model: nn.Module, input_sets: Sequence[InputSet], *, exact: bool
-) -> str:
+def _within(sentence: str | None) -> str:
+    """A whole sentence without its full stop, to stand within another one."""
+    return (sentence or "").rstrip(".")
+
+
+def conversion_code(way: str, found: Measured, *, exact: bool) -> str:
     """The call that makes this very model; `exact` names the modules rather than their types."""
-    if way == ONNX:
-        return _onnx_code(input_sets)
     arguments = [f'{name}="{value}"' for name, value in WAYS[way].items()]
-    names = [done.name for done in found.conversion.converted]
-    kinds = {type(model.get_submodule(name)) for name in names}
-    types = ", ".join(sorted(f"torch.nn.{kind.__name__}" for kind in kinds))
+    names = [done.name for done in found.made.converted]
+    kinds = {done.before for done in found.made.converted}
+    types = ", ".join(sorted(f"torch.nn.{kind}" for kind in kinds))
     torch_ao = way != "plain"  # the plain backend needs to be told nothing
     if exact and len(names) > _MOST_NAMES and torch_ao:
-        every = model.named_modules(remove_duplicate=False)
-        left = sorted(n for n, m in every if n and type(m) in kinds and n not in names)
+        left = sorted(one.name for one in found.made.left_alone if one.name and one.kind in kinds)
         kept = f"type(m) in {{{types}}} and n not in {left}".replace("'", '"')
         arguments.append(f"modules=[n for n, m in model.named_modules() if {kept}]")
     elif exact:
         arguments.append(f"modules={names}".replace("'", '"'))
-    elif torch_ao and not kinds <= MODULES:
+    elif torch_ao and not kinds <= _CONVERTED:
         arguments.append(f"modules=[{types}]")
     return f"rh.quantize_dynamic(model, {', '.join(arguments)})"
 
 
-def _onnx_code(input_sets: Sequence[InputSet]) -> str:
-    """The call that exports with the caller's own inputs, and with the sizes that were free."""
-    first, *others = input_sets
-    arguments = ["model"]
-    if first.args_code:
-        arguments.append(f"*{first.args_code}")
-    if first.kwargs_code:
-        arguments.append(f"kwargs={first.kwargs_code}")
-    free: set[tuple[str, int]] = set()
-    pairs = []
-    for other in others:
-        if sizes := first.other_sizes(other) - free:  # the first to have another size there
-            free |= sizes
-            pairs.append(f"({other.args_code or '()'}, {other.kwargs_code or '{}'})")
-    if pairs:
-        arguments.append(f"others=[{', '.join(pairs)}]")
-    return f"rh.quantize_onnx({', '.join(arguments)})"
-
-
 @dataclass(frozen=True)
 class Step:
-    """A title, and the lines to copy, both Texts."""
+    """A title, and the lines to copy."""
 
     title: str
     code: str
@@ -265,36 +240,43 @@ def watch_step(candidate: str | None, limits: Limits, metric: float | None) -> S
     words += ["--backend", candidate] if candidate else []
     lines = [shlex.join([*words, *limits.flags()])]
     if metric is not None:
-        lines.append(Text("# The factory returns three things: model, inputs, metric."))
-    return Step(Text("Watch it in continuous integration"), joined(lines, "\n"))
+        lines.append(_("# The factory returns three things: model, inputs, metric."))
+    return Step(_("Watch it in continuous integration"), "\n".join(lines))
 
 
-def make_step(candidate: str, code: str, first: InputSet, limit: float | None) -> Step:
-    """Make, check and save the model; the check is left out with keywords, or without a limit."""
+def make_step(candidate: str, code: str, inputs: str, limit: float | None) -> Step:
+    """Make, check and save the model.
+
+    Args:
+        candidate: the conversion to ship.
+        code: the call that makes it.
+        inputs: the code of the positional inputs to check it with; the check is left out without.
+        limit: what their error is checked against, likewise.
+    """
     lines = [f"quantized = {code}"]
-    if limit is not None and not first.kwargs:
+    if limit is not None and inputs:
         lines += [
-            f"difference = rh.compare_outputs(model, quantized, *{first.args_code})",
+            f"difference = rh.compare_outputs(model, quantized, *{inputs})",
             f"assert max(t.relative for t in difference.tensors) <= {limit}",
         ]
     if candidate == "plain":
         lines += [
             'rh.save_int8(quantized, "model.safetensors")',
-            Text("# Load it into the FP32 model, or into the same model built anew:"),
+            _("# Load it into the FP32 model, or into the same model built anew:"),
             'loaded = rh.load_int8("model.safetensors", model)',
         ]
     elif candidate == ONNX:
         lines += [
             'quantized.save("model.onnx")',
-            Text("# This needs no PyTorch any more:"),
+            _("# This needs no PyTorch any more:"),
             'session = onnxruntime.InferenceSession("model.onnx")',
         ]
     else:
         lines += [
-            Text(
+            _(
                 "# torch.ao packs weights into objects that weights_only=True refuses to load:\n"
                 "# keep the FP32 weights, and quantize again after loading them."
             ),
             'torch.save(model.state_dict(), "model.pt")',
         ]
-    return Step(Text("Make, check and save it"), joined(lines, "\n"))
+    return Step(_("Make, check and save it"), "\n".join(lines))

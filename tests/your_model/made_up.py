@@ -15,62 +15,80 @@ from torch import nn
 from torch.nn.utils import rnn
 
 import recipe_helpers as rh
-from recipe_helpers.recipe.inspection import Converted
+from recipe_helpers.common.checks import Description
+from recipe_helpers.recipe.inspection import Conversion, Converted
 from recipe_helpers.recipe.latency import LatencyComparison
-from recipe_helpers.recipe.timing import Ratio, Timing, judge
+from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison
+from recipe_helpers.recipe.timing import FASTER, Ratio, Timing, judge
 from recipe_helpers.your_model import measurement
-from recipe_helpers.your_model.candidates import Candidate, Measured, Sensitivity
-from recipe_helpers.your_model.preparation import InputSet
-from recipe_helpers.your_model.promises import Limits, judge_costs, judge_error
+from recipe_helpers.your_model.candidates import Candidate, Measured, ModuleError, Sensitivity
+from recipe_helpers.your_model.promises import Limits
+from recipe_helpers.your_model.task_error import ROWS, SETS, TaskError
 
 
-def filled(kind, numbers):
+def filled(kind, numbers=None):
     """An instance of a type, every number in it another one, every text as well."""
+    numbers = itertools.count(1) if numbers is None else numbers
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return filled(next(one for one in arguments if one is not type(None)), numbers)
     if origin is tuple:
-        return tuple(filled(arguments[0], numbers) for _ in range(3))
+        kinds = arguments[:1] * 3 if ... in arguments else arguments
+        return tuple(filled(one, numbers) for one in kinds)
+    if kind is Description:
+        return Description(f"text {next(numbers)}")
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{f.name: filled(hints[f.name], numbers) for f in dataclasses.fields(kind)})
+        made = {f.name: filled(hints[f.name], numbers) for f in dataclasses.fields(kind)}
+        known = {LatencyComparison: {"verdict": FASTER}, TaskError: {"apart": SETS}}
+        return kind(**made | known.get(kind, {}))
     number = next(numbers)
+    if issubclass(kind, Exception):
+        return kind(f"error {number}")
     return {int: number, float: number + 0.5, str: f"text {number}", bool: True}[kind]
 
 
-def filled_findings():
-    return filled(rh.Report, itertools.count(1))
-
-
 @functools.cache
-def _filled(kind):
-    return filled(kind, itertools.count(1))
+def filled_report():
+    return filled(rh.Report)
 
 
-def measured(relative, low, high, size_ratio=3.0, limits=None, names=("lstm",), control=None):
-    """One int8 model of these figures, judged by the real judges."""
-    limits = limits or Limits()
-    made = _filled(Measured)
-    speedup, control = Ratio((low + high) / 2, low, high), control or Ratio(1.0, 1.0, 1.0)
-    latency = replace(
-        made.latencies[0], speedup=speedup, control=control, verdict=judge(speedup, control)
-    )
-    converted = tuple(Converted(name, "LSTM", "Int8LSTM") for name in names)
-    promises = judge_costs(size_ratio, latency, limits)
-    promises.append(judge_error(relative, "output", limits.error_limit(None)))
-    return replace(
-        made,
-        conversion=replace(made.conversion, converted=converted, left_alone=()),
-        latencies=(latency,),
-        relative=relative,
-        choices=None,
-        promises=tuple(promises),
-    )
+_filled = functools.cache(filled)
+
+
+def speed(low, high, noise=1.0, threads=2):
+    """Times that were taken, with this interval of the speed-up."""
+    speedup, control = Ratio((low + high) / 2, low, high), Ratio(1.0, 1 / noise, noise)
+    timing = Timing((100.0,) * 8)
+    return LatencyComparison(timing, timing, speedup, control, judge(speedup, control), threads)
+
+
+def measured(relative, low, high, size_ratio=3.0, limits=None, names=("lstm",), **fields):
+    """One int8 model of these figures."""
+    before, after = (SizeBreakdown(0, round(1e5 * n), 0, 0) for n in (size_ratio, 1))
+    task = TaskError("output", 30.0, 0.99, relative, None, ROWS)
+    made = {
+        "made": Conversion(tuple(Converted(name, "LSTM", "Int8LSTM") for name in names), ()),
+        "left": (),
+        "size": SizeComparison(before, after),
+        "latencies": (speed(low, high),),
+        "relative": relative,
+        "outputs": _filled(Measured).outputs[:1],
+        "tasks": (task,),
+        "choices": None,
+        "metric": None,
+        "reference_metric": None,
+        "memory_error": None,
+        "limits": limits or Limits(),
+    }
+    return replace(_filled(Measured), **made | fields)
 
 
 def candidate(name, whole=None, partly=None, left=()):
-    sensitivity = replace(_filled(Sensitivity), not_measured=0)
-    return Candidate(name, None, whole, sensitivity, left, partly)
+    """A conversion; with `left`, these modules are left FP32 in `partly`."""
+    if left:
+        partly = replace(partly, left=tuple(ModuleError(one, "LSTM", 0.9) for one in left))
+    return Candidate(name, None, whole, replace(_filled(Sensitivity), not_measured=0), partly)
 
 
 NAMES = ["torch.ao", "torch.ao-per-channel", "plain"]
@@ -101,15 +119,9 @@ TABLE = [
 ]  # fmt: skip
 
 
-def sets(*args, **kwargs):
-    """One set of inputs as `decide` is given it."""
-    return [InputSet(args, kwargs, "inputs" if args else "", "kwargs" if kwargs else "")]
-
-
 def made_up_latency(reference: nn.Module, candidate: nn.Module, *inputs: Any, **options: Any):
     """Stands for a measured time where the test is about something else."""
-    timing, ratio = Timing((100.0,) * 8), Ratio(1.0, 1.0, 1.0)
-    return LatencyComparison(timing, timing, ratio, ratio, "inconclusive", options["threads"])
+    return speed(1.0, 1.0, threads=options["threads"])
 
 
 def quickly(model: nn.Module, *inputs: Any, **options: Any) -> rh.Report:
@@ -119,6 +131,13 @@ def quickly(model: nn.Module, *inputs: Any, **options: Any) -> rh.Report:
         return rh.report(
             model, *inputs, **{"threads": 1, "min_speedup": 0, "memory": False, **options}
         )
+
+
+@functools.cache
+def weak_report():
+    """Two of three conversions of the weak model keep within 2 %, one is mended."""
+    model, x = weak()
+    return quickly(model, x, max_relative_error=0.02)
 
 
 class Weak(nn.Module):

@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
+from recipe_helpers.common.language import use_language
 from recipe_helpers.your_model import command_line as command, measurement
 
+from ..korean import english_in
 from .made_up import made_up_latency
 
 FACTORIES = """
@@ -198,7 +199,24 @@ def test_as_a_process_with_a_reader_that_leaves(tmp_path):
     assert err == b""
 
 
-def test_threads_are_put_back():
-    before = torch.get_num_threads()
-    command.main([*LINEAR, "--threads", "2"])
-    assert torch.get_num_threads() == before
+@pytest.fixture
+def korean():
+    use_language("ko")
+    yield
+    use_language("en")
+
+
+@pytest.mark.parametrize("words", [[], ["report"], ["recipe"], ["ledger"]])
+def test_the_help_in_korean(korean, capsys, words):
+    with pytest.raises(SystemExit):
+        command.main([*words, "--help"])
+    # What argparse itself says stays English.
+    own = "show this help message and exit", "channel,plain,onnxruntime", "weights only"
+    assert english_in(capsys.readouterr().out, *own) == []
+
+
+def test_wrong_use_in_korean(korean, capsys):
+    assert command.main(["report", "nothing"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("python -m recipe_helpers: 'nothing'에서 모델과 입력을")
+    assert "'nothing' gives no model and inputs (ModuleNotFoundError: " in err

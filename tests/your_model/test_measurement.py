@@ -1,6 +1,8 @@
 """Every conversion beside the float model, each module alone, and the mended rest."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -8,8 +10,8 @@ from torch import nn
 from torch.nn.utils import rnn
 
 import recipe_helpers as rh
+from recipe_helpers.common.errors import ConversionError
 from recipe_helpers.recipe.memory import LESS
-from recipe_helpers.recipe.timing import Ratio, judge
 from recipe_helpers.your_model import measurement
 
 from .made_up import (
@@ -23,9 +25,10 @@ from .made_up import (
     Tagger,
     Translator,
     Wrapped,
-    made_up_latency,
     quickly,
+    speed,
     weak,
+    weak_report,
 )
 
 TOKENS = torch.tensor([[3, 9, 4, 17, 5, 2], [8, 8, 1, 2, 29, 3], [1, 2, 3, 4, 5, 6]])
@@ -34,15 +37,9 @@ STEPS = torch.linspace(-2, 2, 5 * 2 * 8).view(5, 2, 8)
 MB = 1_000_000
 
 
-@pytest.fixture(scope="module")
-def model_and_inputs():
-    return weak()
-
-
-@pytest.fixture(scope="module")
-def found(model_and_inputs):
-    model, x = model_and_inputs
-    return quickly(model, x, max_relative_error=0.02)
+@pytest.fixture
+def found():
+    return weak_report()
 
 
 def relative(model, other, x):
@@ -55,8 +52,8 @@ def relative(model, other, x):
 # --- a model with a known weakness ----------------------------------------------------------------
 
 
-def test_every_conversion_is_measured_against_the_same_float_model(found, model_and_inputs):
-    model, x = model_and_inputs
+def test_every_conversion_is_measured_against_the_same_float_model(found):
+    model, x = weak()
     ways = {
         "torch.ao": rh.quantize_dynamic(model),
         "torch.ao-per-channel": rh.quantize_dynamic(model, weights="per-channel"),
@@ -70,8 +67,8 @@ def test_every_conversion_is_measured_against_the_same_float_model(found, model_
         assert (whole.size.reference_bytes, whole.size.candidate_bytes) == sizes
 
 
-def test_the_sensitivity_of_a_module_is_the_error_of_converting_it_alone(found, model_and_inputs):
-    model, x = model_and_inputs
+def test_the_sensitivity_of_a_module_is_the_error_of_converting_it_alone(found):
+    model, x = weak()
     measured = found.candidate("torch.ao").sensitivity.modules
     assert measured[0].name == "decoder"
     assert [m.relative for m in measured] == sorted([m.relative for m in measured], reverse=True)
@@ -83,8 +80,8 @@ def test_the_sensitivity_of_a_module_is_the_error_of_converting_it_alone(found, 
         assert one.relative == pytest.approx(relative(model, alone, x), rel=1e-4)
 
 
-def test_the_culprit_is_left_fp32_and_the_rest_is_built_and_measured(found, model_and_inputs):
-    model, x = model_and_inputs
+def test_the_culprit_is_left_fp32_and_the_rest_is_built_and_measured(found):
+    model, x = weak()
     candidate = found.candidate("torch.ao")
     assert [p.name for p in candidate.whole.broken] == ["nearly the same output"]
     assert candidate.left_float == ("decoder",)
@@ -96,8 +93,8 @@ def test_the_culprit_is_left_fp32_and_the_rest_is_built_and_measured(found, mode
     assert left.reason.startswith("left FP32: alone it costs a relative error of ")
 
 
-def test_only_what_was_asked_for_is_converted(model_and_inputs):
-    model, x = model_and_inputs
+def test_only_what_was_asked_for_is_converted():
+    model, x = weak()
     for modules, names in (
         ([nn.LSTM], {"encoder"}),
         (["bridge", "encoder"], {"bridge", "encoder"}),
@@ -231,6 +228,25 @@ def test_an_error_that_hides_the_inputs_is_not_shipped_however_small():
     assert judged.candidates[0].whole.close  # the caller knows better
 
 
+def test_a_stored_error_holds_nothing_of_the_place_where_it_was_raised():
+    class Held:
+        """Something large in a frame."""
+
+    def fail():
+        held = Held()
+        seen.append(weakref.ref(held))
+        raise ConversionError("{name} failed.", name="it")
+
+    seen = []
+    try:
+        fail()
+    except ConversionError as error:
+        stored = measurement.kept(error)
+    gc.collect()
+    assert seen[0]() is None
+    assert (type(stored), str(stored)) == (ConversionError, "it failed.")
+
+
 # --- times, memory, metric ------------------------------------------------------------------------
 
 
@@ -238,12 +254,9 @@ def test_an_error_that_hides_the_inputs_is_not_shipped_however_small():
 def test_a_time_that_is_open_is_measured_once_more_for_longer(monkeypatch, low, budgets):
     asked = []
 
-    def timed(reference, candidate, *inputs, threads, budget_s):
+    def timed(*models, threads, budget_s):
         asked.append((threads, budget_s))
-        speedup = Ratio(low + 0.2, low, low + 0.4)
-        made = made_up_latency(reference, candidate, threads=threads)
-        return made.__class__(**{**vars(made), "speedup": speedup,
-                                 "verdict": judge(speedup, made.control)})  # fmt: skip
+        return speed(low, low + 0.4, threads=threads)
 
     monkeypatch.setattr(measurement, "compare_latency", timed)
     model, x = weak()
@@ -300,12 +313,12 @@ def test_a_model_that_stays_at_home_is_reported_without_memory():
     found = quickly(Locked().eval(), torch.randn(2, 8), memory=True)
     assert all(candidate.whole.memory is None for candidate in found.candidates)
     (note,) = found.notes
-    assert note.startswith("Memory was not measured: the model cannot be sent to a process of its")
+    assert note.startswith("Memory was not measured: model cannot be sent to a process of its")
     assert "held once loaded" not in found.to_html()
 
 
-def test_the_metric_sees_each_model_and_judges(model_and_inputs):
-    model, x = model_and_inputs
+def test_the_metric_sees_each_model_and_judges():
+    model, x = weak()
 
     def metric(candidate):
         assert not torch.is_grad_enabled()
@@ -324,8 +337,8 @@ def test_the_metric_sees_each_model_and_judges(model_and_inputs):
     assert not both.passed
 
 
-def test_what_a_metric_does_to_its_model_is_not_seen_by_the_others(model_and_inputs):
-    model, x = model_and_inputs
+def test_what_a_metric_does_to_its_model_is_not_seen_by_the_others():
+    model, x = weak()
 
     def metric(candidate):
         candidate.train()

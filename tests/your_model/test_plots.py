@@ -6,21 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from recipe_helpers.common.errors import ConversionError
 from recipe_helpers.your_model.candidates import ModuleError, Sensitivity
-from recipe_helpers.your_model.plots import plot_report
+from recipe_helpers.your_model.plots import plot_candidates
 from recipe_helpers.your_model.promises import Limits
 
-from .made_up import candidate, filled_findings, measured, quickly, weak
+from .made_up import candidate, measured, speed, weak_report
 
 
-@pytest.fixture(scope="module")
-def found():
-    model, x = weak()
-    return quickly(model, x, max_relative_error=0.02)
-
-
-def test_the_figure_draws_what_was_measured(found):
-    figure = plot_report(found)
+def test_the_figure_draws_what_was_measured():
+    found = weak_report()
+    figure = plot_candidates(found.candidates, found.limits, found.error_limit)
     size, speed, error, sensitivity = figure.axes
     shown = [m for c in found.candidates for m in (c.whole, c.partly) if m is not None]
     assert len(shown) == 4  # one conversion was mended
@@ -41,10 +37,13 @@ def test_the_figure_draws_what_was_measured(found):
 
 @pytest.mark.parametrize("relative", [0.0, math.nan, math.inf, 1e9])
 def test_errors_that_no_axis_can_show_are_drawn_at_its_ends(relative):
-    modules = ModuleError("", "LSTM", relative, "ill"), ModuleError("head", "Linear", 0.01, None)
+    modules = (
+        ModuleError("", "LSTM", relative, ConversionError("ill.")),
+        ModuleError("head", "Linear", 0.01),
+    )
     one = replace(candidate("plain", measured(relative, 1, 1)), sensitivity=Sensitivity(modules, 0))
     limits = Limits(max_relative_error=0, min_size_ratio=0, min_speedup=0)
-    figure = plot_report(replace(filled_findings(), candidates=(one,), limits=limits))
+    figure = plot_candidates([one], limits, limits.error_limit(None))
     figure.png()
     *_, error, sensitivity = figure.axes
     for axes in (sensitivity, error):
@@ -58,6 +57,28 @@ def test_errors_that_no_axis_can_show_are_drawn_at_its_ends(relative):
 
 def test_without_modules_alone_there_are_three_panels():
     one = replace(candidate("onnxruntime", measured(0.01, 1, 1)), sensitivity=None)
-    figure = plot_report(replace(filled_findings(), candidates=(one,)))
+    figure = plot_candidates([one], Limits(), None)
     assert len(figure.axes) == 3
     assert "most sensitive" not in figure.alt
+
+
+def test_times_have_an_interval_each_full_for_the_callers_threads_and_hollow_for_one():
+    found = measured(0.01, 1, 1, latencies=(speed(1.5, 2.5), speed(0.4, 0.8, threads=1)))
+    one = replace(candidate("plain", found, found, left=("a",)), sensitivity=None)
+    limits = Limits(min_size_ratio=2, min_speedup=1.25)
+    figure = plot_candidates([one], limits, limits.error_limit(None))
+    size, speeds, _error = figure.axes
+    assert [line.get_xdata()[0] for line in size.lines] == [2]
+    marks = [one[0] for one in speeds.containers]
+    assert [float(mark.get_xdata()[0]) for mark in marks] == [2.0, pytest.approx(0.6)] * 2
+    assert [float(mark.get_ydata()[0]) for mark in marks] == [-0.16, 0.16, 0.84, 1.16]
+    assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True] * 2
+    bars = [one[2][0].get_segments()[0][:, 0].tolist() for one in speeds.containers[:2]]
+    assert bars == [pytest.approx([1.5, 2.5]), pytest.approx([0.4, 0.8])]
+    assert [text.get_text() for text in speeds.get_legend().get_texts()] == [
+        "2 threads",
+        "1 thread",
+    ]
+    assert 1.25 in [line.get_xdata()[0] for line in speeds.lines]
+    labels = [label.get_text() for label in size.get_yticklabels()]
+    assert labels == ["plain", "plain,\n1 left FP32"]

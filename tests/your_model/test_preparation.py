@@ -12,14 +12,16 @@ from torch import nn
 import recipe_helpers as rh
 from recipe_helpers.your_model import measurement
 from recipe_helpers.your_model.preparation import (
+    InputSet,
     as_input_sets,
     metric_of,
+    onnx_call,
     random_states_kept,
     steady_outputs,
     with_parts,
 )
 
-from .made_up import Doubled, Shared, Weak, quickly, sets, weak
+from .made_up import Doubled, Shared, Weak, quickly, weak
 
 
 def refuses(error, pattern, model, *inputs, **options):
@@ -86,21 +88,13 @@ def test_models_that_cannot_be_measured(change, error, pattern):
     refuses(error, pattern, change(model), x)
 
 
-def test_models_of_other_kinds_say_themselves_why_they_cannot_be_converted():
-    model, x = nn.Sequential(nn.Linear(64, 64)).eval(), torch.ones(2, 64)
-    with pytest.warns(DeprecationWarning, match="torch.jit.script"):
-        scripted = torch.jit.script(model)
-    refuses(rh.NothingQuantizedError, "RecursiveScriptModule", scripted, x)
+def test_models_of_other_kinds_are_tried_and_say_why():
+    model, x = nn.Sequential(nn.Linear(64, 64)).eval(), torch.linspace(-1, 1, 128).view(2, 64)
     exported = torch.export.export(model, (x,))
     refuses(rh.ModelError, "of type ExportedProgram", exported, x)
     refuses(rh.ModelError, "training mode", exported.module(), x)
     assert quickly(torch.fx.symbolic_trace(model), x, backends=["plain"]).passed
-
-
-def test_a_compiled_model_is_converted_like_any_other():
-    model, x = nn.Sequential(nn.Linear(64, 64)).eval(), torch.linspace(-1, 1, 128).view(2, 64)
     found = quickly(torch.compile(model, backend="eager"), x, backends=["torch.ao"])
-    assert found.passed
     assert found.candidates[0].whole.relative > 0
     made = eval(found.verdict.code, {"rh": rh, "torch": torch, "model": model})
     assert type(made[0]) is not nn.Linear
@@ -136,9 +130,11 @@ def test_sets_come_as_tensors_as_tuples_and_as_dicts_with_the_keywords_of_the_ca
     assert all(one.kwargs["scale"] == 2 for one in found[:3])
     assert found[3].kwargs["scale"] == 3  # the set's own
     assert all(torch.equal(one.kwargs["mask"], x) for one in found)
-    assert found[0].describe() == (
-        "float32 tensor of shape (2,), scale: int, mask: float32 tensor of shape (2,)"
-    )
+    assert [(name, str(what)) for name, what in found[0].describe()] == [
+        ("", "float32 tensor of shape (2,)"),
+        ("scale", "int"),
+        ("mask", "float32 tensor of shape (2,)"),
+    ]
 
 
 def test_what_the_caller_has_written_gives_the_same_arguments_again():
@@ -153,6 +149,61 @@ def test_what_the_caller_has_written_gives_the_same_arguments_again():
             assert {**keywords, "x": 0} == {**one.kwargs, "x": 0}
     (one,) = as_input_sets((x,), {"mask": y}, None)
     assert (one.args_code, one.kwargs_code) == ("inputs", "kwargs")
+
+
+class Scaled(nn.Module):
+    """Takes what it is called with as positions or as keywords."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.linear = nn.LSTM(8, 16), nn.Linear(16, 4)
+
+    def forward(self, x, shift=None):
+        y = self.linear(self.lstm(x)[0])
+        return y if shift is None else y + shift
+
+
+def steps(length, batch=1):
+    return torch.linspace(-1, 1, length * batch * 8).view(length, batch, 8)
+
+
+FIVE, SHIFT = steps(5), torch.ones(4)
+# what the caller gives to the report -> inputs of other sizes that its graph then takes
+ONNX_CALLS = {
+    "positions": ({"inputs": (FIVE,)}, []),
+    "both": ({"inputs": (FIVE,), "kwargs": {"shift": SHIFT}}, []),
+    "keywords": ({"kwargs": {"x": FIVE, "shift": SHIFT}}, []),
+    "tensors": ({"input_sets": [FIVE, steps(7)]}, [((steps(9),), {})]),
+    "tuples": ({"input_sets": [(FIVE, SHIFT), (steps(7), SHIFT)]}, [((steps(9), SHIFT), {})]),
+    "dicts": ({"input_sets": [{"x": FIVE}, {"x": steps(7)}]}, [((), {"x": steps(9)})]),
+    "keywords of all": (
+        {"kwargs": {"shift": SHIFT}, "input_sets": [{"x": FIVE}, {"x": steps(7)}]},
+        [((), {"x": steps(9), "shift": SHIFT})],
+    ),
+    "tuples with keywords": (
+        {"kwargs": {"shift": SHIFT}, "input_sets": [(FIVE,), (steps(5, 3),), (steps(7),)]},
+        [((steps(9, 2),), {"shift": SHIFT})],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ONNX_CALLS)
+def test_the_line_for_onnx_takes_what_the_report_has_measured(case):
+    given, others = ONNX_CALLS[case]
+    model = Scaled().eval()
+    inputs = as_input_sets(given.get("inputs", ()), given.get("kwargs"), given.get("input_sets"))
+    made = eval(onnx_call(inputs), {"rh": rh, "model": model, **given})
+    for args, kwargs in [*((one.args, one.kwargs) for one in inputs), *others]:
+        expected = model(*args, **kwargs).detach()
+        assert torch.allclose(made(*args, **kwargs), expected, atol=0.05)
+
+
+def test_only_sets_that_free_a_size_are_exported_with():
+    inputs = as_input_sets((), None, [FIVE, 2 * FIVE, steps(6), steps(7), steps(7, 2)])
+    assert onnx_call(inputs) == (
+        "rh.quantize_onnx(model, *(input_sets[0],), "
+        "others=[((input_sets[2],), {}), ((input_sets[4],), {})])"
+    )
 
 
 def test_inputs_with_a_gradient_are_fine_and_stay_the_callers():
@@ -191,7 +242,7 @@ def test_a_forward_gives_the_same_answer_twice(forward, error, pattern):
 
 def test_a_difference_of_rounding_is_none():
     model = Changed(lambda self, x, run: run(x) * (1 + 5e-5 * counted(self)))
-    assert steady_outputs(model, *sets(X)).shape == (9, 2, 9)
+    assert steady_outputs(model, InputSet((X,))).shape == (9, 2, 9)
 
 
 def test_a_buffer_that_is_returned_and_written_to_again_is_no_excuse():
@@ -200,7 +251,7 @@ def test_a_buffer_that_is_returned_and_written_to_again_is_no_excuse():
         return self.buffer.add_(1)
 
     with pytest.raises(rh.ModelError, match="another answer"):
-        steady_outputs(Changed(forward), *sets(X))
+        steady_outputs(Changed(forward), InputSet((X,)))
 
 
 # --- the caller's things --------------------------------------------------------------------------

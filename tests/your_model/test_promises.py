@@ -7,34 +7,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from recipe_helpers.common.errors import ArgumentError
-from recipe_helpers.recipe.latency import LatencyComparison
-from recipe_helpers.recipe.timing import Ratio, Timing, judge
 from recipe_helpers.your_model.command_line import limits_of, parser
-from recipe_helpers.your_model.promises import (
-    CLOSE,
-    GAIN,
-    Limits,
-    judge_costs,
-    judge_distance,
-    judge_error,
-    judge_gain,
-    judge_latency,
-    judge_metric,
-    judge_outputs,
-    judge_size,
-)
+from recipe_helpers.your_model.promises import CLOSE, Limits, judge_costs, judge_outputs
 from recipe_helpers.your_model.task_error import COMPARABLE, ROWS, SETS, TaskError
 
-from .made_up import measured
+from .made_up import measured, speed
 
 NAMES = [one.name for one in fields(Limits)]
 VALUES = [0, 0.0, 0.005, 0.0049999, 1, 1.0, 1.1, 1.005, 1 / 3, 1e-9, 123456.789, 1e22]
-
-
-def latency(low, high, noise=1.0, median=None):
-    speedup = Ratio((low + high) / 2 if median is None else median, low, high)
-    control, timing = Ratio(1.0, 1 / noise, noise), Timing((1.0,) * 7)
-    return LatencyComparison(timing, timing, speedup, control, judge(speedup, control), 2)
 
 
 # --- the list of limits ---------------------------------------------------------------------------
@@ -44,11 +24,12 @@ def read_back(limits):
     return Limits(**limits_of(parser().parse_args(["report", "a:b", *limits.flags()])))
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("value", VALUES)
-def test_each_limit_is_told_to_the_command_line_to_the_last_digit(name, value):
-    limits = Limits(**{name: value})
-    assert read_back(limits) == limits
+def test_each_limit_is_told_to_the_command_line_to_the_last_digit():
+    for limits in [Limits(**{name: value}) for name in NAMES for value in VALUES]:
+        assert read_back(limits) == limits
+    assert Limits().flags() == []
+    assert Limits(min_speedup=0).flags() == ["--min-speedup", "0"]
+    assert read_back(Limits()) == Limits()
 
 
 @given(st.lists(st.floats(0, 1e300), min_size=len(NAMES), max_size=len(NAMES)))
@@ -57,24 +38,11 @@ def test_all_limits_at_once(values):
     assert read_back(limits) == limits
 
 
-def test_what_was_not_changed_is_left_to_the_defaults():
-    assert Limits().flags() == []
-    assert Limits(min_speedup=0).flags() == ["--min-speedup", "0"]
-    assert read_back(Limits()) == Limits()
-
-
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf, "1", True])
-def test_limits_are_checked(name, value):
-    with pytest.raises(ArgumentError, match=f"{name} is .*number of at least 0"):
-        Limits(**{name: value})
-
-
-@pytest.mark.parametrize("name", NAMES[1:])
-def test_only_the_limit_of_the_error_may_be_left_open(name):
-    assert Limits(max_relative_error=None).max_relative_error is None
-    with pytest.raises(ArgumentError, match=name):
-        Limits(**{name: None})
+def test_limits_are_checked(name):
+    for value in (-1e-9, math.nan, math.inf, "1", True, *([None] if name in NAMES[1:] else [])):
+        with pytest.raises(ArgumentError, match=f"{name} is .*number of at least 0"):
+            Limits(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -102,8 +70,8 @@ def test_a_metric_replaces_the_limit_of_the_error_unless_that_is_given(given, me
     ],
 )
 def test_size(ratio, limit, state, words):
-    promise = judge_size(ratio, Limits(min_size_ratio=limit))
-    assert (promise.state, promise.sentence) == (state, words)
+    promise = judge_costs(ratio, speed(1, 1), Limits(min_size_ratio=limit))[0]
+    assert (promise.name, promise.state, promise.sentence) == ("smaller", state, words)
     assert (promise.measured, promise.limit) == (ratio, limit)
 
 
@@ -124,27 +92,28 @@ def test_size(ratio, limit, state, words):
     ],
 )
 def test_speed_is_judged_by_the_whole_interval(interval, limit, noise, state):
-    found = latency(*interval, noise)
-    promise = judge_latency(found, Limits(min_speedup=limit))
-    assert promise.state == state
+    found = speed(*interval, noise)
+    promise = judge_costs(2.0, found, Limits(min_speedup=limit))[1]
+    assert (promise.name, promise.state) == ("faster", state)
     assert (promise.measured, promise.limit) == (found.speedup.median, limit)
-    assert ("asked for" in promise.sentence) is (limit not in (0, 1) and state != "kept")
+    asked = f", asked for {limit:g}"
+    assert promise.sentence.endswith(asked) is (limit not in (0, 1) and state != "kept")
 
 
 @pytest.mark.parametrize(
-    ("interval", "median", "says"),
+    ("interval", "threads", "says"),
     [
-        ((1.5, 2.2), 2.0, "2.00 times faster on 2 threads"),
-        ((0.4, 0.6), 0.5, "2.00 times slower on 2 threads"),
-        ((0.9, 1.1), 1.05, "not told apart from FP32 in time on 2 threads"),
+        ((1.5, 2.5), 2, "2.00 times faster on 2 threads (FP32 / INT8: 2.00 (95 % interval 1.50"),
+        ((0.4, 0.6), 1, "2.00 times slower on 1 thread (FP32 / INT8: 0.50 (95 % interval 0.40"),
+        ((0.9, 1.2), 2, "not told apart from FP32 in time on 2 threads (FP32 / INT8: 1.05 (95"),
     ],
 )
-def test_speed_says_which_way_it_went(interval, median, says):
-    sentence = judge_latency(latency(*interval, median=median), Limits()).sentence
-    assert sentence.startswith(f"{says} (FP32 / INT8: {median:.2f} (95 % interval ")
+def test_speed_says_which_way_it_went(interval, threads, says):
+    sentence = judge_costs(2.0, speed(*interval, threads=threads), Limits())[1].sentence
+    assert sentence.startswith(says)
 
 
-# bytes, interval of the speed-up, limits -> how many gains; None: nobody asks
+# bytes, interval of the speed-up, limits -> how many gains; None: nobody asks, or worse already
 GAINS = [
     (1.5, (0.98, 1.02), {}, 1),
     (1.49, (0.98, 1.02), {}, 0),
@@ -158,21 +127,26 @@ GAINS = [
     (1.5, (1.13, 1.3), {"min_speedup": 0, "min_size_ratio": 0}, None),
     (1.25, (0.98, 1.02), {"min_size_ratio": 1.2}, 1),  # kept, and so the gain asked for
     (1.25, (0.98, 1.02), {"min_size_ratio": 1.0}, 0),
-    (1.25, (1.21, 1.3), {"min_speedup": 1.2}, 1),
+    (1.25, (1.23, 1.3), {"min_speedup": 1.2}, 1),
     (1.2, (0.98, 1.02), {"worth_size_ratio": 1.2}, 1),
     (1.0, (1.03, 1.3), {"worth_speedup": 1.0}, 1),
     (1.0, (0.98, 1.02), {"worth_size_ratio": 0}, 1),
     (1.0, (0.98, 1.02), {"worth_speedup": 0}, 1),
+    (0.9, (1.5, 1.6), {}, None),
+    (1.6, (0.5, 0.6), {}, None),
 ]
 
 
 @pytest.mark.parametrize(("ratio", "interval", "given", "count"), GAINS)
-def test_one_gain_is_enough(ratio, interval, given, count):
-    promises = judge_gain(ratio, latency(*interval), Limits(**given))
-    assert [promise.measured for promise in promises] == ([] if count is None else [count])
-    assert [promise.state for promise in promises] == (
+def test_one_gain_is_enough_and_asked_for_where_nothing_got_worse(ratio, interval, given, count):
+    gains = judge_costs(ratio, speed(*interval), Limits(**given))[2:]
+    assert [(one.name, one.measured) for one in gains] == [("a gain worth having", count)] * (
+        count is not None
+    )
+    assert [one.state for one in gains] == (
         [] if count is None else ["kept" if count else "broken"]
     )
+    assert all((one.sentence == "") is bool(count) for one in gains)
 
 
 @pytest.mark.parametrize(
@@ -184,23 +158,16 @@ def test_one_gain_is_enough(ratio, interval, given, count):
     ],
 )
 def test_a_missing_gain_says_what_would_be_one(given, says):
-    (promise,) = judge_gain(1.2, latency(0.9, 1.1), Limits(**given))
-    assert promise.sentence == says
-
-
-@pytest.mark.parametrize(
-    ("ratio", "interval", "names"),
-    [
-        (1.2, (0.98, 1.02), ["smaller", "faster", GAIN]),
-        (0.9, (0.98, 1.02), ["smaller", "faster"]),  # it got worse, which is enough to know
-        (1.2, (0.5, 0.6), ["smaller", "faster"]),
-    ],
-)
-def test_a_gain_is_asked_for_where_nothing_got_worse(ratio, interval, names):
-    assert [p.name for p in judge_costs(ratio, latency(*interval), Limits())] == names
+    assert judge_costs(1.2, speed(0.9, 1.1), Limits(**given))[-1].sentence == says
 
 
 # --- outputs --------------------------------------------------------------------------------------
+
+
+def judged(relative=0.01, before=None, after=None, tasks=(), **limits):
+    found = measured(relative, 1, 1)
+    found = type(found)(**{**vars(found), "tasks": (*tasks, *found.tasks)})
+    return list(judge_outputs(found, before, after, Limits(**limits)))
 
 
 @pytest.mark.parametrize(
@@ -215,9 +182,11 @@ def test_a_gain_is_asked_for_where_nothing_got_worse(ratio, interval, names):
     ],
 )
 def test_error(relative, limit, state):
-    promise = judge_error(relative, "output[1]", limit)
+    (promise,) = judged(relative, max_relative_error=limit)
     assert (promise.name, promise.state, promise.limit) == (CLOSE, state, limit)
-    assert "in output[1], limit" in promise.sentence
+    assert promise.sentence == (
+        f"relative error {relative:.2%} in output, limit {100 * limit:.3g}%"
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,27 +204,31 @@ def test_error(relative, limit, state):
     ],
 )
 def test_a_metric_may_fall_by_a_share_of_itself(before, after, limit, state):
-    promise = judge_metric(before, after, limit)
+    (promise,) = judged(9.9, before, after, max_metric_drop=limit)
     assert (promise.name, promise.state, promise.limit) == (CLOSE, state, limit)
-    assert promise.measured == pytest.approx((before - after) / (abs(before) or 1))
-    assert f"from {before:.5g} to {after:.5g}" in promise.sentence
+    drop = (before - after) / (abs(before) or 1)
+    assert promise.measured == pytest.approx(drop)
+    change = f"changes by {0 - drop:+.2%}, from {before:.5g} to {after:.5g}, limit -"
+    assert change + f"{100 * limit:.3g}%" in promise.sentence
 
 
-def task(share, apart=SETS, place="output"):
-    return TaskError(place, 30.0, 0.99, share, 1.0, apart)
+def task(share, apart=SETS, place="output[1]", distance=2.0):
+    return TaskError(place, 30.0, 0.99, 2 * share, distance, apart)
 
 
 @pytest.mark.parametrize(("share", "state"), [(COMPARABLE - 1e-9, "kept"), (COMPARABLE, "broken")])
-@pytest.mark.parametrize("first", [True, False])
-def test_an_error_as_large_as_the_distance_breaks_a_promise(share, state, first):
-    tasks = [task(share, place="output[1]"), task(0.2)][:: 1 if first else -1]
-    (promise,) = judge_distance(tasks)
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_error_as_large_as_the_distance_breaks_a_promise(share, state, order):
+    tasks = [task(share), task(0.2, place="output")][::order]
+    _close, promise = judged(tasks=tasks)
     assert (promise.name, promise.state, promise.measured) == (CLOSE, state, share)
-    assert f"error of output[1] is {share:.1%} of the distance" in promise.sentence
-
-
-def test_rows_of_one_output_break_no_promise():
-    assert judge_distance([task(9.0, ROWS), TaskError("output", 30, 1, 9.0, None, SETS)]) == []
+    assert promise.limit == COMPARABLE
+    assert promise.sentence == (
+        f"the error of output[1] is {share:.1%} of the distance between the outputs of different "
+        "input sets, limit 50%"
+    )
+    assert len(judged(tasks=[task(0.0)])) == 2, "no error is one as well"
+    assert len(judged(tasks=[task(9.0, ROWS), task(9.0, distance=None)])) == 1
 
 
 @pytest.mark.parametrize(
@@ -271,8 +244,5 @@ def test_rows_of_one_output_break_no_promise():
     ],
 )
 def test_a_metric_and_a_limit_of_the_error_judge_together(given, before, after, count, broken):
-    found = measured(0.06, 1, 1)
-    errors = type(found)(**{**vars(found), "tasks": (task(0.4),)})
-    promises = judge_outputs(errors, before, after, Limits(**given))
-    states = [promise.state for promise in promises]
+    states = [one.state for one in judged(0.06, before, after, [task(0.4)], **given)]
     assert (len(states), states.count("broken")) == (count, broken)

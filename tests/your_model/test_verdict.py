@@ -1,20 +1,32 @@
 """Which conversion the report recommends, which it calls the nearest, and why."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given, strategies as st
 from torch import nn
 
-from recipe_helpers.recipe.inspection import LeftAlone
+import recipe_helpers as rh
+from recipe_helpers.common.errors import ConversionError
+from recipe_helpers.recipe.inspection import Conversion, Converted, LeftAlone
 from recipe_helpers.your_model.candidates import ModuleBytes, ModuleSize
+from recipe_helpers.your_model.command_line import limits_of, parser
 from recipe_helpers.your_model.promises import Limits
-from recipe_helpers.your_model.task_error import Choices
-from recipe_helpers.your_model.verdict import KEEP, SHIP, SHIP_PARTLY, decide
+from recipe_helpers.your_model.task_error import ROWS, Choices, TaskError
+from recipe_helpers.your_model.verdict import (
+    KEEP,
+    SHIP,
+    SHIP_PARTLY,
+    conversion_code,
+    decide,
+    make_step,
+    watch_step,
+)
 
-from .made_up import NAMES, TABLE, candidate, measured, sets
-
-MODEL = nn.ModuleDict({"lstm": nn.LSTM(2, 2)})
+from ..korean import english_in, in_both
+from .made_up import NAMES, TABLE, candidate, measured, quickly, weak
 
 
 @st.composite
@@ -34,7 +46,7 @@ def interval(one):
 
 @given(trios(smallest_speedup=1.2, largest_error=0.049))
 def test_the_least_error_wins_unless_another_is_faster_beyond_doubt(made):
-    verdict = decide(made, MODEL)
+    verdict = decide(made)
     assert verdict.decision == SHIP
     chosen = next(one for one in made if one.name == verdict.candidate)
     best = min(made, key=lambda one: one.whole.relative)
@@ -48,12 +60,12 @@ def test_the_least_error_wins_unless_another_is_faster_beyond_doubt(made):
 def test_overlapping_intervals_decide_nothing_whatever_their_medians(low, chosen):
     slow = candidate("plain", measured(0.01, 1.5, 2.1))
     quick = candidate("torch.ao", measured(0.02, low, 3.0))
-    assert decide([quick, slow], MODEL).candidate == chosen
+    assert decide([quick, slow]).candidate == chosen
 
 
 @given(trios(smallest_speedup=0.2, largest_error=0.3))
 def test_the_nearest_conversion_breaks_least_and_then_errs_least(made):
-    verdict = decide(made, MODEL)
+    verdict = decide(made)
     if verdict.decision != KEEP:
         return
     named = next(one for one in made if one.name == verdict.candidate)
@@ -69,9 +81,9 @@ def test_the_nearest_conversion_breaks_least_and_then_errs_least(made):
 def test_a_whole_conversion_comes_before_one_with_exceptions(order):
     mended = candidate("plain", measured(0.2, 2, 2.1), measured(0.001, 3, 3.1), left=("lstm",))
     whole = candidate("torch.ao", measured(0.04, 1.5, 1.6))
-    verdict = decide([mended, whole][::order], MODEL)
+    verdict = decide([mended, whole][::order])
     assert (verdict.decision, verdict.candidate) == (SHIP, "torch.ao")
-    alone = decide([mended], MODEL)
+    alone = decide([mended])
     assert (alone.decision, alone.left_float) == (SHIP_PARTLY, ("lstm",))
     assert alone.reason.startswith('The conversion "plain", with lstm left FP32, is 3.00 times')
     assert "As a whole it misses: relative error 20.00% in output" in alone.reason
@@ -80,11 +92,18 @@ def test_a_whole_conversion_comes_before_one_with_exceptions(order):
 @pytest.mark.parametrize(("case", "relative", "speed", "size", "given", "advice"), TABLE)
 def test_the_advice_is_that_of_an_expert(case, relative, speed, size, given, advice):
     found = measured(relative, *speed, size_ratio=size, limits=Limits(**given))
-    verdict = decide([candidate("plain", found)], MODEL)
+    verdict = decide([candidate("plain", found)])
     assert verdict.decision == advice, case
     assert bool(verdict.code) == (advice == SHIP)
     assert ".." not in verdict.reason
     assert "; ;" not in verdict.reason
+    other = measured(0.9, 0.5, 0.6, limits=Limits(**given))
+    beside = [candidate("plain", found), candidate("torch.ao", other)]
+    for made in (beside[:1], beside, [candidate("plain", other, found, left=("lstm", ""))]):
+        _, korean = in_both(lambda made=made: str(decide(made)))
+        assert korean.startswith("FP32 유지. " if advice == KEEP else ("INT8로 배포. ", "일부 모"))
+        assert english_in(korean) == [], case
+    assert "lstm, 모델 자체" in korean
 
 
 def test_smaller_and_faster_comes_before_faster_alone():
@@ -92,9 +111,9 @@ def test_smaller_and_faster_comes_before_faster_alone():
     torch_ao = candidate("torch.ao", measured(0.024, 1.99, 2.22, 3.60))
     per_channel = candidate("torch.ao-per-channel", measured(0.018, 1.88, 1.95, 3.41))
     onnx = candidate("onnxruntime", measured(0.008, 2.31, 2.67, 1.04))
-    assert decide([torch_ao, per_channel, onnx], MODEL).candidate == "torch.ao"
-    assert decide([per_channel, onnx], MODEL).candidate == "torch.ao-per-channel"
-    assert decide([onnx], MODEL, sets(1)).candidate == "onnxruntime"
+    assert decide([torch_ao, per_channel, onnx]).candidate == "torch.ao"
+    assert decide([per_channel, onnx]).candidate == "torch.ao-per-channel"
+    assert decide([onnx], "rh.quantize_onnx()").candidate == "onnxruntime"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +124,7 @@ def test_a_gain_counts_as_the_caller_sees_it(given, chosen):
     limits = Limits(**given)
     smaller = candidate("torch.ao", measured(0.024, 1.99, 2.22, 3.60, limits))
     closer = candidate("plain", measured(0.008, 1.99, 2.22, 1.04, limits))
-    assert decide([smaller, closer], MODEL).candidate == chosen
+    assert decide([smaller, closer]).candidate == chosen
 
 
 def mended_without_a_gain(share=950):
@@ -116,25 +135,24 @@ def mended_without_a_gain(share=950):
         ModuleSize("bridge", "Linear", 20, 20, False),
         ModuleSize("lstm", "LSTM", share, share, False),
     )
-    left = LeftAlone("lstm", "LSTM", 237, "left FP32: alone it costs a relative error of 90.00%")
-    conversion = replace(mended.conversion, left_alone=(left,))
-    mended = replace(mended, modules=ModuleBytes(modules, 0, 0), conversion=conversion)
+    left = LeftAlone("lstm", "LSTM", 237, "a reason")
+    mended = replace(mended, modules=ModuleBytes(modules, 0, 0), made=Conversion((), (left,)))
     return candidate("plain", measured(0.9, 1.5, 1.7, 3.5), mended, left=("lstm",))
 
 
 def test_what_is_in_the_way_is_said_and_what_would_change_it():
-    verdict = decide([mended_without_a_gain()], MODEL)
+    verdict = decide([mended_without_a_gain()])
     assert (verdict.decision, verdict.broken) == (KEEP, ("a gain worth having",))
     assert "not 1.5 times smaller; not 1.1 times faster beyond doubt" in verdict.reason
     assert "97% of the bytes stay FP32, most of them in lstm (LSTM; left FP32" in verdict.reason
     assert "closer to FP32 in lstm, or a larger max_relative_error" in verdict.reason
-    assert "bytes stay FP32" in decide([mended_without_a_gain(320)], MODEL).reason
-    assert "bytes stay FP32" not in decide([mended_without_a_gain(310)], MODEL).reason
+    assert "bytes stay FP32" in decide([mended_without_a_gain(320)]).reason
+    assert "bytes stay FP32" not in decide([mended_without_a_gain(310)]).reason
 
 
 def test_what_broke_is_said_first_and_what_did_not_after_it():
     slow = candidate("plain", measured(0.2, 0.4, 0.5, 3.8))
-    reason = decide([slow], MODEL).reason
+    reason = decide([slow]).reason
     assert reason.startswith(
         'The nearest conversion, "plain", is not faster and not nearly the same output: '
         "2.22 times slower on "
@@ -146,8 +164,9 @@ def test_what_broke_is_said_first_and_what_did_not_after_it():
 
 
 def test_where_no_conversion_works_each_says_why():
-    failed = [replace(candidate(name), failure=f"{name} is ill.") for name in NAMES[:2]]
-    verdict = decide(failed, MODEL)
+    ill = [ConversionError("{kind} is ill.", kind=name) for name in NAMES[:2]]
+    failed = [replace(candidate(name), error=one) for name, one in zip(NAMES, ill, strict=False)]
+    verdict = decide(failed)
     assert (verdict.decision, verdict.candidate, verdict.code) == (KEEP, None, "")
     assert verdict.reason == (
         'No conversion works: "torch.ao": torch.ao is ill; "torch.ao-per-channel": '
@@ -156,22 +175,22 @@ def test_where_no_conversion_works_each_says_why():
 
 
 def test_what_could_not_be_settled_is_said_with_the_advice_to_ship():
-    reason = decide([candidate("plain", measured(0.01, 0.95, 1.1, 3.8))], MODEL).reason
+    reason = decide([candidate("plain", measured(0.01, 0.95, 1.1, 3.8))]).reason
     assert reason.endswith("Whether it is faster could not be settled.")
-    clear = decide([candidate("plain", measured(0.01, 1.5, 1.6, 3.8))], MODEL).reason
+    clear = decide([candidate("plain", measured(0.01, 1.5, 1.6, 3.8))]).reason
     assert "settled" not in clear
 
 
 def encoder(share, metric=None):
     """Three wide layers of a speaker encoder: a gain as a whole, with an error above the limit."""
     whole = measured(0.1755, 2.18, 2.33, 3.84)
-    task = replace(whole.task, difference=share, distance=1.0)
-    whole = replace(whole, metric=metric, tasks=(task, *whole.tasks[1:]))
+    task = TaskError("output", 30.0, 0.99, 3 * share, 3.0, ROWS)
+    whole = replace(whole, metric=metric, tasks=(task,))
     return candidate("plain", whole, measured(0.015, 0.98, 1.01, 1.04), left=("lstm",))
 
 
 def test_a_gain_that_only_misses_the_error_limit_is_left_to_a_metric_of_the_task():
-    verdict = decide([encoder(share=0.17)], MODEL)
+    verdict = decide([encoder(share=0.17)])
     assert (verdict.decision, verdict.code) == (KEEP, "")
     assert 'As a whole "plain" is 3.84 times smaller; ' in verdict.reason
     assert "17.0% of how far the outputs of different inputs are apart" in verdict.reason
@@ -180,11 +199,132 @@ def test_a_gain_that_only_misses_the_error_limit_is_left_to_a_metric_of_the_task
 
 @pytest.mark.parametrize("one", [encoder(share=0.5), encoder(share=0.17, metric=0.9)])
 def test_nobody_is_sent_to_a_metric_with_outputs_that_are_ruined_or_judged_already(one):
-    assert "metric=" not in decide([one], MODEL).reason
+    assert "metric=" not in decide([one]).reason
 
 
 @pytest.mark.parametrize(("same", "said"), [(0.95, True), (1.0, False)])
 def test_a_top_choice_that_changes_is_said_with_the_advice_to_ship(same, said):
     found = replace(measured(0.006, 2.9, 3.0, 3.8), choices=Choices("output[0]", same, 180, 0.19))
-    reason = decide([candidate("plain", found)], MODEL).reason
+    reason = decide([candidate("plain", found)]).reason
     assert ("In output[0] the highest score is the same in 95.00% of 180 rows" in reason) is said
+
+
+# --- the call that makes the model, and the next steps --------------------------------------------
+
+
+def linear():
+    return nn.Sequential(nn.Linear(64, 64)).eval(), (torch.linspace(-1, 1, 128).view(2, 64),)
+
+
+@pytest.mark.parametrize("backend", ["torch.ao", "torch.ao-per-channel", "plain"])
+@pytest.mark.parametrize("partly", [False, True])
+def test_the_line_of_code_makes_the_model_measured(backend, partly):
+    model, x = weak()
+    limit = {
+        "max_relative_error": quickly(model, x, backends=[backend]).candidates[0].whole.relative
+    }
+    limit["max_relative_error"] *= 0.9 if partly else 1.1
+    found = quickly(model, x, backends=[backend], **limit)
+    assert bool(found.verdict.left_float) is partly
+    best = found.candidates[0].best
+    made = eval(found.verdict.code, {"rh": rh, "torch": torch, "model": model})
+    assert rh.compare_outputs(model, made, x).relative == pytest.approx(best.relative, rel=1e-4)
+    assert rh.state_dict_bytes(made) == best.size.candidate_bytes
+
+
+def test_the_code_leaves_single_modules_out_of_many():
+    model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(12)]).eval()
+    with torch.no_grad():
+        model[7].weight[3] = 0
+        model[7].weight[3, 5] = 1000.0
+        model[8].weight[:, 3] = 0
+    found = quickly(model, torch.ones(4, 16), backends=["torch.ao"], min_size_ratio=0)
+    assert found.verdict.left_float
+    assert "named_modules()" in found.verdict.code
+    made = eval(found.verdict.code, {"rh": rh, "torch": torch, "model": model})
+    kept = {name for name, part in made.named_modules() if type(part) is nn.Linear}
+    assert kept == set(found.verdict.left_float)
+
+
+def test_types_that_torch_ao_does_not_convert_unless_told_are_named():
+    def code(*pairs):
+        made = Conversion(tuple(Converted(*pair, "Quantized") for pair in pairs), ())
+        return conversion_code("torch.ao", measured(0.01, 1, 1, made=made), exact=False)
+
+    assert code(("cell", "GRUCell"), ("out", "Linear")) == (
+        'rh.quantize_dynamic(model, backend="torch.ao", '
+        "modules=[torch.nn.GRUCell, torch.nn.Linear])"
+    )
+    assert code(("gru", "GRU"), ("out", "Linear")) == (
+        'rh.quantize_dynamic(model, backend="torch.ao")'
+    )
+
+
+# --- make, check, save ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["plain", "torch.ao", "onnxruntime"])
+def test_the_recommended_model_is_made_checked_and_saved(way, tmp_path, monkeypatch):
+    import onnxruntime
+
+    model, inputs = linear()
+    monkeypatch.chdir(tmp_path)
+    found = quickly(model, *inputs, backends=[way])
+    made, watched = found.next_steps
+    names = {"rh": rh, "torch": torch, "model": model, "inputs": inputs}
+    exec(made.code, {**names, "onnxruntime": onnxruntime}, names)
+    assert type(model[0]) is nn.Linear
+    assert 0 < rh.compare_outputs(model, names["quantized"], *inputs).relative < 0.05
+    if way == "plain":
+        with torch.inference_mode():
+            assert torch.equal(names["loaded"](*inputs), names["quantized"](*inputs))
+    elif way == "torch.ao":
+        state = torch.load("model.pt", weights_only=True)
+        assert torch.equal(state["0.weight"], model[0].weight)
+    else:
+        (again,) = names["session"].run(None, {"input_0": inputs[0].numpy()})
+        assert torch.equal(torch.from_numpy(again), names["quantized"](*inputs))
+    for step in (made, watched):
+        assert step.code in str(found)
+        assert step.title in found.to_html()
+    assert [step["code"] for step in found.to_dict()["next_steps"]] == [made.code, watched.code]
+
+
+@pytest.mark.parametrize("inputs", ["inputs", "(input_sets[0],)", "input_sets[0]", ""])
+@pytest.mark.parametrize("limit", [0.005, 0.05, None, 1e-9])
+def test_the_check_has_the_callers_inputs_and_the_limit_and_can_fail(inputs, limit):
+    model, (x,) = linear()
+    given = {"inputs": (x,), "input_sets": [x if "(" in inputs else (x,)], "rh": rh, "model": model}
+    code = make_step("plain", 'rh.quantize_dynamic(model, backend="plain")', inputs, limit).code
+    checked = code.partition("rh.save")[0]
+    assert ("assert" in checked) is bool(inputs and limit is not None)
+    if inputs and limit == 1e-9:
+        with pytest.raises(AssertionError):
+            exec(checked, given)
+    else:
+        exec(checked, given)
+    assert f"<= {limit}\n" in checked or not inputs or limit is None
+
+
+# --- continuous integration -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", None])
+@pytest.mark.parametrize("metric", [0.9, None])
+def test_the_command_that_is_copied_judges_by_the_same_limits(backend, metric):
+    limits = Limits(0.005, 2, 0, 0.03, 1.25, 1.005)
+    code = watch_step(backend, limits, metric).code
+    words = shlex.split(code, comments=True)
+    assert words[:3] == ["python", "-m", "recipe_helpers"]
+    options = parser().parse_args(words[3:])
+    assert options.backend == (backend and [backend])
+    assert Limits(**limits_of(options)) == limits
+    assert ("returns three things" in code) is (metric is not None)
+
+
+def test_where_fp32_is_kept_nothing_is_made_but_the_watch_goes_on():
+    model, inputs = linear()
+    found = quickly(model, *inputs, backends=["plain"], max_relative_error=1e-9)
+    (watched,) = found.next_steps
+    assert "--backend" not in watched.code
+    assert watched.code.endswith("--max-relative-error 1e-09 --min-speedup 0")
