@@ -261,11 +261,10 @@ def bytes_by_module(model: nn.Module, quantized: nn.Module, conversion: Conversi
             if (name in now or "." not in key) and tensor.data_ptr() not in seen:
                 before += tensor.nbytes
                 seen.add(tensor.data_ptr())
-        after = before
-        if name in now:
-            after = size_breakdown(quantized.get_submodule(name)).payload_bytes
         if before or name in now:
-            sizes.append(ModuleSize(name, type(part).__name__, before, after, name in now))
+            kept = name not in now
+            after = before if kept else size_breakdown(quantized.get_submodule(name)).payload_bytes
+            sizes.append(ModuleSize(name, type(part).__name__, before, after, not kept))
     return _largest(sizes)
 
 
