@@ -41,6 +41,7 @@ REFUSED = [
     (answers.numbers, 1.0, "not 1.0"),
     (answers.numbers, [1, float("inf")], "not NaN or infinity"),
     (INTEGERS, torch.ones(2), "Give a tensor of type int8 as the width, not a float32 tensor"),
+    (INTEGERS, torch.ones(2).int(), "not a int32 tensor"),
     (FLOATS, torch.ones(2, 3), "Give a tensor of shape (3, 2) as the width"),
     (FLOATS, torch.full((3, 2), torch.inf), "Give finite numbers as the width, not NaN"),
     (FLOATS, [1.0], "not something of type list"),

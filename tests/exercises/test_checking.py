@@ -28,6 +28,18 @@ def headings(path):
     return {line.lstrip("# ") for text in texts for line in text.splitlines() if line[:1] == "#"}
 
 
+def test_each_is_called_as_in_the_stored_notebooks_of_solutions():
+    shown = {}
+    for path in (ROOT / "exercises" / "solutions").glob("*.ipynb"):
+        for cell in nbformat.read(path, 4).cells:
+            if cell.source.startswith("rh.check("):
+                first = cell.outputs[0].data["text/plain"].splitlines()[0]
+                shown[first.partition(":")[0]] = first.partition("right")[2].strip()
+    assert shown == {
+        name: f"{verdict.title} (claim {verdict.claim})" for name, (_, verdict) in EXERCISES.items()
+    }
+
+
 def test_each_belongs_to_a_claim_and_leads_to_a_section_that_is_there_in_both_languages():
     for _, verdict in EXERCISES.values():
         assert verdict.claim in CLAIMS

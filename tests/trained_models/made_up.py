@@ -1,22 +1,24 @@
-"""Classifiers whose answers are given, and studies of trainings that never were."""
+"""Classifiers whose answers are given, studies of trainings that never were, and texts to read."""
 
-from __future__ import annotations
+import functools
 
 import torch
 from torch import nn
 
+from recipe_helpers.common.settings import seeded
 from recipe_helpers.trained_models.classification import DigitRun, DigitStudy
-from recipe_helpers.trained_models.data import Sequences
+from recipe_helpers.trained_models.data import ReferenceText, Sequences, digits
+from recipe_helpers.trained_models.training import LanguageModel, train_classifier
 
 
 class Says(nn.Module):
     """A classifier whose logits are given."""
 
-    def __init__(self, logits: list[list[float]]) -> None:
+    def __init__(self, logits):
         super().__init__()
         self.logits = torch.tensor(logits)
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs):
         assert inputs.shape[1] == len(self.logits)
         return self.logits
 
@@ -26,7 +28,8 @@ FIRST = Says([[5, 0, 0], [0, 1, 0.5], [9, 0, 0], [0, 0, 2]]).eval()  # right, ri
 SECOND = Says([[5, 0, 0], [0, 0, 1.0], [0, 0, 9], [0, 2, 0]]).eval()  # right, wrong, right, wrong
 
 
-def study(differences: dict[int, list[float]]) -> DigitStudy:
+def study(differences):
+    """Trainings by width, with these differences of the accuracy, one for each seed."""
     return DigitStudy(
         tuple(
             DigitRun(width, seed, 0.9, 0.9 + difference, 4000, 1000)
@@ -37,4 +40,22 @@ def study(differences: dict[int, list[float]]) -> DigitStudy:
 
 
 STUDY = study({4: [-0.02, 0.00, 0.01], 8: [0.00, 0.02, 0.03]})
-SQUARES = Sequences(torch.rand(3, 4, 3, generator=torch.Generator().manual_seed(1)), LABELS.labels)
+TEXT = ReferenceText(torch.zeros(1).long(), torch.zeros(1).long(), ("<unk>", "a", "b", "c"))
+
+data = functools.cache(digits)
+
+
+@functools.cache
+def classifier():
+    """A classifier of width 16 that has learned its digits."""
+    return train_classifier(data(), 16, epochs=12)
+
+
+def random_model(seed, words=12):
+    with seeded(seed):
+        return LanguageModel(words, 6, 10).eval()
+
+
+def cycle(words=2100):
+    """A text that goes a b c a b c; the held-out part holds numbers that no model knows."""
+    return ReferenceText(torch.arange(words) % 3, torch.tensor([10**9]), ("a", "b", "c"))

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""The digits of scikit-learn and the topics of Python's help, each part by itself."""
 
 import re
 from pydoc_data import topics
@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from recipe_helpers.common.errors import ArgumentError
 from recipe_helpers.trained_models.data import (
     END_OF_PARAGRAPH,
     UNKNOWN,
@@ -16,7 +15,7 @@ from recipe_helpers.trained_models.data import (
     reference_text,
 )
 
-from ..korean import error_in_both
+from .made_up import data
 
 DOCUMENTS = {
     "a": "One two.\n\nA shared paragraph\nover two lines.",
@@ -26,84 +25,74 @@ DOCUMENTS = {
 }
 
 
-def test_digits_are_the_images_of_scikit_learn_each_once_with_its_label() -> None:
-    data = digits()
+def test_digits_are_the_images_of_scikit_learn_each_once_with_its_label():
     source, labels = load_digits(return_X_y=True)
     expected = sorted((*map(int, row), int(y)) for row, y in zip(source, labels, strict=True))
     found = []
-    for part in (data.train, data.test):
-        assert part.inputs.shape == (8, len(part), 8)
-        assert part.inputs.dtype == torch.float32
-        for i in range(len(part)):
-            pixels = (part.inputs[:, i] * 16).round().int().flatten().tolist()
-            found.append((*pixels, int(part.labels[i])))
+    for part in (data().train, data().test):
+        assert (part.inputs.shape, part.inputs.dtype) == ((8, len(part), 8), torch.float32)
+        rows = (part.inputs * 16).round().int().transpose(0, 1).flatten(1)
+        found += [(*row.tolist(), int(y)) for row, y in zip(rows, part.labels, strict=True)]
     assert sorted(found) == expected
 
 
-def test_every_digit_is_as_frequent_in_both_parts() -> None:
-    data = digits(seed=3)
-    shares = [part.labels.bincount() / len(part) for part in (data.train, data.test)]
+def test_every_digit_is_as_frequent_in_both_parts():
+    found = digits(seed=3)
+    shares = [part.labels.bincount() / len(part) for part in (found.train, found.test)]
     # Stratified to within one image of each digit.
-    assert torch.allclose(*shares, atol=1 / len(data.test))
+    assert torch.allclose(*shares, atol=1 / len(found.test))
 
 
-def test_the_seed_decides_the_split_and_nothing_else_does() -> None:
-    torch.manual_seed(0)
-    first = digits(seed=1).test
-    torch.manual_seed(1)
-    again, other = digits(seed=1).test, digits(seed=2).test
+def test_the_seed_decides_the_split_and_nothing_else_does():
+    first, again, other = (digits(seed=seed).test for seed in (1, 1, 2))
     assert torch.equal(first.inputs, again.inputs)
     assert torch.equal(first.labels, again.labels)
     assert not torch.equal(first.labels, other.labels)
 
 
-def test_the_fraction_is_that_of_the_test_part() -> None:
-    data = digits(test_fraction=0.1)
-    assert len(data.test) == 180
-    assert len(data.train) == 1797 - 180
-    assert "180" in str(data)
+def test_the_fraction_is_that_of_the_test_part():
+    found = digits(test_fraction=0.1)
+    assert (len(found.test), len(found.train)) == (180, 1797 - 180)
+    assert [row[:2] for row in found.table().rows] == [("training", "1617"), ("test", "180")]
+    assert len(data().test) == 599
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.5, "half", None])
-def test_an_impossible_fraction_is_refused(fraction: object) -> None:
-    with pytest.raises(ArgumentError, match="between 0 and 1"):
-        digits(test_fraction=fraction)
-    with pytest.raises(ArgumentError, match="held_out_fraction"):
-        reference_text(held_out_fraction=fraction)
-
-
-def test_a_corpus_small_enough_to_write_down() -> None:
-    text = corpus({"d": DOCUMENTS["d"], "a": DOCUMENTS["a"]}, 0, 0.01, 1)
-    # "One two." of d repeats a paragraph of a, which comes first by name.
+@pytest.mark.parametrize(
+    ("documents", "held_out", "least", "train", "vocabulary"),
+    [
+        # "One two." of d repeats a paragraph of a, which comes first by name.
+        ({k: DOCUMENTS[k] for k in "da"}, 0.01, 1,
+         "one two . <eop> a shared paragraph over two lines . <eop>", 10),
+        ({"a": "x_1, x_1!\n \n\tX_1 y"}, 0.01, 1, "x_1 , x_1 ! <eop> x_1 y <eop>", 6),
+        ({"a": "often often often rare rare"}, 0.01, 3, "often often often <unk> <unk> <unk>", 2),
+        ({"a": "often often often rare rare"}, 0.01, 2, "often often often rare rare <unk>", 3),
+    ],
+)  # fmt: skip
+def test_a_corpus_small_enough_to_write_down(documents, held_out, least, train, vocabulary):
+    text = corpus(documents, 0, held_out, least)
     assert len(text.held_out) == 0
-    assert text.words(text.train) == "one two . <eop> a shared paragraph over two lines . <eop>"
+    assert text.words(text.train) == train
+    assert (text.vocabulary[0], len(text.vocabulary)) == (UNKNOWN, vocabulary)
 
 
-def test_a_repeated_paragraph_is_kept_once() -> None:
+def test_a_repeated_paragraph_is_kept_once():
     text = corpus(DOCUMENTS, 0, 0.3, 1)
     every = f"{text.words(text.train)} {text.words(text.held_out)}"
     assert every.count(END_OF_PARAGRAPH) == 4
 
 
-def test_held_out_words_come_from_whole_topics_and_teach_the_vocabulary_nothing() -> None:
+def test_held_out_words_come_from_whole_topics_and_teach_the_vocabulary_nothing():
     documents = {f"topic{i}": f"word{i} word{i} common" for i in range(20)}
     text = corpus(documents, 5, 0.25, 2)
-    assert len(text.held_out) == 5 * 4
-    assert len(text.train) == 15 * 4
-    held_out = text.words(text.held_out).split()
-    assert set(held_out) == {UNKNOWN, "common", END_OF_PARAGRAPH}
-    assert set(text.vocabulary) - {UNKNOWN, "common", END_OF_PARAGRAPH} == {
-        word for word in text.words(text.train).split() if word.startswith("word")
-    }
+    assert (len(text.held_out), len(text.train)) == (5 * 4, 15 * 4)
+    known = {UNKNOWN, "common", END_OF_PARAGRAPH}
+    assert set(text.words(text.held_out).split()) == known
+    assert set(text.vocabulary) == known | set(text.words(text.train).split())
+    rows = {name: rest for name, *rest in text.table().rows}
+    assert rows == {"training": ["60", "0.0%"], "held out": ["20", "50.0%"]}
 
 
-def test_rare_words_are_unknown() -> None:
-    text = corpus({"a": "often often often rare"}, 0, 0.01, 3)
-    assert text.vocabulary == (UNKNOWN, "often")
-    assert text.words(text.train) == f"often often often {UNKNOWN} {UNKNOWN}"
-
-
-def test_the_reference_text_is_pythons_own_less_its_repetitions() -> None:
+def test_the_reference_text_is_pythons_own_less_its_repetitions():
     text = reference_text(held_out_fraction=0.1)
     paragraphs = {
         " ".join(paragraph.lower().split())
@@ -114,30 +103,15 @@ def test_the_reference_text_is_pythons_own_less_its_repetitions() -> None:
     words = sum(len(re.findall(r"\w+|[^\w\s]", paragraph)) + 1 for paragraph in paragraphs)
     assert len(text.train) + len(text.held_out) == words
     assert 0.08 * words < len(text.held_out) <= 0.1 * words
-    assert int(text.train.max()) == len(text.vocabulary) - 1
+    assert int(text.train.max()) == len(text.vocabulary) - 1 == len(set(text.vocabulary)) - 1
     assert int(text.held_out.max()) < len(text.vocabulary)
-    assert len(set(text.vocabulary)) == len(text.vocabulary)
-
-
-def test_the_seed_decides_what_is_held_out() -> None:
-    first, again, other = (reference_text(seed=seed) for seed in (1, 1, 2))
-    assert torch.equal(first.held_out, again.held_out)
-    assert not torch.equal(first.held_out[:50], other.held_out[:50])
-
-
-def test_words_and_numbers_are_inverse() -> None:
-    text = reference_text()
+    counts = text.train.bincount()
+    assert int(counts[1:].min()) == 3
     numbers = text.train[:50]
     assert torch.equal(text.numbers(text.words(numbers)), numbers)
 
 
-@pytest.mark.parametrize(("words", "said"), [("the Qwertz", "Qwertz"), ("", "at least one")])
-def test_words_that_have_no_number_are_refused(words: str, said: str) -> None:
-    with pytest.raises(ArgumentError, match=said):
-        reference_text().numbers(words)
-
-
-def test_an_error_in_korean() -> None:
-    first, second = error_in_both(ArgumentError, lambda: digits(test_fraction=2))
-    assert first.startswith("test_fraction의 값: 2. 0보다 크고")
-    assert second.startswith("test_fraction is 2; pass")
+def test_the_seed_decides_what_is_held_out():
+    first, again, other = (reference_text(seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.held_out, again.held_out)
+    assert not torch.equal(first.held_out[:50], other.held_out[:50])
