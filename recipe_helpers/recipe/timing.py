@@ -91,7 +91,8 @@ def interleave(calls: Sequence[Callable[[], object]], budget_s: float) -> tuple[
     """Time each callable once in each of many rounds, in an order drawn anew for each round.
 
     A callable may be named twice, as a control. The rounds may take about `budget_s` seconds
-    together; at least seven are done, whatever they take.
+    together, or up to twice that where the machine is busier than when they were counted; at least
+    seven are done, whatever they take.
     """
     once_s = [min(timeit.repeat(call, number=1, repeat=3)) for call in calls]  # warms up, too
     number = max(1, math.ceil(_BLOCK_S / min(once_s)))
@@ -99,12 +100,16 @@ def interleave(calls: Sequence[Callable[[], object]], budget_s: float) -> tuple[
     shuffle = random.Random(_SEED).shuffle
     order = list(range(len(calls)))
     times_us: list[list[float]] = [[] for _call in calls]
-    for _round in range(rounds):
+    spent_s = 0.0
+    for done in range(rounds):
+        if done >= _FEWEST_ROUNDS and spent_s > 2 * time_to_measure(budget_s):
+            break
         shuffle(order)
         for index in order:
             calls[index]()  # bring the weights back into the caches that another model used
             elapsed_s = timeit.timeit(calls[index], number=number)
             times_us[index].append(elapsed_s / number * 1e6)
+            spent_s += elapsed_s
     return tuple(Timing(tuple(times)) for times in times_us)
 
 

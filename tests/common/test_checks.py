@@ -10,59 +10,51 @@ import int8_rnn
 import recipe_helpers as rh
 from recipe_helpers.common import checks
 
-NOT_POSITIVE = [0, -1, True, False, 1.0, 2.5, math.nan, math.inf, "3", None, [8]]
+from ..korean import in_both
+
+CHECKS = [  # check, what it refuses, what the sentence says
+    *((checks.positive_int, value, f"{value!r}; pass a whole number of at least 1")
+      for value in (0, -1, True, False, 1.0, 2.5, math.nan, math.inf, "3", None, [8])),
+    *((checks.whole_number, value, f"{value!r}; pass a whole") for value in (True, 1.0, "1")),
+    *((checks.seed, value, f"{value}; pass a whole number of at most 64 bits")
+      for value in (-(2**63) - 1, 2**64)),
+    *((checks.seeds, value, says) for value, says in (
+        ("12", "'12'; pass a list"), (3, "3; pass a list"), ([], "empty"), ([1, 2.5], "2.5"))),
+    *((checks.positive_ints, value, says) for value, says in (
+        ([], "empty"), ("8", "'8'; pass a list"), (8, "8; pass a list"), ([16, 8], "[16, 8]"),
+        ([8, 8], "[8, 8]; pass rising"))),
+    *((checks.numbers, value, says) for value, says in (
+        ([1.0], "list; pass"), (torch.ones(1, 2), "a float32 tensor of shape (1, 2) on the device"),
+        (torch.ones(2).double(), "float64"), (torch.ones(2, device="meta"), "device meta"),
+        (torch.ones(0), "empty"), (torch.tensor([1, math.inf]), "a tensor with NaN or infinity"))),
+    *((checks.module_types, value, "pass types of modules") for value in (nn.LSTM, [3], [int])),
+]  # fmt: skip
 
 
-def linear(dtype=torch.float32):
-    return nn.Sequential(nn.Linear(3, 2)).to(dtype).eval()
+@pytest.mark.parametrize(("check", "value", "says"), CHECKS)
+def test_arguments_that_are_refused(refuses, check, value, says):
+    with refuses(rh.ArgumentError, "given is ", says):
+        check("given", value)
 
 
-@pytest.mark.parametrize("value", NOT_POSITIVE)
-def test_positive_int_refuses(refuses, value):
-    with refuses(rh.ArgumentError, "width is", repr(value), "at least 1"):
-        checks.positive_int("width", value)
+def test_arguments_that_come_back():
+    assert [checks.positive_int("given", value) for value in (1, 7, 10**6)] == [1, 7, 10**6]
+    assert [checks.seed("given", value) for value in (-(2**63), 0, 2**64 - 1)] == [
+        -(2**63), 0, 2**64 - 1
+    ]  # fmt: skip
+    assert checks.seeds("given", iter([3, -1, 3])) == (3, -1, 3)
+    assert checks.positive_ints("given", range(1, 10, 4)) == (1, 5, 9)
+    assert checks.module_types("given", iter([nn.GRU, nn.LSTM])) == {nn.LSTM, nn.GRU}
+    assert checks.numbers("given", torch.ones(2)).tolist() == [1, 1]
 
 
-def test_positive_int_passes_on_what_it_accepts(refuses):
-    assert [checks.positive_int("width", value) for value in (1, 7, 10**6)] == [1, 7, 10**6]
-    assert checks.positive_int("width", 7, most=7) == 7
+@pytest.mark.parametrize("values", [[8, 0], [8, -16], [8, True], [8, 8.5]])
+def test_the_one_that_is_wrong_is_named(refuses, values):
+    with refuses(rh.ArgumentError, f"widths[1] is {values[1]}"):
+        checks.positive_ints("widths", values)
     with refuses(rh.ArgumentError, "width is 8", "at least 1 and at most 7"):
         checks.positive_int("width", 8, most=7)
-
-
-@pytest.mark.parametrize("value", [True, 1.0, "1", None])
-def test_whole_number_refuses(refuses, value):
-    with refuses(rh.ArgumentError, "seed is", repr(value)):
-        checks.whole_number("seed", value)
-
-
-def test_whole_number_may_have_either_sign():
-    assert [checks.whole_number("seed", value) for value in (-3, 0, 3)] == [-3, 0, 3]
-
-
-@pytest.mark.parametrize(
-    ("values", "says"),
-    [
-        ([], "widths is empty"),
-        ("8", "widths is '8'"),
-        (8, "widths is 8"),
-        (None, "widths is None"),
-        ([8, 0], "widths[1] is 0"),
-        ([8, -16], "widths[1] is -16"),
-        ([True], "widths[0] is True"),
-        ([8.0], "widths[0] is 8.0"),
-        ([16, 8], "[16, 8]"),
-        ([8, 8], "[8, 8]"),
-    ],
-)
-def test_positive_ints_refuses(refuses, values, says):
-    with refuses(rh.ArgumentError, says, "pass"):
-        checks.positive_ints("widths", values)
-
-
-def test_positive_ints_takes_any_iterable():
-    assert checks.positive_ints("widths", iter([3])) == (3,)
-    assert checks.positive_ints("widths", range(1, 10, 4)) == (1, 5, 9)
+    assert checks.positive_int("width", 7, most=7) == 7
 
 
 @pytest.mark.parametrize("value", ["c", None, 3, [], ["a"]])
@@ -70,6 +62,25 @@ def test_one_of_names_every_choice(refuses, value):
     assert checks.one_of("engine", "b", iter("ab")) == "b"
     with refuses(rh.ArgumentError, "engine is", repr(value), "'a', 'b'"):
         checks.one_of("engine", value, "ab")
+
+
+def test_a_name_of_before_keeps_working():
+    @checks.renamed(old="new")
+    def function(first, *, new=1):
+        """Its own."""
+        return first, new
+
+    assert (function(0, old=2), function(0, new=3), function(0)) == ((0, 2), (0, 3), (0, 1))
+    assert function.__doc__ == "Its own."
+    with pytest.raises(TypeError, match="'old'"):
+        function(0, old=2, new=3)
+
+
+def test_a_description_speaks_when_it_is_shown():
+    what = checks.describe((torch.ones(2, 3), [1, "a"], torch.zeros(1, dtype=torch.int8)))
+    english, korean = in_both(lambda: str(what))
+    assert english == "(float32 tensor of shape (2, 3), (int, str), int8 tensor of shape (1,))"
+    assert korean.startswith("(shape이 (2, 3)인 float32 Tensor, (int, str), ")
 
 
 def test_is_quantized_knows_each_kind(quantized):
@@ -103,36 +114,41 @@ def test_what_is_no_module_is_refused(refuses, check, value):
         check("reference", value)
 
 
-@pytest.mark.parametrize("check", [checks.runnable_model, checks.float_model])
-class TestModel:
-    def test_a_good_model_comes_back(self, check):
-        model = linear()
-        assert check("model", model) is model
+def linear(dtype=torch.float32):
+    return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).to(dtype).eval()
 
-    def test_training_mode(self, check, refuses):
-        model = linear().train()
-        with refuses(rh.ModelError, "model is in training mode", "model.eval()"):
-            check("model", model)
 
-    def test_another_device(self, check, refuses):
-        model = linear().to("meta")
-        with refuses(rh.ModelError, "0.weight", "device meta", "model.cpu()"):
-            check("model", model)
-
-    @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-    def test_a_parameter_that_is_not_finite(self, check, refuses, bad):
-        model = linear()
+def with_value(tensor, value):
+    def change(model):
         with torch.no_grad():
-            model[0].bias[1] = bad
-        with refuses(rh.ModelError, "model has NaN or infinity in 0.bias"):
-            check("model", model)
+            model.get_parameter(tensor)[1] = value
+        return model
 
-    def test_a_buffer_that_is_not_finite(self, check, refuses):
-        model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).eval()
-        assert check("model", model) is model  # it holds a counter of int64 as well
-        model[1].running_mean[0] = math.nan
-        with refuses(rh.ModelError, "1.running_mean"):
-            check("model", model)
+    return change
+
+
+def with_nan_in_a_buffer(model):
+    model[1].running_mean[0] = math.nan
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (nn.Module.train, ["model is in training mode", "model.eval()"]),
+        (lambda model: model.to("meta"), ["0.weight", "device meta", "model.cpu()"]),
+        *((with_value("0.bias", bad), ["model has NaN or infinity in 0.bias"])
+          for bad in (math.nan, math.inf, -math.inf)),
+        (with_nan_in_a_buffer, ["NaN or infinity in 1.running_mean"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("check", [checks.runnable_model, checks.float_model])
+def test_models_that_cannot_run(refuses, check, change, says):
+    model = linear()
+    model[1].running_var[0] = math.inf  # a mask may hold it
+    assert check("model", model) is model
+    with refuses(rh.ModelError, *says):
+        check("model", change(model))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -140,6 +156,10 @@ def test_only_the_float_model_must_be_fp32(refuses, dtype):
     model = linear(dtype)
     assert checks.runnable_model("model", model) is model
     with refuses(rh.ModelError, "0.weight", str(dtype), "model.float()"):
+        checks.float_model("model", model)
+    model = linear()
+    model.register_buffer("state", torch.ones(2, dtype=dtype))
+    with refuses(rh.ModelError, "model has state in", str(dtype)):
         checks.float_model("model", model)
 
 

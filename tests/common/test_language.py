@@ -1,11 +1,7 @@
 """Which language is spoken, by whom, and that English is what it was."""
 
-import copy
-import json
-import os
+import importlib.util
 import pickle
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -17,19 +13,24 @@ from recipe_helpers.common import language as spoken
 from recipe_helpers.common.errors import ArgumentError, RecipeError
 from recipe_helpers.common.language import (
     N_,
-    Text,
     _,
     language,
+    named,
     plural,
     speaking,
+    told,
     use_language,
 )
+from recipe_helpers.recipe.timing import Ratio
 
 SLOW = N_("slow")
 KOREAN = {
     "slow": "느림",
     "{name} is {count:,} bytes": "{name}: {count:,} bytes",
     "It is {what}.": "{what}입니다.",
+    "{names} and {last}": "{names}와 {last}",
+    "{count} others": "그 밖에 {count}개",
+    "{median:.2f} (95 % interval {low:.2f} to {high:.2f})": "{median:.2f} ({low:.2f}~{high:.2f})",
     ("{count} dog in {place}", "{count} dogs in {place}"): ("{place}의 개 {count}마리",),
 }
 
@@ -119,101 +120,54 @@ def test_an_unknown_language(code, refuses):
         pass
 
 
-def test_a_text_speaks_when_it_is_shown():
-    text = Text("{name} is {count:,} bytes", name="x", count=1234)
-    with speaking("ko"):
-        made_in_korean = Text("{name} is {count:,} bytes", name="x", count=1234)
-        assert str(text) == f"{text}" == "x: 1,234 bytes"
-        assert f"{text:>16}" == "  x: 1,234 bytes"
-        assert text.english == "x is 1,234 bytes"
-    assert str(text) == str(made_in_korean) == "x is 1,234 bytes"
-    assert type(text.english) is str
-
-
-def test_a_text_is_its_english_sentence_to_a_program():
-    use_language("ko")
-    text = Text("It is {what}.", what=Text("slow"))
-    assert text == "It is slow."
-    assert repr(text) == "'It is slow.'"
-    assert json.dumps({"sentence": text}) == '{"sentence": "It is slow."}'
-    assert {text: 1}["It is slow."] == 1
-    assert text == Text("It is {what}.", what="slow")
-    assert "slow" in text
-
-
-def test_a_text_within_another_and_one_that_counts():
-    text = Text("It is {what}.", what=Text("slow"))
-    many = Text.plural("{count} dog in {place}", "{count} dogs in {place}", 3, place=text)
-    assert (str(text), str(many)) == ("It is slow.", "3 dogs in It is slow.")
-    with speaking("ko"):
-        assert (str(text), str(many)) == ("느림입니다.", "느림입니다.의 개 3마리")
-        assert _("It is {what}.", what=Text("slow")) == "느림입니다."
-
-
-@pytest.mark.parametrize("again", [lambda t: pickle.loads(pickle.dumps(t)), copy.deepcopy])
-def test_a_text_can_be_copied_and_sent(again):
-    for text, said in [
-        (Text("It is {what}.", what=Text("slow")), "느림입니다."),
-        (Text.plural("{count} dog in {place}", "{count} dogs in {place}", 2, place="x"), None),
-        (Text("slow"), "느림"),
-    ]:
-        copied = again(text)
-        assert copied == text
-        with speaking("ko"):
-            assert str(copied) == str(text) == (said or "x의 개 2마리")
-
-
 def test_an_error_says_the_korean_sentence_first_and_the_english_one_after():
-    error = ArgumentError(Text("It is {what}.", what=Text("slow")))
-    assert str(error) == "It is slow."
-    assert str(RecipeError("plain")) == "plain"
-    assert str(RecipeError("{a} of {b}", a=1, b=Text("two"))) == "1 of two"
-    assert str(pickle.loads(pickle.dumps(RecipeError("{a}", a=1)))) == "1"
+    error = ArgumentError("It is {what}.", what="slow")
+    assert str(error) == told(error) == "It is slow."
     with speaking("ko"):
         assert str(error) == "느림입니다.\nIt is slow."
+        assert told(error) == "느림입니다."
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
-        assert str(RecipeError("plain")) == "plain"
-        assert str(RecipeError(Text("not in the catalogue"))) == "not in the catalogue"
+        assert str(RecipeError("not in the catalogue")) == "not in the catalogue"
 
 
-def started(language, *words):
-    code = ["-c", "from recipe_helpers.common.language import language\nprint(language())"]
-    environment = {
-        **os.environ,
-        "LANG": "ko_KR.UTF-8",
-        "LANGUAGE": "ko",
-        "RECIPE_LANGUAGE": language,
-    }
-    if language is None:
-        del environment["RECIPE_LANGUAGE"]
-    return subprocess.run(
-        [sys.executable, *(words or code)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        encoding="utf-8",
-    )
+def test_words_in_a_sentence_are_translated_and_results_say_themselves_but_names_stay():
+    with speaking("ko"):
+        named_slow = ArgumentError("{name} is {count:,} bytes", name="slow", count=1234)
+        assert told(named_slow) == "slow: 1,234 bytes"
+        result = ArgumentError("It is {what}.", what=Ratio(2.0, 1.0, 3.0))
+        assert str(result).splitlines() == [
+            "2.00 (1.00~3.00)입니다.",
+            "It is 2.00 (95 % interval 1.00 to 3.00).",
+        ]
 
 
-def test_the_environment_chooses_the_first_language_and_the_locale_does_not():
-    assert [started(code).stdout.strip() for code in (None, "", "en", "ko")] == [
-        *["en"] * 3,
-        "ko",
-    ]
-    assert "RECIPE_LANGUAGE is 'fr'; pass one of 'en', 'ko'." in started("fr").stderr
+@pytest.mark.parametrize(
+    ("names", "most", "english", "korean"),
+    [
+        (["a"], None, "a", "a"),
+        (["a", "b"], None, "a and b", "a와 b"),
+        (["a", "b", "c"], 3, "a, b and c", "a, b와 c"),
+        (["a", "b", "c", "d"], 3, "a, b and 2 others", "a, b와 그 밖에 2개"),
+    ],
+)
+def test_names_as_a_sentence_lists_them(names, most, english, korean):
+    assert named(names, most) == english
+    with speaking("ko"):
+        assert named(names, most) == korean
 
 
-def test_the_command_line_speaks_the_language_of_the_environment():
-    command = ("-X", "utf8", "-m", "recipe_helpers")
-    korean, english = started("ko", *command, "--help"), started(None, *command, "--help")
-    assert korean.returncode == english.returncode == 0
-    assert korean.stderr == english.stderr == ""
-    assert english.stdout.startswith("usage: python -m recipe_helpers")
-    assert korean.stdout.startswith("usage: python -m recipe_helpers")
-    assert "측정하여 판정합니다" in korean.stdout
-    assert "측정하여 판정합니다" not in english.stdout
-    wrong = started("fr", *command, "--help")
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    said = "python -m recipe_helpers: RECIPE_LANGUAGE is 'fr'; pass one of 'en', 'ko'.\n"
-    assert wrong.stderr == said
+@pytest.mark.parametrize("code", [None, "", "en", "ko", "fr"])
+def test_the_environment_chooses_the_first_language_and_the_locale_does_not(monkeypatch, code):
+    monkeypatch.setenv("LANG", "ko_KR.UTF-8")
+    monkeypatch.setattr(RecipeError, "say", RecipeError.say)
+    monkeypatch.delenv("RECIPE_LANGUAGE", raising=False)
+    if code is not None:
+        monkeypatch.setenv("RECIPE_LANGUAGE", code)
+    spec = importlib.util.spec_from_file_location(f"{spoken.__package__}.again", spoken.__file__)
+    again = importlib.util.module_from_spec(spec)
+    if code == "fr":
+        with pytest.raises(ArgumentError, match="RECIPE_LANGUAGE is 'fr'; pass one of 'en', 'ko'"):
+            spec.loader.exec_module(again)
+    else:
+        spec.loader.exec_module(again)
+        assert again.language() == (code or "en")

@@ -1,5 +1,6 @@
 """Settings of the whole process that are changed for a while, and the watch that the tests keep."""
 
+import contextlib
 import random
 import warnings
 
@@ -13,54 +14,43 @@ DEPRECATED = "torch.ao.quantization is deprecated and will be removed in 2.10."
 QUANTIZED = "torch.quantize_per_tensor and friends are deprecated"
 
 
-def stopped_inside(change, stop, action):
-    """Do something while a setting is changed, and be stopped there."""
-    with change:
-        action()
-        raise stop
+def engine():
+    return torch.backends.quantized.engine
 
 
-SETTINGS = {
-    "threads": (lambda: settings.threads_set(3), torch.get_num_threads, 3),
-    "dtype": (
-        lambda: settings.default_dtype_set(torch.float64),
-        torch.get_default_dtype,
-        torch.float64,
-    ),
-}
+ENGINES = [one for one in torch.backends.quantized.supported_engines if one != "none"]
+CHANGES = [
+    (settings.threads_set, torch.get_num_threads, 3),
+    (settings.default_dtype_set, torch.get_default_dtype, torch.float64),
+    *((settings.engine_set, engine, one) for one in ENGINES),
+]
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(("change", "current", "wanted"), CHANGES)
 @pytest.mark.parametrize("stop", [None, RuntimeError, KeyboardInterrupt])
-def test_a_setting_holds_inside_and_is_put_back(untouched, name, stop):
-    change, current, wanted = SETTINGS[name]
-    before = current()
-    assert before != wanted
-    with untouched():
-        if stop is None:
-            with change():
-                assert current() == wanted
-        else:
-            seen = []
-            with pytest.raises(stop):
-                stopped_inside(change(), stop, lambda: seen.append(current()))
-            assert seen == [wanted]
-    assert current() == before
+def test_a_setting_holds_inside_and_is_put_back(untouched, change, current, wanted, stop):
+    seen = []
+    with untouched(), contextlib.suppress(stop or KeyError), change(wanted) as yielded:
+        seen += [current(), yielded]
+        if stop is not None:
+            raise stop
+    assert seen == [wanted] * 2
 
 
-@pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
-def test_every_engine_holds_inside_and_is_put_back(untouched, stop):
-    engines = [e for e in torch.backends.quantized.supported_engines if e != "none"]
-    assert engines
-    for engine in engines:
-        seen = []
-        with untouched(), pytest.raises(stop):
-            stopped_inside(
-                settings.engine_set(engine),
-                stop,
-                lambda: seen.append(torch.backends.quantized.engine),  # noqa: B023
-            )
-        assert seen == [engine]
+def test_onednn_is_put_back(untouched):
+    before = torch.backends.mkldnn.enabled
+    with contextlib.suppress(KeyError), settings.without_onednn():
+        assert not torch._C._get_mkldnn_enabled()
+        raise KeyError
+    assert torch.backends.mkldnn.enabled == before
+
+
+@pytest.mark.parametrize(("share", "left"), [(None, 0.5), ("", 0.5), ("0.1", 0.05)])
+def test_a_measurement_may_be_given_less_time(monkeypatch, share, left):
+    monkeypatch.delenv("RECIPE_BUDGET", raising=False)
+    if share is not None:
+        monkeypatch.setenv("RECIPE_BUDGET", share)
+    assert settings.time_to_measure(0.5) == pytest.approx(left)
 
 
 def test_threads_none_keeps_the_number_and_yields_it(untouched):
@@ -74,16 +64,11 @@ def test_threads_are_put_back_even_where_the_block_changed_them(untouched):
 
 
 def test_seeded_draws_what_manual_seed_would(untouched):
-    with untouched(), settings.seeded(7):
+    with untouched(), contextlib.suppress(KeyError), settings.seeded(7):
         drawn = torch.randn(5)
+        raise KeyError
     torch.manual_seed(7)
     assert torch.equal(drawn, torch.randn(5))
-
-
-@pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
-def test_seeded_puts_the_state_back_after_an_interruption(untouched, stop):
-    with untouched(), pytest.raises(stop):
-        stopped_inside(settings.seeded(7), stop, lambda: torch.randn(5))
 
 
 def raised_by(category, message):
@@ -117,33 +102,23 @@ def test_a_notebook_silences_them_for_good():
 
 
 @pytest.mark.parametrize(
-    ("what", "change", "undo"),
+    ("what", "change"),
     [
-        ("thread count", lambda: torch.set_num_threads(2), lambda: torch.set_num_threads(1)),
-        (
-            "grad mode",
-            lambda: torch.set_grad_enabled(False),
-            lambda: torch.set_grad_enabled(True),
-        ),
-        (
-            "default dtype",
-            lambda: torch.set_default_dtype(torch.float64),
-            lambda: torch.set_default_dtype(torch.float32),
-        ),
-        ("torch's random state", lambda: torch.rand(1), lambda: None),
-        ("numpy's random state", lambda: np.random.random(), lambda: None),
-        ("random's state", random.random, lambda: None),
-        (
-            "warning filters",
-            lambda: warnings.simplefilter("ignore", ImportWarning),
-            lambda: None,
-        ),
+        ("thread count", lambda: torch.set_num_threads(2)),
+        ("grad mode", lambda: torch.set_grad_enabled(False)),
+        ("default dtype", lambda: torch.set_default_dtype(torch.float64)),
+        ("torch's random state", lambda: torch.rand(1)),
+        ("numpy's random state", lambda: np.random.random()),
+        ("random's state", random.random),
+        ("warning filters", lambda: warnings.simplefilter("ignore", ImportWarning)),
     ],
 )
-def test_the_watch_sees_each_change(untouched, what, change, undo):
+def test_the_watch_sees_each_change(untouched, what, change):
     with pytest.raises(AssertionError, match=what), untouched():
         change()
-    undo()
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
 
 
 def test_the_watch_sees_a_new_file(untouched, tmp_path, monkeypatch):

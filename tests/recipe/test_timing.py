@@ -86,6 +86,17 @@ def test_what_is_slower_than_the_budget_gets_seven_rounds(clock):
     assert len(clock.log) == 2 * 3 + 7 * 2 * 2  # warm-up, then one warm and one timed call each
 
 
+@pytest.mark.parametrize(("slower", "budgets"), [(1.5, 1.5), (30, 2)])
+def test_a_machine_that_grows_busy_is_not_waited_for(clock, slower, budgets):
+    def cost(now_s):
+        return 500 * (slower if now_s > 0.01 else 1)
+
+    first, second = timing.interleave([clock.call("a", cost), clock.call("b", cost)], 1.0)
+    timed_s = (sum(first.times_us) + sum(second.times_us)) * 4e-6  # four calls in a block
+    assert timed_s == pytest.approx(budgets * (0.8 if slower == 1.5 else 1), rel=0.1)
+    assert len(first.times_us) == len(second.times_us)
+
+
 def test_drift_and_interruptions_leave_the_ratio_alone(clock):
     def slowing(cost_us):
         def cost(now_s):
