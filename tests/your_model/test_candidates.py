@@ -19,13 +19,15 @@ from recipe_helpers.your_model.candidates import (
     described_graph,
 )
 
-from .made_up import Language, Masked, Shared, candidate, filled, measured, weak
+from .made_up import Language, Masked, Shared, candidate, filled, measured, speed, weak
 
 ILL = ConversionError("is {what}.", what="ill")
 
 
 def test_a_row_for_the_failure_the_whole_and_the_mended():
-    whole, mended = measured(0.2, 1.5, 1.7), measured(0.0123, 1.2, 1.3, size_ratio=2.0)
+    times = speed(1.5, 1.7), speed(9.0, 9.2, threads=1)  # the caller's threads first
+    whole = measured(0.2, 1, 1, latencies=times)
+    mended = measured(0.0123, 1.2, 1.3, size_ratio=2.0)
     made = candidate("plain", replace(whole, memory=None), mended, left=("a", "b"))
     first, second = made.rows()
     assert first == (
@@ -170,6 +172,9 @@ def test_a_graph_in_the_same_terms():
     assert (left.kind, left.parameters) == ("GRU", sum(p.numel() for p in model.gru.parameters()))
     assert "no dynamic quantization" in left.reason
     assert size.candidate_bytes == len(made.graph)
+    assert size.candidate.matrix_bytes == 4 * left.parameters
+    int8 = [one.int8_bytes for one in found.modules if one.converted]
+    assert size.candidate.int8_bytes == sum(int8) != size.candidate.matrix_bytes
     assert size.reference_bytes == rh.state_dict_bytes(model)
     sizes = {one.kind: one for one in found.modules}
     lstm, gru, linear = (sizes[k] for k in ("DynamicQuantizeLSTM", "GRU", "MatMulInteger"))

@@ -254,7 +254,8 @@ def test_a_stored_error_holds_nothing_of_the_place_where_it_was_raised():
 def test_a_time_that_is_open_is_measured_once_more_for_longer(monkeypatch, low, budgets):
     asked = []
 
-    def timed(*models, threads, budget_s):
+    def timed(reference, candidate, *inputs, threads, budget_s):
+        assert type(reference.bridge) is nn.Linear is not type(candidate.bridge)
         asked.append((threads, budget_s))
         return speed(low, low + 0.4, threads=threads)
 

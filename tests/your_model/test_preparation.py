@@ -238,6 +238,18 @@ def test_a_forward_gives_the_same_answer_twice(forward, error, pattern):
     assert torch.equal(X, before)
 
 
+@pytest.mark.parametrize("place", [1, "mask"])
+def test_no_input_is_changed_wherever_it_is_given(place):
+    class Changes(nn.Module):
+        def forward(self, x, other, mask):
+            (other if place == 1 else mask).add_(1)
+            return x
+
+    given = InputSet((X, X.clone()), {"mask": X.clone()})
+    with pytest.raises(rh.ModelError, match=rf"changes inputs\[{place!r}\] in place"):
+        steady_outputs(Changes().eval(), given)
+
+
 def test_a_difference_of_rounding_is_none():
     model = Changed(lambda self, x, run: run(x) * (1 + 5e-5 * counted(self)))
     assert steady_outputs(model, InputSet((X,))).shape == (9, 2, 9)
