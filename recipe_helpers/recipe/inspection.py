@@ -76,7 +76,7 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
         if checks.is_quantized(now) and not checks.is_quantized(before):
             converted.append(Converted(name, _class_name(before), _class_name(now)))
             within += (f"{name}." if name else "",)
-            first_name.setdefault(before, name)
+            first_name[before] = name
         elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
             reason = why_not_converted(before, root=not name, plain=plain)
             if before in first_name:

@@ -28,6 +28,7 @@ def test_a_finding_says_its_numbers_and_then_why():
     assert (found.measured, found.reason) == ("1.23 of the text", "not 7")
     assert found.row() == ("C2", IN_PART, CLAIMS["C2"], "1.23 of the text: not 7")
     assert Finding("C2", HOLDS, "{a}", {"a": 1}).row()[3] == "1"
+    assert Finding("C2", HOLDS, "{a}", {"a": 1}, "", {"a": 2}).measured == "2", "values say it"
     with speaking("ko"):
         assert found.measured == "1.23 of 텍스트", "words among the values are translated"
 

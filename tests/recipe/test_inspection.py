@@ -23,7 +23,7 @@ class Tagger(nn.Module):
         self.embedding = nn.Embedding(10, 4)
         self.mine = MyLSTM(4, 4)
         self.body = nn.Sequential(nn.LSTM(4, 6, 2), nn.Sequential(nn.Linear(6, 3)))
-        self.body2 = nn.LayerNorm(6)  # a name that begins like a converted one's parent
+        self.norm = nn.LayerNorm(6)
         self.gru = nn.GRUCell(6, 6)
         self.relu = nn.ReLU()
 
@@ -42,7 +42,7 @@ def test_each_module_is_told_converted_or_why_not(untouched):
         ("", "Tagger", 5, "of its own"),
         ("embedding", "Embedding", 40, "look-up table"),
         ("mine", "MyLSTM", 4 * 4 * (4 + 4 + 2), "subclass of nn.LSTM"),
-        ("body2", "LayerNorm", 12, "nn.LayerNorm"),
+        ("norm", "LayerNorm", 12, "nn.LayerNorm"),
         ("gru", "GRUCell", 3 * 6 * (6 + 6 + 2), "GRUCell to mod"),
     ]
     for left, (name, kind, parameters, why) in zip(found.left_alone, expected, strict=True):
@@ -67,6 +67,7 @@ def test_a_model_that_is_itself_converted_or_not():
     assert "only nn.LSTM, nn.GRU and nn.Linear have an int8 version" in found.left_alone[0].reason
     same = rh.converted_modules(lstm, lstm)
     assert (same.converted, [x.name for x in same.left_alone]) == ((), [""])
+    assert "wrap it in one" in same.left_alone[0].reason
     small = rh.quantize_dynamic(plain)
     again = rh.converted_modules(small, small)
     assert again.converted == (), "it was quantized before"
@@ -80,6 +81,14 @@ def test_torch_converts_only_the_first_name_of_a_shared_module_and_we_say_so():
     (left,) = found.left_alone
     assert (left.name, left.kind, left.parameters) == ("2", "Linear", 20)
     assert left.reason == "the same module under another name: only 0 was converted"
+
+
+def test_a_name_that_begins_like_a_converted_one_is_another_module():
+    parts = [nn.ReLU(), nn.Linear(4, 4), *(nn.ReLU() for _ in range(8)), nn.LayerNorm(4)]
+    model = nn.Sequential(*parts).eval()
+    found = rh.converted_modules(model, rh.quantize_dynamic(model))
+    assert [c.name for c in found.converted] == ["1"]
+    assert [x.name for x in found.left_alone] == ["10"]
 
 
 def by_hand(weight):

@@ -122,6 +122,8 @@ CASES = [
     ("C18", (), ELSEWHERE, "trained_models.ipynb"),
     ("C18", (KEPT, KEPT), HOLDS, "accuracy +0.00 (-0.99 to +0.99) points; text: perplexity +0.00"),
     ("C18", (LOST, KEPT), IN_PART, "a loss of 1% or more is not excluded for the digits"),
+    ("C18", (Study(-0.01, 0.0), KEPT), IN_PART, "for the digits"),
+    ("C18", (KEPT, Study(0.0, 0.01)), IN_PART, "for the text"),
     ("C18", (KEPT, LOST), IN_PART, "a loss of 1% or more is not excluded for the text"),
     ("C18", (LOST, LOST), FAILS, "a loss of 1% or more is not excluded for either"),
     ("C19", (memory((34, 9), (68, 10)),), HOLDS, "34.0 MB -> 9.0 MB loaded, 68.0 MB -> 10.0 MB d"),

@@ -1,10 +1,12 @@
 """The process that measures memory, run within this one on made-up readings."""
 
+import gc
 import io
 import json
 import pickle
 import sys
 import warnings
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -74,4 +76,11 @@ def test_the_peak_is_read_where_linux_writes_it(monkeypatch, tmp_path):
 
 
 def test_resident_memory_is_that_of_this_process():
+    loop = [nn.ReLU()]
+    loop.append(loop)
+    garbage = weakref.ref(loop[0])
+    del loop
+    gc.disable()
     assert 10_000_000 < probe.resident() < 100_000_000_000
+    gc.enable()
+    assert garbage() is None, "garbage does not count"

@@ -84,6 +84,11 @@ def test_the_step_of_an_activation_follows_its_range(low, high, engine, untouche
     assert found.levels == pytest.approx(LEVELS[engine], rel=1e-3)
 
 
+def test_a_gap_between_the_numbers_is_no_step():
+    found = rh.activation_step(torch.cat([torch.linspace(-1, 1, 600), torch.tensor([3.0])]))
+    assert round(found.levels) in LEVELS.values()
+
+
 def test_a_difference_in_the_last_digits_is_no_step(monkeypatch):
     """Vector code and the loop for what is left over may round one grid point differently."""
 

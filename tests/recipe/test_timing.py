@@ -155,6 +155,13 @@ def test_intervals_are_those_of_a_bootstrap(seed):
     assert medians.median == np.median(upper) / np.median(lower)
 
 
+def test_rounds_are_resampled_as_pairs():
+    """What slows a round slows both: it must not widen the interval."""
+    machine = np.random.default_rng(1).lognormal(0, 0.5, 80)
+    found = timing.ratio_of_medians(300 * machine, 100 * machine)
+    assert (found.low, found.median, found.high) == pytest.approx((3, 3, 3))
+
+
 def test_rounds_that_are_all_alike_have_an_interval_without_width(untouched):
     with untouched():
         assert timing.ratio_of_rounds([6.0] * 9, [3.0] * 9) == Ratio(2, 2, 2)
