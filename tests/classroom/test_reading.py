@@ -123,6 +123,23 @@ def test_a_file_keeps_its_limit_without_being_read_whole(folder, monkeypatch):
     assert asked == [6]
 
 
+def test_a_file_of_just_the_limit_counts(folder, monkeypatch, refuses):
+    size = (folder / "good.json").stat().st_size
+    monkeypatch.setattr(reading, "MOST_BYTES", size)
+    assert [ledger.name for ledger in rh.compare_ledgers(folder).ledgers] == ["good"]
+    monkeypatch.setattr(reading, "MOST_BYTES", size - 1)
+    with refuses(rh.ArgumentError, f"longer than {size - 1:,} bytes"):
+        rh.compare_ledgers(folder)
+
+
+def test_names_of_strangers_are_shown_short_and_printable(folder):
+    for name in ("a\x1b[31m\n", "b" * 90):
+        (folder / f"{name}.json").write_text("")
+    first, second = map(str, rh.compare_ledgers(folder).refused)
+    assert first.startswith("a?[31m?.json was left out: ")
+    assert second.startswith("b" * 77 + "... was left out: ")
+
+
 def test_folders_that_are_none(refuses, tmp_path, monkeypatch):
     with refuses(rh.ArgumentError, "folder is", "nowhere"):
         rh.compare_ledgers(tmp_path / "nowhere")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -43,14 +45,21 @@ def gone(process_id):
     return False
 
 
-def posted(server, body):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
-    try:
-        connection.request("POST", "/", body)
+def posted(server, body, length=None):
+    """The status of an answer, and whether the connection is then closed."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
+        connection.timeout = 5
+        connection.putrequest("POST", "/")
+        connection.putheader("Content-Length", length or str(len(body)))
+        connection.endheaders(body)
+        sock = connection.sock
         response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
+        assert "error" in json.loads(response.read())
+        sock.settimeout(0.5)
+        try:
+            return response.status, sock.recv(1) == b""
+        except TimeoutError:
+            return response.status, False
 
 
 def test_a_real_server_answers_refuses_and_ends_with_its_parent(tmp_path):
@@ -69,9 +78,10 @@ def test_a_real_server_answers_refuses_and_ends_with_its_parent(tmp_path):
             assert found == pytest.approx(answer(model, {"words": [1, 2, 3]}), abs=1e-4)
         with pytest.raises(rh.ArgumentError, match="does not know"):
             server.ask([50])
-        for body, status in ((b"no JSON", 400), (b"[" * 60_000, 400)):
-            assert posted(server, body)[0] == status
-        assert posted(server, b" " * (LONGEST_REQUEST + 1))[0] == 413
+        for body in (b"no JSON", b"[" * 60_000, b" " * LONGEST_REQUEST):
+            assert posted(server, body) == (400, False)
+        for length in (str(LONGEST_REQUEST + 1), "-1", "many"):  # no body is waited for
+            assert posted(server, b"", length) == (413, True)
         assert server.ask([1, 2, 3]) == found
     assert gone(server.process_id)
     with pytest.raises(ConnectionError):
@@ -112,7 +122,7 @@ def test_it_ends_with_its_block_whatever_happens_there(process, error):
         assert started[0].poll() is None
         if error is not None:
             raise error
-    assert started[0].poll() is not None
+    assert started[0].poll() == (-15 if os.name == "posix" else 1), "asked to end, not killed"
     assert all(s.closed for s in (started[0].stdin, started[0].stdout, started[0].stderr))
 
 
@@ -150,6 +160,30 @@ def test_every_answer_is_timed_and_clients_ask_at_once():
     assert set(asked) == {b'{"words": [1]}', b'{"words": [2]}', b'{"words": [3]}'}
     # It waits without computing, so four clients get far more answers than one.
     assert four.throughput > 2 * one.throughput
+
+
+def test_clients_share_the_questions_and_each_answer_has_its_own_time(monkeypatch):
+    asked = defaultdict(list)
+
+    class Connection:
+        def close(self):
+            asked[self].append("closed")
+
+    def ask(connection, words):
+        asked[connection].append(words)
+        time.sleep(0.005)
+
+    monkeypatch.setattr(module, "_ask", ask)
+    made = [Connection(), Connection()]
+    server = SimpleNamespace(connect=iter(made).__next__)
+    times_us, seconds = module._one_round(server, ["a", "b", "c"], 2, 0.1)
+    first, second = (asked[one] for one in made)
+    # The first question opens the connection; then each takes every second one of all.
+    assert (first[:5], second[:5]) == (["a", "a", "c", "b", "a"], ["b", "b", "a", "c", "b"])
+    assert first[-1] == second[-1] == "closed"
+    assert len(times_us) == len(first) + len(second) - 4
+    assert min(times_us) >= 4900
+    assert sum(times_us) / 1e6 <= 2 * seconds
 
 
 def test_rounds_go_over_all_loads_in_turn_and_are_added_up(monkeypatch):

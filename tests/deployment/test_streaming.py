@@ -25,10 +25,13 @@ def test_the_state_is_carried_and_each_step_compared():
     assert torch.equal(torch.cat(list(rh.stream(Summing(), x))), x.cumsum(0))
     same = rh.check_streaming(Summing().eval(), x)
     assert (same.steps, same.equal_steps, same.largest_difference, same.same) == (6, 6, 0.0, True)
-    other = rh.check_streaming(Summing(forget=0.5).eval(), x)
-    # The first step has no state to forget; the sixth lost five times a half.
+    # The first step has no state to forget; the sixth lost five times as much.
+    other = rh.check_streaming(Summing(torch.tensor([0.25, 0.5])).eval(), x)
     assert (other.equal_steps, other.largest_difference, other.same) == (1, 2.5, False)
     assert other.table().rows == [("6", "1", "2.5")]
+    nearly = rh.check_streaming(Summing(1e-4).eval(), x)
+    assert nearly.equal_steps == 1
+    assert nearly.largest_difference == pytest.approx(5e-4, rel=0.1)
 
 
 @pytest.mark.parametrize("layers", [1, 2])

@@ -102,8 +102,6 @@ def test_the_models_of_the_choice_are_those_whose_memory_is_measured(monkeypatch
     assert (model.lstm.hidden_size, model.lstm.num_layers) == (16, 2)
     assert isinstance(quantized.lstm, rh.Int8LSTM)
     assert inputs.shape == (3, 1, 16)
-    with pytest.raises(rh.ArgumentError, match="width is 0"):
-        measurement.measure_memory(Choice(width=0))
 
 
 def test_a_choice_is_frozen_and_takes_the_old_name_of_the_width():
@@ -113,28 +111,48 @@ def test_a_choice_is_frozen_and_takes_the_old_name_of_the_width():
     assert (Choice(dimension=9), Choice(9).dimension) == (Choice(width=9), 9)
 
 
-@pytest.mark.parametrize("field", ["width", "layers", "batch_size", "sequence_length", "threads"])
-def test_a_size_of_zero_is_named(field):
-    with pytest.raises(rh.ArgumentError, match=f"{field} is 0; pass a whole number"):
-        measure_choice(Choice(**{field: 0}))
-
-
-def test_an_unknown_engine_is_named_with_those_there_are():
-    with pytest.raises(rh.ArgumentError, match=r"engine is 'steam'; pass one of '"):
-        measure_choice(Choice(engine="steam"))
-
-
-def test_too_much_work_is_refused_before_anything_is_built(monkeypatch):
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        *(
+            (Choice(**{field: 0}), f"{field} is 0; pass a whole number")
+            for field in ("width", "layers", "batch_size", "sequence_length", "threads")
+        ),
+        (Choice(engine="steam"), "engine is 'steam'; pass one of '"),
+        (Choice(width=1024, batch_size=64), "width 1024, 1 layer, batch 64"),
+        (Choice(width=1024, batch_size=64), "takes 10.7 billion multiply-adds, and this panel"),
+        (Choice(width=1024, batch_size=64), "choose a smaller width or batch"),
+    ],
+)
+def test_what_is_refused_before_anything_is_built(refuses, monkeypatch, choice, says):
     monkeypatch.setattr(measurement, "make_pair", lambda **_: pytest.fail("built"))
-    with pytest.raises(rh.ArgumentError, match=r"width 1024, .* takes 10\.7 billion") as raised:
-        measure_choice(Choice(width=1024, batch_size=64))
-    assert "choose a smaller width or batch" in str(raised.value)
+    for measure in (measure_choice, measurement.measure_memory):
+        with refuses(rh.ArgumentError, says):
+            measure(choice)
 
 
-def test_billions_are_billions_whatever_the_most_is(monkeypatch):
+def test_the_most_work_is_measured_and_offered_and_one_product_more_is_not(monkeypatch, refuses):
+    choice = Choice(width=16)
+    monkeypatch.setattr(measurement, "MOST_MULTIPLY_ADDS", choice.multiply_adds)
+    assert [c.width for c in sweep_choices(choice)] == [8, 16]
+    assert measure_choice(choice, budget_s=QUICK_S).choice == choice
+    monkeypatch.setattr(measurement, "MOST_MULTIPLY_ADDS", choice.multiply_adds - 1)
+    assert [c.width for c in sweep_choices(choice)] == [8]
+    with refuses(rh.ArgumentError, "takes 0.0 billion"):
+        measure_choice(choice)
+
+
+def test_billions_are_billions_whatever_the_most_is(monkeypatch, refuses):
     monkeypatch.setattr(measurement, "MOST_MULTIPLY_ADDS", 4_000_000_000)
-    with pytest.raises(rh.ArgumentError, match=r"10\.7 billion .* at most 4 billion"):
+    with refuses(rh.ArgumentError, "10.7 billion", "at most 4 billion"):
         measure_choice(Choice(width=1024, batch_size=64))
+
+
+def test_the_engine_in_use_is_offered_first_and_plain_last():
+    offered = engines()
+    assert offered[0] == rh.working_engine() == measurement.recipe_choice().engine
+    assert offered[-1] == "plain"
+    assert list(offered[1:-1]) == sorted(offered[1:-1])
 
 
 def test_work_counts_the_products_of_every_matrix():
@@ -181,11 +199,3 @@ def test_the_sweep_has_the_same_choice_at_rising_widths_with_its_own():
     choices = sweep_choices(choice)
     assert [c.width for c in choices] == sorted({*measurement.SWEEP_WIDTHS, 100})
     assert {replace(c, width=100) for c in choices} == {choice}
-
-
-def test_the_sweep_leaves_out_what_would_be_refused():
-    choices = sweep_choices(Choice(batch_size=64))
-    assert max(c.width for c in choices) == 256
-    assert all(c.multiply_adds <= measurement.MOST_MULTIPLY_ADDS for c in choices)
-    exactly = replace(choices[-1], width=1)
-    assert measurement.sweep_choices(exactly)[0].width == 1

@@ -2,16 +2,18 @@
 
 import asyncio
 import threading
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import ipywidgets as widgets
 import pytest
 
 import recipe_helpers as rh
+from recipe_helpers.common.language import speaking
 from recipe_helpers.explorer import panel as module
 from recipe_helpers.explorer.measurement import Choice, engines
 from recipe_helpers.recipe.memory import MemoryComparison, MemoryUse
 
+from ..korean import HANGUL
 from .made_up import RECIPE, measured_once, picture, said
 
 MB = 1_000_000
@@ -66,19 +68,6 @@ def test_opens_with_the_recipe_measured(measured):
     assert explorer._repr_mimebundle_()["text/plain"] == repr(explorer)
 
 
-def test_has_one_labelled_control_for_each_field_that_takes_arrow_keys():
-    explorer = rh.explore()
-    assert list(explorer.controls) == [field.name for field in fields(Choice)]
-    assert explorer.controls["dimension"] is explorer.controls["width"], "as it was called before"
-    with pytest.raises(KeyError):
-        explorer.controls["depth"]
-    for control in explorer.controls.values():
-        assert control.description
-        assert isinstance(control, widgets.IntText | widgets.Dropdown)
-    assert explorer.controls["engine"].options == engines()
-    assert explorer.controls["width"].step == 8
-
-
 def test_is_built_without_output_widgets():
     """Output widgets swallow exceptions, and need a front end."""
     parts, kinds = [rh.explore()], set()
@@ -89,20 +78,9 @@ def test_is_built_without_output_widgets():
     assert not any(issubclass(kind, widgets.Output) for kind in kinds)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("width", 32),
-        ("layers", 2),
-        ("batch_size", 4),
-        ("sequence_length", 7),
-        ("threads", 2),
-        ("engine", engines()[-1]),
-    ],
-)
-def test_each_control_changes_its_field_and_nothing_else(measured, name, value):
+@pytest.mark.parametrize(("name", "value"), [("width", 32), ("engine", engines()[-1])])
+def test_a_change_of_a_control_is_measured_and_shown(measured, name, value):
     explorer = rh.explore()
-    explorer.controls.limits["threads"] = ("Threads", 1, 2)
     before = picture(explorer.numbers)
     explorer.controls[name].value = value
     expected = replace(RECIPE, **{name: value})
@@ -114,36 +92,12 @@ def test_each_control_changes_its_field_and_nothing_else(measured, name, value):
     assert said(explorer.message) == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "typed", "limits"),
-    [
-        ("width", -3, (8, 1024)),
-        ("width", 7, (8, 1024)),
-        ("layers", 5, (1, 4)),
-        ("batch_size", 0, (1, 64)),
-        ("sequence_length", 100_000, (1, 200)),
-    ],
-)
-def test_a_number_beyond_its_limits_is_clipped_and_the_limits_are_said(name, typed, limits):
+def test_what_was_clipped_is_said_until_the_next_change():
     explorer = rh.explore()
+    explorer.controls["width"].value = 7
+    assert said(explorer.message) == "Width (units) goes from 8 to 1024: 7 became 8."
     explorer.controls["width"].value = 16
-    explorer.controls[name].value = typed
-    least, most = limits
-    clipped = least if typed < least else most
-    assert getattr(explorer.choice, name) == getattr(explorer.result.choice, name) == clipped
-    label = explorer.controls[name].description
-    assert (
-        said(explorer.message) == f"{label} goes from {least} to {most}: {typed} became {clipped}."
-    )
-    explorer.controls[name].value = within = (least + 1) if name != "width" else most
-    assert f"became {clipped}" not in said(explorer.message), within
-
-
-def test_numbers_at_their_limits_are_left_alone():
-    explorer = rh.explore()
-    for name, value in (("width", 8), ("layers", 4), ("layers", 1), ("batch_size", 1)):
-        explorer.controls[name].value = value
-        assert (explorer.controls[name].value, said(explorer.message)) == (value, "")
+    assert said(explorer.message) == ""
 
 
 def test_reset_goes_back_and_measures_nothing(measured):
@@ -283,7 +237,10 @@ def test_of_a_burst_only_the_last_is_measured(measured):
 
 
 def changing_while_measuring(monkeypatch, when, name, value, tab=0):
-    """A panel in which another control is set while one choice is measured, come to rest."""
+    """A panel in which another control is set while one choice is measured, come to rest.
+
+    Also everything that the open tab has shown since.
+    """
 
     async def change():
         explorer = rh.explore()
@@ -296,7 +253,7 @@ def changing_while_measuring(monkeypatch, when, name, value, tab=0):
 
         monkeypatch.setattr(module, "measure_choice", slow)
         shown = []
-        explorer.numbers.observe(lambda event: shown.append(event.new), "value")
+        explorer.tabs.children[tab].observe(lambda event: shown.append(event.new), "value")
         if tab:
             explorer.tabs.selected_index = tab
         else:
@@ -316,10 +273,11 @@ def test_a_result_that_came_too_late_is_not_shown(measured, monkeypatch):
 
 def test_the_sweep_lets_go_when_the_choice_changes(measured, monkeypatch):
     late = replace(RECIPE, width=16)
-    explorer, _ = changing_while_measuring(monkeypatch, late, "layers", 2, SWEEP)
+    explorer, shown = changing_while_measuring(monkeypatch, late, "layers", 2, SWEEP)
     found = [(c.width, c.layers) for c in measured]
     assert found == [(8, 1), (16, 1), (8, 2), (16, 2), (24, 2)]
     assert "2 layers" in picture(explorer.sweep)[1]
+    assert all("2 layers" in one for one in shown)
 
 
 def test_measures_where_cells_run_though_messages_come_elsewhere(monkeypatch):
@@ -342,16 +300,72 @@ def test_measures_where_cells_run_though_messages_come_elsewhere(monkeypatch):
     assert threads == [threading.main_thread()] * 2
 
 
-def test_wait_measures_now(measured):
+def test_wait_measures_now_and_later_changes_are_booked_again(measured):
     async def set_and_read():
         explorer = rh.explore()
         explorer.controls["width"].value = 16
         result = explorer.wait()
+        explorer.controls["width"].value = 24
+        assert explorer.result == result
         await settle(explorer)
         return result
 
     assert asyncio.run(set_and_read()) == measured_once(replace(RECIPE, width=16))
-    assert len(measured) == 2
+    assert [choice.width for choice in measured] == [8, 16, 24]
 
 
-# --- what is drawn and said -----------------------------------------------------------------------
+@pytest.mark.parametrize("fails", [False, True])
+def test_memory_that_came_too_late_is_not_shown(monkeypatch, fails):
+    """Nor is an error of what is not asked for any more."""
+    once = module.measure_memory
+
+    async def change():
+        explorer = rh.explore()
+
+        def slow(choice):
+            if choice == RECIPE:  # the next message arrives meanwhile
+                explorer.controls["width"].value = 24
+                if fails:
+                    raise rh.InputError("too late.")
+            return once(choice)
+
+        monkeypatch.setattr(module, "measure_memory", slow)
+        shown = []
+        explorer.memory.observe(lambda event: shown.append(event.new), "value")
+        explorer.message.observe(lambda event: shown.append(event.new), "value")
+        explorer.tabs.selected_index = MEMORY
+        await settle(explorer)
+        return explorer, shown
+
+    explorer, shown = asyncio.run(change())
+    assert "24.0 MB" in explorer.memory.value
+    assert not any("8.0 MB" in one or "too late" in one for one in shown)
+    assert (explorer.last_error, said(explorer.message)) == (None, "")
+
+
+# --- as one figure, and in Korean -----------------------------------------------------------------
+
+
+def test_the_static_figure_is_the_panels_own():
+    figure = rh.explore_static(Choice(width=16))
+    assert "width 16, 1 layer, batch 1" in figure.alt
+    assert repr(figure) == repr(rh.explore_static())
+
+
+def test_everything_is_korean_and_an_error_is_in_both_languages():
+    with speaking("ko"):
+        explorer = rh.explore()
+        labels = [control.description for control in explorer.controls.values()]
+        labels += [*explorer.tabs.titles, repr(explorer)]
+        labels += [button.description for button in (explorer.reset, explorer.again)]
+        for tab, shown in enumerate((explorer.numbers, explorer.sweep, explorer.memory)):
+            explorer.tabs.selected_index = tab
+            labels.append(said(shown))
+        assert [label for label in labels if not HANGUL.search(label)] == []
+        explorer.controls["layers"].value = 9
+        assert HANGUL.search(said(explorer.message))
+        explorer.controls["batch_size"].value = 64
+        explorer.controls["width"].value = 1024
+        korean, english = explorer.message.value.split("<br>")
+        assert HANGUL.search(korean)
+        assert "billion multiply-adds" in english

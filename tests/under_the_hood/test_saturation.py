@@ -40,6 +40,18 @@ def test_the_reduced_range_cannot_saturate_and_one_more_could():
     assert rh.saturated_share(beyond, ends) == 1
 
 
+@pytest.mark.parametrize("last", [0, 1])
+@pytest.mark.parametrize(
+    ("a", "w", "pair"), [([255, 191], [127, 2], 32767), ([255, 1], [-128, -128], -32768)]
+)
+def test_the_ends_of_16_bits_are_kept_and_the_next_is_not(a, w, pair, last):
+    activations = torch.tensor([[a[0], a[1] + last]], dtype=torch.uint8)
+    weights = torch.tensor([w], dtype=torch.int8)
+    assert pair_sums(activations, weights).item() == pair + last * w[1]
+    assert rh.saturating_product(activations, weights).item() == pair
+    assert rh.saturated_share(activations, weights) == last
+
+
 def test_the_share_counts_pairs():
     a = torch.tensor([[255, 255, 1, 1], [0, 0, 255, 255]], dtype=torch.uint8)
     w = torch.tensor([[127, 127, 127, 127]], dtype=torch.int8)

@@ -27,6 +27,8 @@ def test_uneven_models_are_uneven_and_even_ones_are_not():
         loudness = inputs.abs().amax(dim=2)
         assert bool(peaks.max() > 20 * peaks.min()) == uneven
         assert bool(loudness.max() > 20 * loudness.min()) == uneven
+        beside = loudness.amax(dim=1) / loudness.amin(dim=1)  # of the sequences of one step
+        assert bool(beside.median() > 4) == uneven
 
 
 def test_the_error_is_that_of_the_scheme_named():
@@ -47,10 +49,10 @@ def test_the_error_is_that_of_the_scheme_named():
 
 
 def test_the_table_shows_the_median_and_the_range():
-    option = schemes.SchemeErrors("per row", (0.03, 0.01, 0.02), (0.5, 0.3, 0.4))
+    option = schemes.SchemeErrors("per row", (0.09, 0.01, 0.02), (0.9, 0.3, 0.4))
     shown = str(schemes.ChoiceErrors("scales", (option,), (1, 2, 3)))
-    assert "2.00% (1.00% to 3.00%)" in shown
-    assert "40.00% (30.00% to 50.00%)" in shown
+    assert "2.00% (1.00% to 9.00%)" in shown
+    assert "40.00% (30.00% to 90.00%)" in shown
     assert shown.index("2.00%") < shown.index("40.00%")
     assert "3 seeds" in shown
 
