@@ -1,10 +1,14 @@
 """Choices that are measured once, explorations that are made up, and what a panel says."""
 
+import asyncio
 import functools
 import html
 import re
 
+import pytest
+
 from recipe_helpers.explorer.measurement import Choice, Exploration, engines, measure_choice
+from recipe_helpers.explorer.panel import PAUSE_S
 from recipe_helpers.recipe.accuracy import OutputComparison
 from recipe_helpers.recipe.latency import LatencyComparison
 from recipe_helpers.recipe.size import SizeBreakdown, SizeComparison
@@ -38,3 +42,14 @@ def picture(widget):
     """The source of the picture in an HTML widget, and its alternative text."""
     found = re.search(r'<img src="([^"]*)" alt="([^"]*)"', widget.value)
     return found[1], html.unescape(found[2])
+
+
+async def settle(explorer, seconds=0.1):
+    """Let the event loop run until nothing is booked any more."""
+    await asyncio.sleep(PAUSE_S)
+    for _ in range(100):
+        booked = explorer._booking
+        await asyncio.sleep(seconds)
+        if booked == explorer._booking and "Measuring" not in said(explorer.message):
+            return
+    pytest.fail("the explorer never comes to rest")

@@ -14,7 +14,7 @@ from recipe_helpers.explorer.measurement import Choice, engines
 from recipe_helpers.recipe.memory import MemoryComparison, MemoryUse
 
 from ..korean import HANGUL
-from .made_up import RECIPE, measured_once, picture, said
+from .made_up import RECIPE, measured_once, picture, said, settle
 
 MB = 1_000_000
 SWEEP, MEMORY = 1, 2  # tabs
@@ -46,17 +46,6 @@ def weighed(monkeypatch):
 
     monkeypatch.setattr(module, "measure_memory", measure)
     return log
-
-
-async def settle(explorer, seconds=0.1):
-    """Let the event loop run until nothing is booked any more."""
-    await asyncio.sleep(module.PAUSE_S)
-    for _ in range(100):
-        booked = explorer._booking
-        await asyncio.sleep(seconds)
-        if booked == explorer._booking and "Measuring" not in said(explorer.message):
-            return
-    pytest.fail("the explorer never comes to rest")
 
 
 def test_opens_with_the_recipe_measured(measured):
