@@ -6,7 +6,6 @@ import ctypes
 
 import llvmlite.binding as llvm
 import numba
-from numba import types
 
 from . import layer  # noqa: F401, with all that it calls
 from .dots import INSTRUCTION
@@ -14,13 +13,8 @@ from .llvm import COMPILED, EMITTED, FREE, MALLOC, emit
 from .quantizing import OPTIONS
 
 
-def build(triple: str, cpu: str, features: str) -> tuple[bytes, str, list[str]]:
-    """Machine code with the function `int8_rnn_run`.
-
-    Returns:
-        An object file, the byte product that it takes, and the names of what it leaves to others:
-        MALLOC and FREE, and what only numba's ways out of an error would call.
-    """
+def build(triple: str, cpu: str, features: str) -> tuple[bytes, str]:
+    """An object file with all routines, which wants MALLOC and FREE, and its byte product."""
     nothing = ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value
     for symbol in (*EMITTED, *COMPILED, MALLOC, FREE):  # numba finds what it will never call
         llvm.add_symbol(symbol, nothing)
@@ -29,13 +23,22 @@ def build(triple: str, cpu: str, features: str) -> tuple[bytes, str, list[str]]:
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
     whole = llvm.parse_assembly(emit())
     passes.getModulePassManager().run(whole, passes)
-    for symbol, (count, function) in COMPILED.items():
-        made = numba.cfunc(types.void(*[types.int64] * count), **OPTIONS)(function)
+    for symbol, (signature, function) in COMPILED.items():
+        made = numba.cfunc(signature, **OPTIONS)(function)
         part = llvm.parse_assembly(made.inspect_llvm())
         part.get_function(made.native_name).name = symbol
         whole.link_in(part)
-    left = [f for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.")]
-    for function in left:
-        if function.name not in (MALLOC, FREE):  # names that no other code of the process has
-            function.name = f"int8_rnn_{function.name}"
-    return machine.emit_object(whole), INSTRUCTION, [function.name for function in left]
+    # What is left are numba's ways out of an error, which no kernel takes.
+    for left in [*whole.functions, *whole.global_variables]:
+        if left.is_declaration and not left.name.startswith(("llvm.", MALLOC, FREE)):
+            _define(whole, left)
+    return machine.emit_object(whole), INSTRUCTION
+
+
+def _define(whole: llvm.ModuleRef, left: llvm.ValueRef) -> None:
+    """Give a name a meaning, under one that no other code of the process has."""
+    left.name = f"int8_rnn_{left.name}"
+    code = f"@{left.name} = global i8 0"
+    if left.is_function:
+        code = f"define void @{left.name}() {{\n  unreachable\n}}"
+    whole.link_in(llvm.parse_assembly(code))

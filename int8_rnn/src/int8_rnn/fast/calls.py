@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from ..scheme import SMALLEST_NORMAL
-from . import threads
-from .forms import BYTES, FLOATS, WEIGHTS, WIDE, is_exact
+from . import records, threads
 from .ready import ready
 
 if TYPE_CHECKING:
@@ -28,12 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["ready", "run_linear", "run_recurrent", "run_usual"]
 
 KEPT = "_fast_kept"
-_CALL = struct.Struct("@17q").pack  # the part of `layer.TASK` that Python fills in
-_WEIGHT = struct.Struct("@16q").pack  # `quantizing.WEIGHT`
+_CALL = struct.Struct(f"@{records.NUMBERS}q").pack
 _address, _version, _FLOAT = Tensor.data_ptr, attrgetter("_version"), torch.float32
 _FLOAT_BITS = 32  # a module says so that its activations stay floats
 _KEYS = ("tiles", "terms", "columns", "residual_rows", "residual_tiles", "residual_terms")
-_CLAIMS = 16  # numbers before the claims of `layer.py`
 
 
 class _NotOursError(Exception):
@@ -44,14 +41,14 @@ class Kept:
     """The records of a module's weights.
 
     Attributes:
-        layers: For each layer and direction the first six numbers of a call, its multiply-adds for
-            a row, and its tiles.
+        layers: For each layer and direction the first numbers of a call, its multiply-adds for a
+            row, and its tiles.
         widths: Of the states.
     """
 
     def __init__(self, module: Any, code: Code) -> None:
         self.code = code
-        self.records: list[tuple[np.ndarray, tuple[Tensor, ...]]] = []
+        self.records: list[tuple[np.ndarray, Tensor]] = []
         self.scheme, self.tensors = module.scheme, [*module._buffers.values()]
         self.present = [tensor for tensor in self.tensors if tensor is not None]
         self.places = [*map(_address, self.present)]
@@ -63,13 +60,11 @@ class Kept:
             or not all(one.is_cpu and one.is_contiguous() for one in self.present)
         ):
             raise _NotOursError
-        self.at = {name: self._record(module, name) for name in module._sizes}
+        self.at = {name: self._weight(module, name) for name in module._sizes}
         self.versions = [*map(_version, self.bounded)]
         self.widths: tuple[int, ...] = () if module._GATES == 1 else module._widths()
-        self.layers = []
-        for name in self.at:
-            if name.startswith("weight_ih"):
-                self.layers.append(self._layer(module, name.removeprefix("weight_ih")))
+        starts = [name for name in self.at if name.startswith("weight_ih")]
+        self.layers = [self._layer(module, name.removeprefix("weight_ih")) for name in starts]
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(None), ()  # a copy or a pickle of the module has weights of its own
@@ -84,70 +79,62 @@ class Kept:
             and (not self.bounded or [*map(_version, self.bounded)] == self.versions)
         )
 
-    def _record(self, module: Any, name: str) -> int:
+    def _weight(self, module: Any, name: str) -> int:
         """The address of the record of a weight."""
         rows, depth, gates, _ = module._sizes[name]
         buffers = module._buffers
         tiles, terms, columns, numbers, more, more_terms = (
             buffers.get(f"{name}_{key}") for key in _KEYS
         )
-        form, how = self._form(module, name, [tiles] if more is None else [tiles, more])
-        ones = columns if columns is not None else torch.ones(depth)
-        more_at = 0
+        how = self._form(module, name, [tiles] if more is None else [tiles, more])
+        columns = torch.ones(depth) if columns is None else columns
+        units, more_at, rows_at = rows // gates if gates > 1 else 0, 0, 0
         if more is not None:
-            record = self._numbers(
-                more, more_terms, ones, form, how, depth, len(numbers), 0, (0, 0)
-            )
-            more_at = self._keep(record)
-        rest = (more_at, 0 if numbers is None else _address(numbers))
-        units = rows // gates if gates > 1 else 0
-        return self._keep(
-            self._numbers(tiles, terms, ones, form, how, depth, rows, units, rest), ones
+            one = more, more_terms, columns, 0, 0
+            more_at, rows_at = self._record(*one, how, depth, len(numbers), 0), _address(numbers)
+        return self._record(tiles, terms, columns, more_at, rows_at, how, depth, rows, units)
+
+    def _record(
+        self, tiles: Tensor, terms: Tensor, columns: Tensor, more_at: int, rows_at: int,
+        how: tuple[int, int, int], depth: int, rows: int, units: int,
+    ) -> int:  # fmt: skip
+        """The address of a `WEIGHT`."""
+        (count, steps, vectors, *_), (form, symmetric, most) = tiles.shape, how
+        tile_bytes, q_bytes = (
+            tiles[0].numel() * tiles.element_size(),
+            4 * steps * records.X_BYTES[form],
         )
-
-    def _form(self, module: Any, name: str, tiles: list[Tensor]) -> tuple[int, tuple[int, int]]:
-        """The form of the activations that meet a weight; whether symmetric, and the largest."""
-        bits, symmetric = module.bits_of(name)
-        if bits == _FLOAT_BITS:
-            return FLOATS if tiles[0].dtype is _FLOAT else WEIGHTS, (1, 0)
-        if symmetric:
-            return WIDE, (1, 2 ** (bits - 1) - 1)
-        if bits > 8:
-            raise _NotOursError
-        how = 0, 2**bits - 1
-        if is_exact(self.code.instruction):
-            return BYTES, how
-        if not self.code.instruction or not all(map(_in_pairs, tiles)):
-            return WIDE, how
-        self.bounded += tiles
-        return BYTES, how
-
-    def _numbers(
-        self, tiles: Tensor, terms: Tensor, columns: Tensor, form: int, how: tuple[int, int],
-        depth: int, rows: int, units: int, rest: tuple[int, int],
-    ) -> bytes:  # fmt: skip
-        """A record, in the order of `quantizing.WEIGHT`."""
-        count, steps, vectors, *_ = tiles.shape
-        row_bytes = 4 * steps * {BYTES: 1, WIDE: 2}.get(form, 4)
-        return _WEIGHT(
-            _address(tiles), _address(terms), _address(columns), *rest,
-            tiles[0].numel() * tiles.element_size(), count, steps, row_bytes, form, vectors,
-            *how, depth, rows, units,
-        )  # fmt: skip
-
-    def _keep(self, record: bytes, *alive: Tensor) -> int:
-        self.records.append((np.frombuffer(record, np.int64), alive))
+        addresses = *map(_address, (tiles, terms, columns)), more_at, rows_at
+        numbers = tile_bytes, count, steps, records.MARK + q_bytes, form, vectors, symmetric, most
+        self.records.append(
+            (np.array([(*addresses, *numbers, depth, rows, units)], records.WEIGHT), columns)
+        )
         address: int = self.records[-1][0].ctypes.data
         return address
+
+    def _form(self, module: Any, name: str, tiles: list[Tensor]) -> tuple[int, int, int]:
+        """The form of what meets a weight; whether integers are symmetric, and the largest."""
+        bits, symmetric = module.bits_of(name)
+        exact = records.is_exact(self.code.instruction)
+        if bits == _FLOAT_BITS:
+            return records.FLOATS if tiles[0].dtype is _FLOAT else records.WEIGHTS, 1, 0
+        if symmetric:
+            return records.PLANES if exact else records.WORDS, 1, 2 ** (bits - 1) - 1
+        if bits > 8:
+            raise _NotOursError
+        if not exact:
+            if not self.code.instruction or not all(map(_in_pairs, tiles)):
+                return records.WORDS, 0, 2**bits - 1
+            self.bounded += tiles
+        return records.BYTES, 0, 2**bits - 1
 
     def _layer(self, module: Any, suffix: str) -> tuple[tuple[int, ...], int, int]:
         ih, hh, hr = (self.at.get(f"weight_{part}{suffix}", 0) for part in ("ih", "hh", "hr"))
         sizes = [module._sizes[f"weight_{part}{suffix}"] for part in ("ih", "hh")]
         outputs = (2 if module.bidirectional else 1) * module._output_size
-        reverse = suffix.endswith("_reverse")
         work = sum(one.rows * one.depth for one in sizes)
         tiles = -(-module.hidden_size // 16)
-        return (ih, hh, hr, module.hidden_size, reverse, outputs), work, tiles
+        return (ih, hh, hr, suffix.endswith("_reverse"), outputs), work, tiles
 
 
 def _in_pairs(tiles: Tensor) -> bool:
@@ -241,7 +228,7 @@ def _run(
         states = [part.contiguous() for part in states]
         h0_at, c0_at, h0_step, c0_step = _address(states[0]), _address(states[-1]), h_step, c_step
     for layer, work, tiles in layers:
-        reverse, outputs = layer[4], layer[5]
+        *_, reverse, outputs = layer
         if not reverse:
             x = data.contiguous()
             data = x.new_empty(*leading, outputs)
@@ -250,18 +237,22 @@ def _run(
             rows = data.numel() // outputs
             many = threads.threads_for(allowed, work * rows, steps)
         if many > 1:
-            sync = np.zeros(_CLAIMS + tiles, np.int64)
+            sync = np.zeros(records.CLAIMS // 8 + tiles, np.int64)
             sync_at = sync.ctypes.data
         call = _CALL(
             *layer, _address(x), y_at, h0_at, c0_at, h_at, c_at, first_at, steps, batch, sync_at,
             many,
         )  # fmt: skip
-        if many == 1:
-            run(call, 0)
-        else:
-            threads.share(run, call, many, (kept, sync, x, data, finals, states))
+        if many > 1:
+            threads.help_with(run, call, many, (kept, sync, x, data, finals, states))
+        _check(run(call, 0))
         h0_at, c0_at, h_at, c_at = h0_at + h0_step, c0_at + c0_step, h_at + h_step, c_at + c_step
     return data, finals
+
+
+def _check(failed: int) -> None:
+    if failed:
+        raise MemoryError("there is no memory for the working buffers; pass a smaller batch.")
 
 
 def run_linear(module: Any, rows: Tensor) -> Tensor | None:
@@ -270,9 +261,6 @@ def run_linear(module: Any, rows: Tensor) -> Tensor | None:
         return None
     x = rows.contiguous()
     y = x.new_empty(len(x), module.out_features)
-    kept.code.run(_linear_call(kept.at["weight"], x.data_ptr(), y.data_ptr(), len(x)), 0)
+    places = *[0] * 4, _address(x), _address(y), *[0] * 6
+    _check(kept.code.run(_CALL(kept.at["weight"], *places, len(x), 0, 1), 0))
     return y
-
-
-def _linear_call(weight_at: int, x_at: int, y_at: int, rows: int) -> bytes:
-    return _CALL(weight_at, *[0] * 5, x_at, y_at, *[0] * 6, rows, 0, 1)

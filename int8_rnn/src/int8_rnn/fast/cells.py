@@ -4,20 +4,36 @@ A sum becomes a float32, each operation rounded by itself, as `reference.py` has
 
     y = float(sum - offset · row sum) · (scale of the activations · scale of the row) + bias
 
-The `terms` of the rows are [scales][biases][row sums], each 64 bytes a vector; from gate to gate
-it is `stride` bytes. Sums that are floats already (`dots.Floats`) are marked by an offset of their
-own. What follows are the gates, in the order of operations of the reference.
+The terms of the rows are [scales][biases][row sums], as `tiles.pack_terms` has them. Sums that are
+floats already (`dots.Floats`) are marked by an offset of their own. The gates follow, in the
+order of operations of the reference.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils
 
 from .dots import INSTRUCTION
-from .llvm import F32, FLOATS, I32, I64, INTS, LANES, at_offset, call, load, routine, spread, store
+from .llvm import (
+    F32,
+    FLOATS,
+    I32,
+    I64,
+    INTS,
+    LANES,
+    Fields,
+    at_offset,
+    call,
+    load,
+    routine,
+    spread,
+    store,
+)  # fmt: skip
+from .records import WEIGHT
 
 FLOAT_SUMS = -(2**31)  # the offset of sums that are floats
 # tanh(x) ≈ x · P(x²) / Q(x²), the rational approximation that Eigen and XLA use; beyond CLAMP it
@@ -98,74 +114,102 @@ def sigmoid(x: Lanes) -> Lanes:
     return tanh(x * 0.5) * 0.5 + 0.5
 
 
-class _Sums:
-    """The sums of one row of activations with a tile, as floats once they are asked for."""
+class _Terms:
+    """Emits what makes floats of the sums of rows of activations with one tile of a weight."""
 
-    def __init__(
-        self, b: ir.IRBuilder, at: Any, mark: Any, terms: Any, stride: Any, part: Any
-    ) -> None:
-        self.b, self.at, self.terms, self.stride, self.part = b, at, terms, stride, part
-        self.scale = Lanes(b, spread(b, load(b, mark, F32)))
-        self.offset = spread(b, load(b, at_offset(b, mark, 4), I32))
-        marked = ir.Constant(INTS, [FLOAT_SUMS] * LANES)
-        self.are_floats = b.icmp_signed("==", self.offset, marked)
+    def __init__(self, b: ir.IRBuilder, w: Fields, tile: Any) -> None:
+        self.b, gates = b, b.icmp_signed("!=", w.units, I64(0))
+        lines = b.mul(w.tiles, I64(64))
+        self.part, self.stride = b.mul(lines, w.vectors), b.select(gates, lines, I64(64))
+        self.at = b.add(w.terms_at, b.mul(tile, b.select(gates, I64(64), I64(256))))
 
-    def __getitem__(self, vector: int) -> Lanes:
-        b, sums = self.b, load(self.b, at_offset(self.b, self.at, 64 * vector), INTS)
-        at = b.add(self.terms, b.mul(self.stride, I64(vector)))
-        scales, biases, row_sums = (b.add(at, b.mul(self.part, I64(part))) for part in range(3))
-        exact = b.sub(sums, b.mul(self.offset, load(b, row_sums, INTS)))
-        floats = b.select(self.are_floats, b.bitcast(sums, FLOATS), b.sitofp(exact, FLOATS))
-        rescaled = Lanes(b, floats) * (self.scale * Lanes(b, load(b, scales)))
-        return rescaled + Lanes(b, load(b, biases))
+    def rescaled(self, sums_at: Any, mark: Any, vectors: int) -> list[Lanes]:
+        """The sums of one row; `mark` is where its scale and offset are."""
+        b, found = self.b, []
+        scale = Lanes(b, spread(b, load(b, mark, F32)))
+        offset = spread(b, load(b, at_offset(b, mark, 4), I32))
+        are_floats = b.icmp_signed("==", offset, ir.Constant(INTS, [FLOAT_SUMS] * LANES))
+        for vector in range(vectors):
+            sums = load(b, at_offset(b, sums_at, 64 * vector), INTS)
+            at = b.add(self.at, b.mul(self.stride, I64(vector)))
+            scales, biases, row_sums = (b.add(at, b.mul(self.part, I64(i))) for i in range(3))
+            exact = b.sub(sums, b.mul(offset, load(b, row_sums, INTS)))
+            floats = b.select(are_floats, b.bitcast(sums, FLOATS), b.sitofp(exact, FLOATS))
+            one = Lanes(b, floats) * (scale * Lanes(b, load(b, scales)))
+            found.append(one + Lanes(b, load(b, biases)))
+        return found
 
 
-def _rescale(vectors: int) -> Any:
-    @routine(7, name=f"rescale{vectors}", emitted=True)
-    def rescale(b: Any, rows: Any, sums: Any, step: Any, marks: Any, *terms: Any) -> None:
-        """The sums of rows of activations, `step` bytes apart, become floats in place."""
+def _of_four_or_three(b: ir.IRBuilder, w: Fields, emit_for: Callable[[int], None]) -> None:
+    """Code for four vectors, and for three."""
+    with b.if_else(b.icmp_signed("==", w.vectors, I64(4))) as (four, three):
+        with four:
+            emit_for(4)
+        with three:
+            emit_for(3)
+
+
+@routine(6, emitted=True)
+def rescale(b: Any, w_at: Any, tile: Any, q_at: Any, rows: Any, out_at: Any, out_step: Any) -> None:
+    """The sums of rows of activations become floats in place."""
+    w = Fields(b, w_at, WEIGHT)
+    q_step, terms = w.q_bytes, _Terms(b, w, tile)
+
+    def emit_for(vectors: int) -> None:
         with cgutils.for_range(b, rows) as loop:
-            at = b.add(sums, b.mul(loop.index, step))
-            found = _Sums(b, at, b.add(marks, b.mul(loop.index, I64(8))), *terms)
-            for vector in range(vectors):
-                store(b, found[vector].value, at_offset(b, at, 64 * vector))
+            at = b.add(out_at, b.mul(loop.index, out_step))
+            found = terms.rescaled(at, b.add(q_at, b.mul(loop.index, q_step)), vectors)
+            for vector, one in enumerate(found):
+                store(b, one.value, at_offset(b, at, 64 * vector))
 
-    return rescale
-
-
-rescale3, rescale4 = _rescale(3), _rescale(4)
+    _of_four_or_three(b, w, emit_for)
 
 
-def _cells(name: str, gates: int, cell: Any) -> Any:
-    @routine(10, name=name, emitted=True)
-    def cells(
-        b: Any, rows: Any, sums: Any, marks: Any, terms: Any, stride: Any, part: Any, pre: Any,
-        cells: Any, units: Any, step: Any,
-    ) -> None:  # fmt: skip
-        """Sixteen units for rows of sums: `pre` is W_ih x + b_ih, states lie `step` bytes apart."""
+@routine(9, emitted=True)
+def cells(
+    b: Any, w_at: Any, tile: Any, q_at: Any, rows: Any, sums_at: Any, pre_at: Any, pre_step: Any,
+    cell_at: Any, unit_at: Any,
+) -> None:  # fmt: skip
+    """Sixteen units for rows of sums with W_hh; in `pre_at` is W_ih x + b_ih.
+
+    The states have 64 bytes for each tile. Four gates are those of an LSTM, three those of a GRU.
+    """
+    w = Fields(b, w_at, WEIGHT)
+    q_step, terms, step, place = (
+        w.q_bytes,
+        _Terms(b, w, tile),
+        b.mul(w.tiles, I64(64)),
+        b.mul(tile, I64(64)),
+    )
+
+    def emit_for(gates: int) -> None:
         with cgutils.for_range(b, rows) as loop:
-            row, place = b.mul(loop.index, I64(64 * gates)), b.mul(loop.index, step)
-            mark = b.add(marks, b.mul(loop.index, I64(8)))
-            recurrent = _Sums(b, b.add(sums, row), mark, terms, stride, part)
-            at = b.add(pre, row)
+            sums, mark = (
+                b.add(at, b.mul(loop.index, size))
+                for at, size in ((sums_at, I64(64 * gates)), (q_at, q_step))
+            )
+            at = b.add(b.add(pre_at, b.mul(loop.index, pre_step)), b.mul(place, I64(gates)))
             before = [Lanes(b, load(b, at_offset(b, at, 64 * gate))) for gate in range(gates)]
-            cell(b, before, recurrent, b.add(cells, place), b.add(units, place))
+            here = b.add(place, b.mul(loop.index, step))
+            both = before, terms.rescaled(sums, mark, gates)
+            (_lstm if gates == 4 else _gru)(b, *both, b.add(cell_at, here), b.add(unit_at, here))
 
-    return cells
+    _of_four_or_three(b, w, emit_for)
 
 
-def _lstm(b: ir.IRBuilder, before: list[Lanes], recurrent: _Sums, cell: Any, unit: Any) -> None:
-    i, f, g, o = (before[gate] + recurrent[gate] for gate in range(4))
+def _lstm(
+    b: ir.IRBuilder, before: list[Lanes], recurrent: list[Lanes], cell: Any, unit: Any
+) -> None:
+    i, f, g, o = (one + other for one, other in zip(before, recurrent, strict=True))
     i, f, o = map(sigmoid, (i, f, o))
     c = f * Lanes(b, load(b, cell)) + i * tanh(g)
     store(b, c.value, cell)
     store(b, (o * tanh(c)).value, unit)
 
 
-def _gru(b: ir.IRBuilder, before: list[Lanes], recurrent: _Sums, cell: Any, unit: Any) -> None:
+def _gru(
+    b: ir.IRBuilder, before: list[Lanes], recurrent: list[Lanes], cell: Any, unit: Any
+) -> None:
     r, z = (sigmoid(before[gate] + recurrent[gate]) for gate in range(2))
     n = tanh(before[2] + r * recurrent[2])
     store(b, (n + z * (Lanes(b, load(b, unit)) - n)).value, unit)
-
-
-lstm_cells, gru_cells = _cells("lstm_cells", 4, _lstm), _cells("gru_cells", 3, _gru)

@@ -38,68 +38,55 @@ from .llvm import (
     LANES,
     at_offset,
     call,
-    end_to_end,
     lanes_of,
     load,
     spread,
-)
+)  # fmt: skip
 from .loading import host
 
-_MULTIPLY_ADD = """
-define <16 x i32> @f(<16 x i32> %a, <32 x i16> %x, <32 x i16> %y) {{
-  %u = sext <32 x i16> %x to <32 x i32>
-  %v = sext <32 x i16> %y to <32 x i32>
-  %m = mul <32 x i32> %u, %v
-  %e = shufflevector <32 x i32> %m, <32 x i32> poison, <16 x i32> <{even}>
-  %o = shufflevector <32 x i32> %m, <32 x i32> poison, <16 x i32> <{odd}>
-  %s = add <16 x i32> %e, %o
-  %r = add <16 x i32> %a, %s
-  ret <16 x i32> %r
-}}"""
 _DOT = """
-declare i32 @llvm.vector.reduce.add.v16i32(<16 x i32>)
-define i32 @f(<16 x i8> %x, <16 x i8> %y) {{
-  %u = {extend} <16 x i8> %x to <16 x i32>
-  %v = sext <16 x i8> %y to <16 x i32>
-  %m = mul <16 x i32> %u, %v
-  %r = call i32 @llvm.vector.reduce.add.v16i32(<16 x i32> %m)
+declare i32 @llvm.vector.reduce.add.v{count}i32(<{count} x i32>)
+define i32 @f(<{count} x i8> %x, <{count} x i8> %y) {{
+  %u = {extend} <{count} x i8> %x to <{count} x i32>
+  %v = sext <{count} x i8> %y to <{count} x i32>
+  %m = mul <{count} x i32> %u, %v
+  %r = call i32 @llvm.vector.reduce.add.v{count}i32(<{count} x i32> %m)
   ret i32 %r
 }}"""
 
 
-def _assembly(code: str, triple: str, cpu: str, features: str) -> str:
-    target = llvm.Target.from_triple(triple)
-    machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
-    text: str = machine.emit_assembly(llvm.parse_assembly(code))
-    return text
-
-
 def instruction(triple: str, cpu: str, features: str) -> str:
     """The byte product of a CPU: vpdpbusd512, vpdpbusd256, usdot, sdot, pmaddubsw; or ""."""
-    target = triple, cpu, features
-    if triple.startswith(("aarch64", "arm64")):
-        if "usdot" in _assembly(_DOT.format(extend="zext"), *target):
-            return "usdot"
-        return "sdot" if "sdot" in _assembly(_DOT.format(extend="sext"), *target) else ""
-    if not triple.startswith("x86_64"):
-        return ""
-    even, odd = (", ".join(f"i32 {lane}" for lane in range(part, 32, 2)) for part in (0, 1))
-    found = _assembly(_MULTIPLY_ADD.format(even=even, odd=odd), *target)
-    if "vpdpwssd" in found:  # the sister of vpdpbusd
-        return "vpdpbusd512" if "zmm" in found else "vpdpbusd256"
-    return "pmaddubsw" if "ymm" in found or "zmm" in found else ""
+    target = llvm.Target.from_triple(triple)
+    machine = target.create_target_machine(cpu=cpu, features=features, opt=2)
+    patterns = _DOT.format(count=64, extend="zext"), _DOT.format(count=16, extend="sext")
+    mixed, signed = (machine.emit_assembly(llvm.parse_assembly(one)) for one in patterns)
+    if "vpdpbusd" in mixed:
+        return "vpdpbusd512" if "zmm" in mixed else "vpdpbusd256"
+    if "usdot" in mixed:
+        return "usdot"
+    # Registers of AVX2 hold sixteen words; those of AVX hold floats alone.
+    return "sdot" if "sdot" in signed else "pmaddubsw" if "ymm" in signed else ""
 
 
 INSTRUCTION = instruction(*host())
 
 
+def _in_parts(b: ir.IRBuilder, size: int, make: Any, *vectors: Any) -> Any:
+    """What is made of so many lanes at a time, end to end."""
+    parts = [range(first, first + size) for first in range(0, LANES, size)]
+    made = [make(*(lanes_of(b, one, part) for one in vectors)) for part in parts]
+    while len(made) > 1:
+        lanes, pairs = range(2 * made[0].type.count), zip(made[::2], made[1::2], strict=True)
+        made = [lanes_of(b, one, lanes, other) for one, other in pairs]
+    return made[0]
+
+
 def add_dot(b: ir.IRBuilder, name: str, sums: Any, x: Any, w: Any) -> Any:
     """`sums` plus four products of bytes in each lane; `x` and `w` hold them as 16 int32."""
-    if name == "vpdpbusd512":
-        return call(b, "llvm.x86.avx512.vpdpbusd.512", INTS, sums, x, w)
 
-    def vnni256(s: Any, x: Any, w: Any) -> Any:
-        return call(b, "llvm.x86.avx512.vpdpbusd.256", s.type, s, x, w)
+    def vnni(s: Any, x: Any, w: Any) -> Any:
+        return call(b, f"llvm.x86.avx512.vpdpbusd.{32 * s.type.count}", s.type, s, x, w)
 
     def maddubs(s: Any, x: Any, w: Any) -> Any:
         small, words = ir.VectorType(I8, 32), ir.VectorType(I16, 16)
@@ -107,26 +94,18 @@ def add_dot(b: ir.IRBuilder, name: str, sums: Any, x: Any, w: Any) -> Any:
         ones = ir.Constant(words, [1] * 16)
         return b.add(s, call(b, "llvm.x86.avx2.pmadd.wd", s.type, pairs, ones))
 
-    def neon(s: Any, x: Any, w: Any, kind: str) -> Any:
+    def neon(s: Any, x: Any, w: Any, kind: str = "usdot") -> Any:
         small = ir.VectorType(I8, 16)
         x, w = b.bitcast(x, small), b.bitcast(w, small)
         return call(b, f"llvm.aarch64.neon.{kind}.v4i32.v16i8", s.type, s, x, w)
 
-    def in_parts(count: int, make: Any, *vectors: Any) -> Any:
-        size = LANES // count
-        parts = [range(part * size, (part + 1) * size) for part in range(count)]
-        return end_to_end(b, [make(*(lanes_of(b, v, part) for v in vectors)) for part in parts])
-
-    if name == "vpdpbusd256":
-        return in_parts(2, vnni256, sums, x, w)
-    if name == "pmaddubsw":
-        return in_parts(2, maddubs, sums, x, w)
-    if name == "usdot":
-        return in_parts(4, functools.partial(neon, kind="usdot"), sums, x, w)
+    ways = {"vpdpbusd512": (16, vnni), "vpdpbusd256": (8, vnni), "pmaddubsw": (8, maddubs)}
+    if name != "sdot":
+        return _in_parts(b, *ways.get(name, (4, neon)), sums, x, w)
     high = ir.Constant(INTS, [-0x7F7F7F80] * LANES)  # 0x80 in every byte: -128, or a flip by it
-    signed, product = b.xor(x, high), functools.partial(neon, kind="sdot")
-    away = in_parts(4, product, ir.Constant(INTS, None), high, w)
-    return b.sub(in_parts(4, product, sums, signed, w), away)
+    product = functools.partial(neon, kind="sdot")
+    away = _in_parts(b, 4, product, ir.Constant(INTS, None), high, w)
+    return b.sub(_in_parts(b, 4, product, sums, b.xor(x, high), w), away)
 
 
 class Bytes:
@@ -134,31 +113,28 @@ class Bytes:
 
     Attributes:
         planes: How many times a row of activations meets the weights.
-        x_bytes: The length of four activations in each plane.
-        w_bytes: The length of sixteen rows of weights, four columns of each.
+        rows: Of activations that share the weights in registers.
         parts: Of a vector of rows, which are multiplied apart.
         unrolled: Steps of four columns in one turn of the loop; depths have a multiple of 4.
+        x_bytes: The length of four activations in each plane.
+        w_bytes: The length of sixteen rows of weights, four columns of each.
     """
 
-    planes, x_bytes, w_bytes, parts, unrolled = 1, 4, 64, 1, 4
+    planes, rows, parts, unrolled, x_bytes, w_bytes = 1, 1, 1, 4, 4, 64
 
     def __init__(self, name: str, planes: int = 1) -> None:
         self.name, self.planes = name, planes
+        if name == "vpdpbusd512":
+            self.rows = 4 // planes
 
-    def together(self, vectors: int) -> tuple[int, list[list[int]]]:
-        """How many rows of activations share registers with which parts of vectors."""
-        if self.name == "vpdpbusd512":
-            return 4 // self.planes, [[*range(vectors)]]
-        return 1, []
-
-    def alone(self, vectors: int) -> list[list[int]]:
-        """Which parts of vectors share registers with a single row."""
+    def groups(self, vectors: int, rows: int) -> list[list[int]]:
+        """Which parts of vectors are summed in registers at the same time."""
         parts = [*range(vectors)]
         spare = self.planes == 1 or self.name == "vpdpbusd512"
         return [parts] if spare else [parts[:2], parts[2:]]
 
     def zeros(self) -> list[Any]:
-        """Sums of a vector of rows, before the first product."""
+        """Sums of a part, before the first product."""
         return [ir.Constant(INTS, None)]
 
     def spread(self, b: ir.IRBuilder, at: Any) -> Any:
@@ -166,7 +142,7 @@ class Bytes:
         return spread(b, load(b, at, I32))
 
     def weights(self, b: ir.IRBuilder, at: Any) -> Any:
-        """Sixteen rows of weights, four columns of each."""
+        """The rows of a part, four columns of each."""
         return load(b, at, INTS)
 
     def add(self, b: ir.IRBuilder, sums: list[Any], x: Any, w: Any) -> list[Any]:
@@ -184,19 +160,15 @@ class Bytes:
 class Words(Bytes):
     """Activations of 16 bits as they are; weights are widened as they are read."""
 
-    x_bytes, parts = 8, 2
+    rows, parts, x_bytes = 4, 2, 8
 
     def __init__(self) -> None:
         super().__init__("")
 
-    def together(self, vectors: int) -> tuple[int, list[list[int]]]:
-        """Four rows share the widening of eight rows of weights."""
-        return 4, [[part] for part in range(2 * vectors)]
-
-    def alone(self, vectors: int) -> list[list[int]]:
-        """All vectors, first one half of each."""
+    def groups(self, vectors: int, rows: int) -> list[list[int]]:
+        """Eight rows at a time for several rows of activations; for a single one as many as fit."""
         parts = [*range(2 * vectors)]
-        return [parts] if vectors == 3 else [parts[::2], parts[1::2]]
+        return [[part] for part in parts] if rows > 1 else [parts[::2], parts[1::2]]
 
     def zeros(self) -> list[Any]:
         """Two lanes a row."""
@@ -207,7 +179,7 @@ class Words(Bytes):
         return b.bitcast(spread(b, load(b, at, I64), 4), ir.VectorType(I16, 16))
 
     def weights(self, b: ir.IRBuilder, at: Any) -> Any:
-        """Four rows at a time."""
+        """Four rows and four rows."""
         quarter, words = ir.VectorType(I8, 16), ir.VectorType(I16, 16)
         return [b.sext(load(b, at_offset(b, at, 16 * i), quarter), words) for i in range(2)]
 
@@ -229,19 +201,15 @@ class Words(Bytes):
 class Floats(Bytes):
     """Activations and products in float32; weights are float32, column by column, or bytes."""
 
-    x_bytes, unrolled = 16, 1
+    rows, unrolled, x_bytes = 2, 1, 16
 
     def __init__(self, w_bytes: int) -> None:
         super().__init__("")
         self.w_bytes = w_bytes
 
-    def together(self, vectors: int) -> tuple[int, list[list[int]]]:
-        """Two rows share the weights."""
-        return 2, [[part] for part in range(vectors)]
-
-    def alone(self, vectors: int) -> list[list[int]]:
-        """All vectors."""
-        return [[*range(vectors)]]
+    def groups(self, vectors: int, rows: int) -> list[list[int]]:
+        """One vector after the other."""
+        return [[part] for part in range(vectors)]
 
     def zeros(self) -> list[Any]:
         """A float a row."""

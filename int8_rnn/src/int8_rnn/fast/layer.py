@@ -20,51 +20,20 @@ then it knows `sync` alone, which Python holds.
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
-from .cells import gru_cells, lstm_cells
-from .llvm import (
-    add_to,
-    allocate,
-    clear_bytes,
-    copy_bytes,
-    free,
-    load_published,
-    publish,
-    raise_to,
-    record,
-    routine,
-)
-from .products import add_residual, multiply, project, terms_of
+from . import llvm
+from .cells import cells
+from .products import add_residual, multiply, project
 from .quantizing import inner, longs, quantize, weight
+from .records import BLOCKS, CALL_BYTES, CLAIMS, DONE, PHASES, TASK, TASK_BYTES, WHERE
 
 NONE = np.int64(0)  # a literal would be compiled as a type of its own
 CHUNK_ROWS = 64  # of the input that share a product with W_ih
 BLOCKS_PER_THREAD = 4
 BLOCK_BYTES = 1 << 15  # of sums, which the gates find in the first cache
-TASK = np.dtype([(name, np.int64) for name in (
-    # What a call passes. The addresses of weights are 0 where there is none.
-    "ih_at", "hh_at", "hr_at", "hidden", "reverse", "y_step",  # of the layer
-    "x_at", "y_at", "h0_at", "c0_at", "h_at", "c_at", "first_at", "steps", "batch",
-    "sync_at", "threads",
-    # What follows from it, and the working buffers.
-    "chunk", "blocks", "base_at", "outputs", "state_step",
-    "cell_at", "unit_at", "state_at", "pre_at", "pre_step", "marks_x_at", "q_x_at", "marks_h_at",
-    "q_h_at", "spare_at", "spare_bytes",
-)])  # fmt: skip
-CALL, WHOLE = 8 * TASK.names.index("chunk"), TASK.itemsize  # bytes
-# The numbers that threads share: on cache lines of their own the published phase (from 1 on) and
-# the blocks that are done, with how many phases and blocks there are and where the task is; then
-# the claims.
-DONE, PHASES, BLOCKS, WHERE, CLAIMS = 64, 72, 80, 88, 128
 
-
-task = record(TASK)
-
-
-@inner
-def _first_row(t, step):
-    """Where the rows of a step begin; `first_at` is 0 where all steps have as many."""
-    return longs(t.first_at, step + 1)[step] if t.first_at else t.batch * step
+task = llvm.record(TASK)
 
 
 @inner
@@ -73,109 +42,79 @@ def _step_rows(t, low, high):
     high = min(high, t.steps)
     if t.reverse:
         low, high = t.steps - high, t.steps - low
-    first = _first_row(t, low)
-    return first, _first_row(t, high) - first
+    if not t.first_at:  # all steps have as many
+        return t.batch * low, t.batch * (high - low)
+    first = longs(t.first_at, t.steps + 1)
+    return first[low], first[high] - first[low]
 
 
 @inner
 def _quantize_chunk(t, begin):
     """Quantize the input of the steps from `begin` on that share one product with W_ih."""
     first, rows = _step_rows(t, begin, begin + t.chunk)
-    ih = weight(t.ih_at)
-    quantize(t.ih_at, t.x_at + 4 * first * ih.inputs, 4 * ih.inputs, rows, t.q_x_at, t.marks_x_at)
+    step = 4 * weight(t.ih_at).inputs
+    quantize(t.ih_at, t.x_at + first * step, step, rows, t.q_x_at)
 
 
-@routine(4)
+@inner
+def _quantize_state(t, step):
+    """Quantize the hidden state that a step begins with."""
+    _, rows = _step_rows(t, step, step + 1)
+    quantize(t.hh_at, t.state_at, t.state_step, rows, t.q_h_at)
+
+
+@llvm.routine(4)
 def _block(task_at, phase, block, thread):
     """The work of a phase on one block of tiles."""
     t = task(task_at)
     within, begin, backwards = phase % (t.chunk + 1), phase // (t.chunk + 1) * t.chunk, phase % 2
-    hh, spare_at = weight(t.hh_at), t.spare_at + thread * t.spare_bytes
+    hh, sums_at = weight(t.hh_at), t.spare_at + thread * t.spare_step
     low, high = hh.tiles * block // t.blocks, hh.tiles * (block + 1) // t.blocks
     base, chunk_rows = _step_rows(t, begin, begin + t.chunk)
-    size = 64 * hh.vectors
     if within == 0:
-        project(
-            t.ih_at,
-            t.q_x_at,
-            t.marks_x_at,
-            chunk_rows,
-            low,
-            high,
-            backwards,
-            t.pre_at,
-            t.pre_step,
-            size,
-            spare_at,
-        )
+        project(t.ih_at, t.q_x_at, chunk_rows, low, high, backwards, t.pre_at, t.pre_step)
         return
     first, rows = _step_rows(t, begin + within - 1, begin + within)
+    size, pre_at = 64 * hh.vectors, t.pre_at + (first - base) * t.pre_step
     for i in range(high - low):
         tile = high - 1 - i if backwards else low + i
-        multiply(t.hh_at, tile, t.q_h_at, rows, spare_at + (tile - low) * rows * size, size)
-    step, lstm = 64 * hh.tiles, hh.vectors == 4
+        multiply(t.hh_at, tile, t.q_h_at, rows, sums_at + (tile - low) * rows * size, size)
     for tile in range(low, high):
-        terms, stride, part = terms_of(hh, tile)
-        pre, sums = (
-            t.pre_at + tile * t.pre_step + (first - base) * size,
-            spare_at + (tile - low) * rows * size,
-        )
-        cell, unit = t.cell_at + 64 * tile, t.unit_at + 64 * tile
-        if lstm:
-            lstm_cells(rows, sums, t.marks_h_at, terms, stride, part, pre, cell, unit, step)
-        else:
-            gru_cells(rows, sums, t.marks_h_at, terms, stride, part, pre, cell, unit, step)
+        sums = sums_at + (tile - low) * rows * size
+        cells(t.hh_at, tile, t.q_h_at, rows, sums, pre_at, t.pre_step, t.cell_at, t.unit_at)
 
 
-@routine(2)
+@llvm.routine(2)
 def _close(task_at, phase):
     """What follows when all blocks of a phase are done."""
     t = task(task_at)
     within, begin = phase % (t.chunk + 1), phase // (t.chunk + 1) * t.chunk
-    hh = weight(t.hh_at)
+    hh, step = weight(t.hh_at), begin + within
     if within == 0:
         _, rows = _step_rows(t, begin, begin + t.chunk)
-        add_residual(
-            t.ih_at, t.q_x_at, t.marks_x_at, rows, t.pre_at, t.pre_step, 64 * hh.vectors, t.spare_at
-        )
+        add_residual(t.ih_at, t.q_x_at, rows, t.pre_at, t.pre_step, t.spare_at)
         return
-    step = begin + within
     first, rows = _step_rows(t, step - 1, step)
     if t.hr_at:
-        hr = weight(t.hr_at)
-        quantize(t.hr_at, t.unit_at, 64 * hh.tiles, rows, t.q_h_at, t.marks_h_at)
-        project(
-            t.hr_at,
-            t.q_h_at,
-            t.marks_h_at,
-            rows,
-            NONE,
-            hr.tiles,
-            NONE,
-            t.state_at,
-            256,
-            t.state_step,
-            t.spare_at,
-        )
-    for r in range(rows):
-        copy_bytes(
-            t.state_at + r * t.state_step, t.y_at + 4 * (first + r) * t.y_step, 4 * t.outputs
-        )
+        tiles = weight(t.hr_at).tiles
+        quantize(t.hr_at, t.unit_at, 64 * hh.tiles, rows, t.q_h_at)
+        project(t.hr_at, t.q_h_at, rows, 0, tiles, 0, t.state_at, t.state_step)
+    y_step = 4 * t.y_step
+    _copy_rows(t.state_at, t.state_step, t.y_at + first * y_step, y_step, rows, 4 * hh.inputs)
     if step < t.steps:
-        _, rows = _step_rows(t, step, step + 1)
-        quantize(t.hh_at, t.state_at, t.state_step, rows, t.q_h_at, t.marks_h_at)
+        _quantize_state(t, step)
         if within == t.chunk:
             _quantize_chunk(t, step)
 
 
 @inner
-def _copy_state(from_at, from_step, to_at, to_step, rows, width):
-    """Rows of a state, zeros if there is none."""
+def _copy_rows(from_at, from_step, to_at, to_step, rows, width):
+    """Rows of so many bytes; zeros if there are none."""
     for r in range(rows):
         if from_at:
-            copy_bytes(from_at + r * from_step, to_at + r * to_step, width)
+            llvm.copy_bytes(from_at + r * from_step, to_at + r * to_step, width)
         else:
-            clear_bytes(to_at + r * to_step, width)
+            llvm.clear_bytes(to_at + r * to_step, width)
 
 
 @inner
@@ -189,29 +128,28 @@ def _lay_out(t, base):
     """Place the working buffers from an address on; gives the address where they end."""
     ih, hh = weight(t.ih_at), weight(t.hh_at)
     batch, rows, units, size = t.batch, t.chunk * t.batch, 64 * hh.tiles, 64 * hh.vectors
-    t.pre_step, q_bytes = rows * size, hh.q_bytes
-    t.cell_at = base
-    t.unit_at = t.state_at = t.cell_at + batch * units
-    t.pre_at, t.state_step, t.outputs = t.unit_at + batch * units, units, t.hidden
+    t.state_step, q_bytes = units, hh.q_bytes
+    t.cell_at, t.unit_at = base, base + batch * units
+    t.state_at, t.q_h_at = t.unit_at, t.unit_at + batch * units
     if t.hr_at:
         hr = weight(t.hr_at)
-        t.state_at, t.state_step, t.outputs = t.pre_at, 256 * hr.tiles, hr.outputs
-        t.pre_at, q_bytes = t.state_at + batch * t.state_step, max(q_bytes, hr.q_bytes)
-    t.marks_x_at = t.pre_at + hh.tiles * t.pre_step
-    t.q_x_at = t.marks_x_at + _lines(8 * rows)
-    t.marks_h_at = t.q_x_at + _lines(rows * ih.q_bytes)
-    t.q_h_at = t.marks_h_at + _lines(8 * batch)
-    t.spare_at = t.q_h_at + _lines(batch * q_bytes)
-    span = (hh.tiles + t.blocks - 1) // t.blocks
-    t.spare_bytes = max(256 * rows, batch * span * size)
-    return t.spare_at + t.threads * t.spare_bytes
+        t.state_step, q_bytes = 256 * hr.tiles, max(q_bytes, hr.q_bytes)
+        t.state_at, t.q_h_at = t.q_h_at, t.q_h_at + batch * t.state_step
+    t.q_x_at = t.q_h_at + _lines(batch * q_bytes)
+    # A line more, or one tile of all rows would fall into the same few places of the cache.
+    t.pre_at, t.pre_step = t.q_x_at + _lines(rows * ih.q_bytes), hh.tiles * size + 64
+    t.spare_at = t.pre_at + rows * t.pre_step
+    t.spare_step = max(256 * rows, batch * ((hh.tiles + t.blocks - 1) // t.blocks) * size)
+    return t.spare_at + t.threads * t.spare_step
 
 
 @inner
 def _prepare(call_at):
-    """The task of a call, with its working buffers; gives its address."""
-    task_at = allocate(WHOLE)
-    copy_bytes(call_at, task_at, CALL)
+    """The task of a call, with its working buffers; gives its address, or 0 without memory."""
+    task_at = llvm.allocate(TASK_BYTES)
+    if not task_at:
+        return NONE
+    llvm.copy_bytes(call_at, task_at, CALL_BYTES)
     t = task(task_at)
     hh = weight(t.hh_at)
     t.chunk = min(max(1, CHUNK_ROWS // t.batch), t.steps)
@@ -219,14 +157,17 @@ def _prepare(call_at):
     t.blocks = (hh.tiles + span - 1) // span
     if t.threads > 1:
         t.blocks = max(t.blocks, min(BLOCKS_PER_THREAD * t.threads, hh.tiles))
-    t.base_at = allocate(_lay_out(t, NONE) + 64)
+    t.base_at = llvm.allocate(_lay_out(t, NONE) + 64)
+    if not t.base_at:
+        llvm.free(task_at)
+        return NONE
     _lay_out(t, _lines(t.base_at))
-    _copy_state(t.h0_at, 4 * t.outputs, t.state_at, t.state_step, t.batch, 4 * t.outputs)
+    width = 4 * hh.inputs
+    _copy_rows(t.h0_at, width, t.state_at, t.state_step, t.batch, width)
     if hh.vectors == 4:
-        _copy_state(t.c0_at, 4 * t.hidden, t.cell_at, 64 * hh.tiles, t.batch, 4 * t.hidden)
+        _copy_rows(t.c0_at, 4 * hh.units, t.cell_at, 64 * hh.tiles, t.batch, 4 * hh.units)
     _quantize_chunk(t, NONE)
-    _, rows = _step_rows(t, NONE, NONE + 1)
-    quantize(t.hh_at, t.state_at, t.state_step, rows, t.q_h_at, t.marks_h_at)
+    _quantize_state(t, NONE)
     return task_at
 
 
@@ -235,72 +176,84 @@ def _finish(task_at):
     """Write the final states, and give the buffers back."""
     t = task(task_at)
     hh = weight(t.hh_at)
-    _copy_state(t.state_at, t.state_step, t.h_at, 4 * t.outputs, t.batch, 4 * t.outputs)
+    width = 4 * hh.inputs
+    _copy_rows(t.state_at, t.state_step, t.h_at, width, t.batch, width)
     if hh.vectors == 4:
-        _copy_state(t.cell_at, 64 * hh.tiles, t.c_at, 4 * t.hidden, t.batch, 4 * t.hidden)
-    free(t.base_at)
-    free(task_at)
+        _copy_rows(t.cell_at, 64 * hh.tiles, t.c_at, 4 * hh.units, t.batch, 4 * hh.units)
+    llvm.free(t.base_at)
+    llvm.free(task_at)
 
 
 @inner
 def _take_part(sync_at, thread):
     """Claim blocks until the layer is done."""
     while True:
-        published = load_published(sync_at)
+        published = llvm.load_published(sync_at)
         if published > longs(sync_at + PHASES, 1)[0]:
             return
         phase, blocks = published - 1, longs(sync_at + BLOCKS, 1)[0]
         for i in range(blocks if phase >= 0 else 0):
             block = (thread * BLOCKS_PER_THREAD + (blocks - 1 - i if phase % 2 else i)) % blocks
-            if raise_to(sync_at + CLAIMS + 8 * block, published) >= published:
+            if llvm.raise_to(sync_at + CLAIMS + 8 * block, published) >= published:
                 continue
             task_at = longs(sync_at + WHERE, 1)[0]
             _block(task_at, phase, block, thread)
-            if add_to(sync_at + DONE, 1) + 1 == blocks * published:
+            if llvm.add_to(sync_at + DONE, 1) + 1 == blocks * published:
                 _close(task_at, phase)
-                publish(sync_at, published + 1)
-        while load_published(sync_at) == published:
+                llvm.publish(sync_at, published + 1)
+        while llvm.load_published(sync_at) == published:
             pass
 
 
 @inner
 def _linear(call_at):
-    """A plain matrix: `batch` rows of x times W_ih, and its residual."""
+    """A plain matrix: `batch` rows of x times W_ih, and its residual; gives 1 without memory."""
     t = task(call_at)
-    w, rows, size = weight(t.ih_at), t.batch, min(t.batch, CHUNK_ROWS)
-    base_at = allocate(64 + size * (256 + w.q_bytes + 8))
+    w, size, step = weight(t.ih_at), min(t.batch, CHUNK_ROWS), 256 * weight(t.ih_at).tiles
+    base_at = llvm.allocate(64 + size * (256 + step + w.q_bytes))
+    if not base_at:
+        return 1
     spare_at = _lines(base_at)
-    q_at = spare_at + 256 * size
-    marks_at, x_step, y_step = q_at + size * w.q_bytes, 4 * w.inputs, 4 * w.outputs
-    for first in range(0, rows, CHUNK_ROWS):
-        some, to = min(size, rows - first), t.y_at + first * y_step
-        quantize(t.ih_at, t.x_at + first * x_step, x_step, some, q_at, marks_at)
-        project(t.ih_at, q_at, marks_at, some, NONE, w.tiles, NONE, to, 256, y_step, spare_at)
-        add_residual(t.ih_at, q_at, marks_at, some, to, 256, y_step, spare_at)
-    free(base_at)
+    out_at = spare_at + 256 * size
+    q_at, width = out_at + size * step, 4 * w.outputs
+    for first in range(0, t.batch, CHUNK_ROWS):
+        rows = min(size, t.batch - first)
+        quantize(t.ih_at, t.x_at + first * 4 * w.inputs, 4 * w.inputs, rows, q_at)
+        project(t.ih_at, q_at, rows, 0, w.tiles, 0, out_at, step)
+        add_residual(t.ih_at, q_at, rows, out_at, step, spare_at)
+        _copy_rows(out_at, step, t.y_at + first * width, width, rows, width)
+    llvm.free(base_at)
+    return 0
 
 
-@routine(2)
+@llvm.routine(2, types.int64)
 def run(call_at, thread):
-    """Run a call (`CALL` bytes of a TASK) as its first thread, or help another one with it."""
+    """Run a call (the first NUMBERS of a TASK) as its first thread, or help another one with it.
+
+    It gives 0, or 1 if there was no memory.
+    """
     t = task(call_at)
     if not t.hh_at:
-        _linear(call_at)
-    elif thread > 0:
+        return _linear(call_at)
+    if thread > 0:
         _take_part(t.sync_at, thread)
-    elif t.threads == 1:
-        task_at = _prepare(call_at)
-        t = task(task_at)
-        for phase in range(t.steps + (t.steps + t.chunk - 1) // t.chunk):
-            for i in range(t.blocks):
-                _block(task_at, phase, t.blocks - 1 - i if phase % 2 else i, thread)
-            _close(task_at, phase)
-        _finish(task_at)
+        return 0
+    task_at = _prepare(call_at)
+    if t.threads == 1:
+        if task_at:
+            w = task(task_at)
+            for phase in range(w.steps + (w.steps + w.chunk - 1) // w.chunk):
+                for i in range(w.blocks):
+                    _block(task_at, phase, w.blocks - 1 - i if phase % 2 else i, thread)
+                _close(task_at, phase)
     else:
-        task_at, sync = _prepare(call_at), longs(t.sync_at, CLAIMS // 8)
-        t = task(task_at)
-        sync[PHASES // 8] = t.steps + (t.steps + t.chunk - 1) // t.chunk
-        sync[BLOCKS // 8], sync[WHERE // 8] = t.blocks, task_at
-        publish(t.sync_at, 1)
+        sync = longs(t.sync_at, CLAIMS // 8)
+        if task_at:
+            w = task(task_at)
+            sync[PHASES // 8] = w.steps + (w.steps + w.chunk - 1) // w.chunk
+            sync[BLOCKS // 8], sync[WHERE // 8] = w.blocks, task_at
+        llvm.publish(t.sync_at, 1)  # helpers wait for it, though there may be nothing to do
         _take_part(t.sync_at, thread)
+    if task_at:
         _finish(task_at)
+    return 0 if task_at else 1

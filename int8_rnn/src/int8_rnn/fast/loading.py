@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
-import json
 import os
 import stat
 import sys
@@ -28,8 +27,7 @@ import llvmlite.binding as llvm
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 
-_HERE, _MAGIC, _MOST_FILES = Path(__file__).parent, b"int8-rnn kernels\n", 8
-_MALLOC, _FREE = "int8_rnn_malloc", "int8_rnn_free"
+_HERE, _MOST_FILES = Path(__file__).parent, 8
 
 
 class Code(NamedTuple):
@@ -42,7 +40,7 @@ class Code(NamedTuple):
         path: The file that keeps them, or None.
     """
 
-    run: Callable[[bytes, int], None]
+    run: Callable[[bytes, int], int]
     multiply_all: Callable[..., None]
     instruction: str
     path: Path | None
@@ -97,37 +95,36 @@ def _is_ours(status: os.stat_result) -> bool:
     return sys.platform == "win32" or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
-def read(path: Path, wanted: str) -> tuple[bytes, str, list[str]] | None:
+def read(path: Path, wanted: str) -> tuple[bytes, str] | None:
     """What `building.build` gave, from a file; None where it is not whole, ours and for this."""
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_LINK)) as file:
             if not _is_ours(os.fstat(file.fileno())):
                 return None
-            content = file.read()
-        magic, header, code = content[: len(_MAGIC)], *content[len(_MAGIC) :].split(b"\n", 1)
-        said = json.loads(header)
+            header, code = file.read().split(b"\n", 1)
+        instruction = header.decode().split(" ")[-1]
     except (OSError, ValueError):
         return None
-    whole = hashlib.sha256(code).hexdigest()
-    if magic != _MAGIC or (said.get("key"), said.get("sha256")) != (wanted, whole):
-        return None
-    return code, said["instruction"], said["names"]
+    return (code, instruction) if header == _header(wanted, code, instruction) else None
+
+
+def _header(key: str, code: bytes, instruction: str) -> bytes:
+    """The first line of a file: for what it is, and what follows, if it is whole."""
+    whole = hashlib.sha256(instruction.encode() + code).hexdigest()
+    return f"int8-rnn kernels {key} {whole} {instruction}".encode()
 
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def write(path: Path, made: tuple[bytes, str, list[str]]) -> bool:
+def write(path: Path, code: bytes, instruction: str) -> bool:
     """Keep code in a file, whole or not at all; gives whether that went well."""
-    code, instruction, names = made
-    said = {"key": path.stem, "sha256": hashlib.sha256(code).hexdigest()}
-    header = json.dumps({**said, "instruction": instruction, "names": names}).encode()
     draft = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent)  # which nobody else can read or write
         draft = Path(name)
         with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + header + b"\n" + code)
+            file.write(_header(path.stem, code, instruction) + b"\n" + code)
         draft.replace(path)
         old = sorted(path.parent.glob("*.o"), key=lambda one: one.stat().st_mtime)
         for one in old[:-_MOST_FILES]:
@@ -140,21 +137,18 @@ def write(path: Path, made: tuple[bytes, str, list[str]]) -> bool:
     return True
 
 
-def _linked(code: bytes, names: list[str]) -> tuple[Any, Any]:
+def _linked(code: bytes) -> tuple[Any, Any]:
     """The functions `run` and `multiply_all` in an object file."""
-    known = {_MALLOC: ctypes.pythonapi.PyMem_RawMalloc, _FREE: ctypes.pythonapi.PyMem_RawFree}
-    # LLVM wants an address for every name, or leaves others at 0: ways out that no kernel takes.
-    never = ctypes.pythonapi.Py_FatalError
-    for name in names:
-        address = ctypes.cast(known.get(name, never), ctypes.c_void_p).value
-        llvm.add_symbol(name, address)
+    memory = ctypes.pythonapi.PyMem_RawMalloc, ctypes.pythonapi.PyMem_RawFree
+    for name, function in zip(("int8_rnn_malloc", "int8_rnn_free"), memory, strict=True):
+        llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
     machine = llvm.Target.from_default_triple().create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _ALIVE.append(engine)
-    run = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int64)
-    multiply_all = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p, ctypes.c_int64)
+    multiply_all = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)
     return (
         run(engine.get_function_address("int8_rnn_run")),
         multiply_all(engine.get_function_address("int8_rnn_multiply_all")),
@@ -187,10 +181,10 @@ def _load() -> Code:
         from .building import build
 
         made = build(*host())
-        if path is not None and not write(path, made):
+        if path is not None and not write(path, *made):
             path = None
-    code, instruction, names = made
-    return Code(*_linked(code, names), instruction, path)
+    code, instruction = made
+    return Code(*_linked(code), instruction, path)
 
 
 def _after_fork() -> None:

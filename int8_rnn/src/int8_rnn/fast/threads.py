@@ -34,13 +34,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
-def share(run: Callable[[bytes, int], None], call: bytes, threads: int, keep: Any) -> None:
-    """Run a call here and on helpers; one that comes late finds it done, and held `keep`."""
+def help_with(run: Callable[[bytes, int], int], call: bytes, threads: int, keep: Any) -> None:
+    """Ask helpers for a call that is about to run; one that comes late finds it done."""
     for helper in range(1, threads):
         with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
             _helpers().submit(_help, run, call, helper, keep)
-    run(call, 0)
 
 
-def _help(run: Callable[[bytes, int], None], call: bytes, helper: int, keep: Any) -> None:
+def _help(run: Callable[[bytes, int], int], call: bytes, helper: int, keep: Any) -> None:
     run(call, helper)

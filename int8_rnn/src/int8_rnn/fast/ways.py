@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..tiles import pack
-from .forms import ONE_PLANE, PLANES, ROWS, TILES, is_exact
 from .loading import load
+from .records import BYTES as ONE_PLANE, MARK, PLANES, ROWS, WEIGHT, WORDS as TILES, is_exact
 
 __all__ = ["ONE_PLANE", "PLANES", "ROWS", "TILES", "float_tiles", "product", "ways"]
 
@@ -48,13 +49,15 @@ def product(way: int, weights: Tensor, activations: Tensor) -> tuple[Callable[[]
     held = weights.contiguous() if way == ROWS else pack(weights, 4)
     activations = activations.contiguous()
     sums = torch.zeros(len(activations), outputs, dtype=torch.int32)
-    numbers = (
-        way, held.data_ptr(), 64 * depth, outputs // 64, depth // 4, activations.data_ptr(),
-        activations.stride(0) * activations.element_size(), len(activations), sums.data_ptr(),
-    )  # fmt: skip
+    w = np.zeros(1, WEIGHT)
+    w["tiles_at"], w["tile_bytes"], w["tiles"] = held.data_ptr(), 64 * depth, outputs // 64
+    w["steps"], w["form"], w["vectors"] = depth // 4, way, 4
+    w["q_bytes"] = activations.stride(0) * activations.element_size()
+    x_at, out_at, out_step = activations.data_ptr() - MARK, sums.data_ptr(), 4 * outputs
+    numbers = w.ctypes.data, x_at, len(activations), out_at, out_step
     multiply = load().multiply_all
 
-    def run(keep: tuple[Tensor, ...] = (held, activations, sums)) -> None:
+    def run(keep: tuple[object, ...] = (w, held, activations, sums)) -> None:
         multiply(*numbers)
 
     return run, sums
