@@ -178,7 +178,7 @@ FIGURES = {
                 upright(1.25, BLACK, "the recipe's seed"),
             )),
         ),
-        ("over 6 seeds, from 1.00% to 2.00%; the recipe's seed at 1.25% is above 50%",),
+        ("over 6 seeds, from 1.00% to 2.00%; the recipe's seed at 1.25% is above 67%",),
     ),
     classroom.speedups: Row(
         lambda: classroom.speedups(compared()),

@@ -156,7 +156,7 @@ MEMORY = MemorySweep(
         for i in (1, 3)
     )
 )
-SEEDS = SeedErrors(tuple(range(6)), (0.01, 0.012, 0.013, 0.02, 0.011, 0.014))
+SEEDS = SeedErrors(tuple(range(6)), (0.01, 0.012, 0.0123, 0.02, 0.011, 0.014))
 
 
 def weight():
