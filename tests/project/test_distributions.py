@@ -14,22 +14,18 @@ import pytest
 import int8_rnn
 import recipe_helpers
 
-ROOT = Path(__file__).parents[2]
+from .tool import ROOT, tracked
+
 # The distribution -> its folder here, and where its package lies in that.
 PLACES = {"recipe_helpers": (".", "recipe_helpers"), "int8_rnn": ("int8_rnn", "src/int8_rnn")}
-VERSIONS = {
-    "recipe_helpers": recipe_helpers.__version__,
-    "int8_rnn": int8_rnn.__version__,
+VERSIONS = {"recipe_helpers": recipe_helpers.__version__, "int8_rnn": int8_rnn.__version__}
+SHOWN = {
+    "License-Expression": "BSD-3-Clause",
+    "Requires-Python": ">=3.10",
+    "Description-Content-Type": "text/markdown",
 }
 # What a wheel must not pull in: Jupyter, figures and the data of one notebook come with an extra.
 HEAVY = ("jupyter", "notebook", "nbval", "ipywidgets", "ipython", "matplotlib", "scikit-learn")
-
-
-def tracked(folder):
-    listed = subprocess.run(
-        ["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    return [name for name in listed if (ROOT / name).is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +47,6 @@ def built(tmp_path_factory):
 def wheel(built, name):
     (path,) = built.glob(f"{name}-*.whl")
     return zipfile.ZipFile(path)
-
-
-def metadata(built, name):
-    with wheel(built, name) as opened:
-        (entry,) = [n for n in opened.namelist() if n.endswith(".dist-info/METADATA")]
-        return email.message_from_bytes(opened.read(entry))
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -84,23 +74,17 @@ def test_a_source_archive_builds_by_itself_and_holds_no_tests(built, name):
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_what_pypi_shows_is_complete(built, name):
-    said = metadata(built, name)
+def test_what_pypi_shows_is_complete_and_a_wheel_alone_brings_no_jupyter(built, name):
+    with wheel(built, name) as opened:
+        (entry,) = [n for n in opened.namelist() if n.endswith(".dist-info/METADATA")]
+        said = email.message_from_bytes(opened.read(entry))
+    assert {key: said[key] for key in SHOWN} == SHOWN
     assert said["Name"] == name.replace("_", "-")
     assert said["Version"] == VERSIONS[name]
-    assert said["License-Expression"] == "BSD-3-Clause"
-    assert said["Requires-Python"] == ">=3.10"
-    assert said["Description-Content-Type"] == "text/markdown"
     assert said.get_payload().lstrip().startswith("# ")
     assert len(said["Summary"]) > 20
-
-
-@pytest.mark.parametrize("name", PLACES)
-def test_a_wheel_alone_brings_no_jupyter(built, name):
-    needed = metadata(built, name).get_all("Requires-Dist")
-    base = [line for line in needed if "extra ==" not in line]
+    base = [line for line in said.get_all("Requires-Dist") if "extra ==" not in line]
     assert "torch>=2.6" in base
     assert [line for line in base if line.startswith(HEAVY)] == []
     if name == "int8_rnn":
-        names = {re.split(r"\W", line)[0] for line in base}
-        assert names == {"torch", "numpy", "safetensors"}
+        assert {re.split(r"\W", line)[0] for line in base} == {"torch", "numpy", "safetensors"}
