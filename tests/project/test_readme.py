@@ -74,7 +74,7 @@ def skeleton(page):
 
 def decimals(page):
     """The numbers with a fraction, but for code and what the notebooks said."""
-    words = re.sub(r"```.*?```|^!.*$|^ *> .*$", " ", text(page), flags=re.S | re.M)
+    words = re.sub(r"```.*?```|^ *[!>][^\n]*$", " ", text(page), flags=re.S | re.M)
     return set(re.findall(r"(?<![\d.])\d+\.\d+(?!\.?\d)", words))
 
 
