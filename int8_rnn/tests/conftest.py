@@ -1,15 +1,14 @@
 """What the tests of the library share: one thread, a fixed random state, each way to compute."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from made_up import Weak, reference
+from traced import Chain, exported
 
 import int8_rnn
-from int8_rnn import (
-    quantize,
-    save,
-)
 
 # How fast examples are drawn says how busy the machine is, and nothing about the code.
 settings.register_profile(
@@ -21,8 +20,6 @@ settings.register_profile(
 )
 settings.load_profile("any speed")
 
-HAS_FBGEMM = "fbgemm" in torch.backends.quantized.supported_engines
-
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fbgemm: compares with an engine that only x86 has")
@@ -30,7 +27,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Only what belongs to one kind of CPU is left out elsewhere."""
-    if not HAS_FBGEMM:
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
         gone = [item for item in items if item.get_closest_marker("fbgemm")]
         items[:] = [item for item in items if item not in gone]
         config.hook.pytest_deselected(items=gone)
@@ -51,27 +48,28 @@ def fast(request):
     return request.param
 
 
-@pytest.fixture
-def refuses():
+class Refusal:
     """A block that raises exactly this error, one clear line with these words."""
 
-    class Refusal:
-        def __init__(self, error, *fragments):
-            self.error, self.fragments = error, fragments
+    def __init__(self, error, *fragments):
+        self.error, self.fragments = error, fragments
 
-        def __enter__(self):
-            return self
+    def __enter__(self):
+        return self
 
-        def __exit__(self, kind, caught, traceback):
-            assert kind is self.error, caught
-            assert isinstance(caught, int8_rnn.Int8Error)
-            message = str(caught)
-            assert message.endswith(".")
-            assert "\n" not in message
-            for fragment in self.fragments:
-                assert fragment in message
-            return True
+    def __exit__(self, kind, caught, traceback):
+        assert kind is self.error, caught
+        assert isinstance(caught, int8_rnn.Int8Error)
+        message = str(caught)
+        assert message.endswith(".")
+        assert "\n" not in message
+        for fragment in self.fragments:
+            assert fragment in message
+        return True
 
+
+@pytest.fixture
+def refuses():
     return Refusal
 
 
@@ -82,6 +80,16 @@ def path(tmp_path):
 
 @pytest.fixture
 def saved(path):
-    int8 = reference(quantize(Weak().eval()))
-    save(int8, path)
+    int8 = reference(int8_rnn.quantize(Weak().eval()))
+    int8_rnn.save(int8, path)
     return int8
+
+
+@pytest.fixture(scope="session")
+def chain():
+    """A model, its exported program, and that one in PyTorch's own operators."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = Chain().eval()
+        program = exported(model)
+        return model, program, int8_rnn.to_plain_aten(program)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,20 +16,17 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import nn
-from torch.nn.utils.rnn import (
-    PackedSequence,
-)
+from torch.nn.utils.rnn import PackedSequence
 
 import int8_rnn
-from int8_rnn import (
-    Scheme,
-    scheme,
-)
+from int8_rnn import scheme
 
+DATA = Path(__file__).parent / "data"
 FLOATS = {"lstm": nn.LSTM, "gru": nn.GRU, "linear": nn.Linear}
 INT8 = {"lstm": int8_rnn.Int8LSTM, "gru": int8_rnn.Int8GRU, "linear": int8_rnn.Int8Linear}
 RECURRENT = ("lstm", "gru")
 SCHEMES = {"default": scheme.DEFAULT, "exact": scheme.EXACT, "8 bits": scheme.EIGHT_BIT}
+PAIRS = int8_rnn.Scheme(activation_bits=8, symmetric=False, pairs=True)
 OPTIONS = {
     "plain": {},
     "no bias": {"bias": False},
@@ -37,6 +35,20 @@ OPTIONS = {
     "projection": {"proj_size": 4},
     "everything": {"num_layers": 2, "bidirectional": True, "proj_size": 3},
 }
+
+every_kind = pytest.mark.parametrize("kind", FLOATS)
+every_recurrent = pytest.mark.parametrize("kind", RECURRENT)
+every_scheme = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+
+SEEDS = st.integers(0, 10**6)
+# Float32 rows: zeros, subnormals, constant rows, anything between.
+ROWS = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 5), st.integers(1, 9)),
+    elements=st.floats(-(2.0**66), 2.0**66, width=32)
+    | st.floats(-(2.0**-120), 2.0**-120, width=32)
+    | st.just(0.0),
+)
 
 
 class Case(NamedTuple):
@@ -60,18 +72,13 @@ class Case(NamedTuple):
         return states if self.kind == "lstm" else states[0]
 
 
-CASES = [
-    Case(kind, options)
-    for kind in RECURRENT
-    for options in OPTIONS.values()
-    if kind == "lstm" or "proj_size" not in options
-]
-CASE_IDS = [
-    f"{kind}-{name}"
+CASES = {
+    f"{kind}-{name}": Case(kind, options)
     for kind in RECURRENT
     for name, options in OPTIONS.items()
     if kind == "lstm" or "proj_size" not in options
-]
+}
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
 def flat(result):
@@ -98,12 +105,11 @@ def map_states(function, states):
 
 def made(kind, seed=0, fast=False, loud=True, scheme="default"):
     """An int8 module of a seed; if loud, with residuals and columns that differ."""
-    sizes = {"lstm": (20, 37, 2), "gru": (20, 37, 2), "linear": (20, 130)}[kind]
     torch.manual_seed(seed)
-    module = FLOATS[kind](*sizes).eval()
+    module = FLOATS[kind](*((20, 130) if kind == "linear" else (20, 37, 2))).eval()
     with torch.no_grad():
         for name, weight in module.named_parameters():
-            if loud and name.startswith(("weight_ih", "weight")) and "hh" not in name:
+            if loud and name.startswith("weight") and "hh" not in name:
                 weight[::9] *= 50
                 weight[:, ::5] /= 100
     return INT8[kind].from_float(module, fast=fast, scheme=scheme)
@@ -124,9 +130,27 @@ def equal_states(one, other):
     )
 
 
+def torch_saved(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def torch_loaded(state):
+    return torch.load(io.BytesIO(torch_saved(state)), weights_only=True)
+
+
 def relative_error(ours, exact):
     """Mean |ours - exact| / mean |exact|."""
     return float((ours - exact).abs().mean() / exact.abs().mean())
+
+
+def drawn(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def kinds(model):
+    return {name: type(part).__name__ for name, part in model.named_modules()}
 
 
 def torch_ao(module):
@@ -145,7 +169,7 @@ def torch_ao(module):
 def run_python(code, *arguments, **environment):
     """Run Python code in a process of its own; it must succeed. Returns what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -156,47 +180,7 @@ def run_python(code, *arguments, **environment):
     return done.stdout
 
 
-KINDS = ("lstm", "gru", "linear")
-every_kind = pytest.mark.parametrize("kind", KINDS)
-every_recurrent = pytest.mark.parametrize("kind", RECURRENT)
-
-
-def torch_saved(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    return file.getvalue()
-
-
-def torch_loaded(state):
-    return torch.load(io.BytesIO(torch_saved(state)), weights_only=True)
-
-
-every_scheme = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
-
-
-def kinds(model):
-    return {name: type(part).__name__ for name, part in model.named_modules()}
-
-
-PAIRS = Scheme(activation_bits=8, symmetric=False, pairs=True)
-
-
-# Float32 rows: zeros, subnormals, constant rows, anything between.
-ROWS = hnp.arrays(
-    np.float32,
-    st.tuples(st.integers(1, 5), st.integers(1, 9)),
-    elements=st.floats(-(2.0**66), 2.0**66, width=32)
-    | st.floats(-(2.0**-120), 2.0**-120, width=32)
-    | st.just(0.0),
-)
-
-
-SEEDS = st.integers(0, 10**6)
-
-
-def drawn(*shape, seed):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
+# -- models that are saved -------------------------------------------------------------------
 
 X = torch.arange(30.0).reshape(5, 2, 3).sin()
 
@@ -216,6 +200,17 @@ class Weak(nn.Module):
 
     def forward(self, x):
         return self.decoder(self.norm(self.bridge(self.encoder(x)[0])[0]))
+
+
+class OfVersion10(nn.Module):
+    """The model whose state and file version 1.0 wrote."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(3, 4, 2, bidirectional=True), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0])
 
 
 def reference(model):

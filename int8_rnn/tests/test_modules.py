@@ -9,11 +9,14 @@ import sys
 
 import pytest
 import torch
+from int8_rnn.scheme import EIGHT_BIT
 from made_up import (
+    FLOATS,
     INT8,
     copied,
     equal_states,
     every_kind,
+    every_recurrent,
     given,
     made,
     run_python,
@@ -24,7 +27,7 @@ from made_up import (
 from safetensors.torch import save
 from torch import nn
 
-from int8_rnn import Int8GRU, Int8Linear, Int8LSTM
+from int8_rnn import Int8GRU, Int8Linear, Int8LSTM, ModelError
 
 CHANGES = {
     "deepcopy": copy.deepcopy,
@@ -51,14 +54,13 @@ def test_copies_and_dtypes_change_no_result(kind, change, fast):
     assert repr(changed) == repr(int8)
 
 
-def loaded(module, other):
-    module.load_state_dict(other.state_dict())
+def loaded(module, other, **how):
+    module.load_state_dict(other.state_dict(), **how)
     return module
 
 
 def assigned(module, other):
-    module.load_state_dict(other.state_dict(), assign=True)
-    return module
+    return loaded(module, other, assign=True)
 
 
 def written_in_place(module, other):
@@ -87,7 +89,6 @@ def pickled_and_assigned(module, other):
 
 def from_files(module, other):
     """What ended in a segmentation fault: memory without an allocator, then a write into it."""
-    assigned(module, made(KIND_OF[type(module)], 3))
     module.load_state_dict(torch_loaded(module.state_dict()), assign=True)
     module(given("lstm"))
     module.load_state_dict(torch_loaded(other.state_dict()))
@@ -104,7 +105,6 @@ def emptied(module, other):
     return loaded(module.to("meta").to_empty(device="cpu"), other)
 
 
-KIND_OF = {kind: name for name, kind in INT8.items()}
 WAYS = [
     loaded, assigned, written_in_place, replaced, copied_and_loaded, pickled_and_assigned,
     from_files, by_meta, emptied,
@@ -142,14 +142,47 @@ def test_a_copy_that_changes_leaves_the_original_alone(kind, fast):
         assert same(module(given(kind)), before)
 
 
-@every_kind
-def test_without_memory_there_are_shapes_and_a_clear_word(kind):
-    module = made(kind).to("meta")
-    for name, tensor in module.state_dict().items():
-        assert tensor.device.type == "meta"
-        assert tensor.shape == made(kind).state_dict()[name].shape
-    with pytest.raises(RuntimeError, match="is on the device meta and has no memory; pass assign"):
-        module.load_state_dict(made(kind).state_dict())
+class Twice(nn.LSTM):
+    def forward(self, *arguments):
+        return super().forward(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "words"),
+    [
+        (Int8LSTM, Twice(6, 7), "lstm, a Twice, has to stay in float: it overrides the forward"),
+        (Int8LSTM, nn.GRU(6, 7), "lstm is a GRU; pass a torch.nn.LSTM"),
+        (Int8GRU, nn.LSTM(6, 7), "gru is a LSTM; pass a torch.nn.GRU"),
+        (Int8Linear, nn.LSTM(6, 7), "linear is a LSTM; pass a torch.nn.Linear"),
+        (Int8Linear, 3, "linear is a int; pass a torch.nn.Linear"),
+    ],
+)
+def test_a_module_of_another_kind_is_refused(kind, module, words, refuses):
+    with refuses(ModelError, words):
+        kind.from_float(module)
+
+
+@pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "weight_hr_l0"])
+def test_a_broken_weight_is_named(name, refuses):
+    broken = nn.LSTM(6, 7, proj_size=3)
+    getattr(broken, name).data[2, 2] = torch.nan
+    with refuses(ModelError, f"{name} has NaN or infinity"):
+        Int8LSTM.from_float(broken)
+
+
+@every_recurrent
+def test_what_is_converted_keeps_arguments_mode_and_choices(kind):
+    options = {"num_layers": 2, "bias": False, "batch_first": True, "bidirectional": True}
+    module = FLOATS[kind](5, 6, dropout=0.25, **options)
+    int8 = INT8[kind].from_float(module, scheme="8-bit", fast=False)
+    for name in (*options, "dropout", "input_size", "hidden_size", "proj_size", "training"):
+        assert getattr(int8, name) == getattr(module, name)
+    assert (int8.scheme, int8.fast) == (EIGHT_BIT, False)
+    assert INT8[kind].from_float(module.eval()).training is False
+    assert INT8[kind].from_float(module).fast is None
+    assert repr(int8) == repr(module).replace(")", ", activation_bits=8, hidden_bits=8)").replace(
+        module._get_name(), int8._get_name()
+    )
 
 
 # -- processes and memory --------------------------------------------------------------------
@@ -205,7 +238,7 @@ def kept_bytes(module):
 @every_kind
 def test_what_is_kept_after_a_thousand_calls_is_the_state_and_padding(kind, fast):
     sizes = {"lstm": (80, 96, 2), "gru": (80, 96, 2), "linear": (80, 96)}[kind]
-    module = {"lstm": Int8LSTM, "gru": Int8GRU, "linear": Int8Linear}[kind](*sizes, fast=fast)
+    module = INT8[kind](*sizes, fast=fast)
     weights = module.int8_weights()
     before = kept_bytes(module)
     x = torch.randn(2, 3, 80)

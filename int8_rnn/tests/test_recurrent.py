@@ -2,19 +2,17 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from bounds import lstm_with_bounds
 from hypothesis import given, strategies as st
 from int8_rnn.reference import run_linear
 from made_up import (
-    CASE_IDS,
-    CASES,
     INT8,
     OPTIONS,
     SCHEMES,
     Case,
+    every_case,
     every_recurrent,
     every_scheme,
     flat,
@@ -23,12 +21,16 @@ from made_up import (
     same,
     torch_ao,
 )
-from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import (
+    PackedSequence,
+    pack_padded_sequence,
+    pack_sequence,
+    pad_packed_sequence,
+)
 
-from int8_rnn import InputError, Int8LSTM, Scheme
+from int8_rnn import ArgumentError, InputError, Int8GRU, Int8LSTM, Scheme
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
-every_case = pytest.mark.parametrize("case", CASES, ids=CASE_IDS)
 
 
 def exact_run(module, *inputs):
@@ -100,39 +102,6 @@ def test_every_option_is_close_to_the_float_module(case, scheme, fast):
         assert 0 < relative_error(ours, theirs) < most
 
 
-@pytest.mark.parametrize("name", ["exact", "default"])
-def test_one_gru_layer_is_what_integers_by_hand_give(name):
-    """Two steps with numpy's integers, the gates r, z, n in float64."""
-    gru, int8 = Case("gru", {}).pair(5, 6, scheme=SCHEMES[name])
-    x, h = torch.randn(2, 1, 5), torch.randn(1, 1, 6)
-
-    def sums(part, row):
-        w = getattr(int8, f"weight_{part}_l0").numpy().astype(np.int64)
-        row = row * getattr(int8, f"weight_{part}_l0_columns").numpy()
-        if part == "hh" and name == "default":
-            low, high = min(row.min(), 0), max(row.max(), 0)
-            step = (high - low) / 255
-            integers = np.clip(np.rint(row / step + np.rint(-low / step)), 0, 255)
-            integers -= np.rint(-low / step)
-        else:
-            step = np.abs(row).max() / 32767
-            integers = np.rint(row / step)
-        scale = getattr(int8, f"weight_{part}_l0_scale").numpy().astype(np.float64)
-        bias = getattr(int8, f"bias_{part}_l0").numpy()
-        return (w @ integers.astype(np.int64)) * step * scale + bias
-
-    def sigmoid(v):
-        return 1 / (1 + np.exp(-v))
-
-    state = h[0, 0].numpy().astype(np.float64)
-    for step in x[:, 0].numpy().astype(np.float64):
-        (a, b, c), (d, e, f) = np.split(sums("ih", step), 3), np.split(sums("hh", state), 3)
-        r, z = sigmoid(a + d), sigmoid(b + e)
-        state = (1 - z) * np.tanh(c + r * f) + z * state
-    assert np.abs(int8(x, h)[1][0, 0].numpy() - state).max() < 5e-5
-    assert np.abs(gru(x, h)[1][0, 0].detach().numpy() - state).max() > 5e-5
-
-
 @pytest.mark.fbgemm
 @every_recurrent
 @pytest.mark.parametrize(
@@ -154,37 +123,49 @@ def test_the_scheme_torch_ao_agrees_with_torch_ao(kind, width, layers, bidirecti
                 assert float((a - b).abs().max()) <= 1e-6
 
 
+def test_the_order_of_operations_of_the_new_state(monkeypatch):
+    """What faster code has to follow to the bit: h = n + z (h - n)."""
+    monkeypatch.setattr("int8_rnn.reference.stable_sigmoid", lambda x: torch.full_like(x, 0.3))
+    _, int8 = Case("gru", {}).pair(2, 3, scheme="exact")
+    h = torch.randn(1, 1, 3)
+    before = int8(torch.zeros(1, 1, 2), h)[1]
+    weight = int8.int8_weights()["weight_hh_l0"]
+    from_hidden = run_linear(h[0], weight, int8.bias_hh_l0, 16)[0, 6:]
+    n = torch.tanh(int8.bias_ih_l0[6:] + torch.tensor(0.3) * from_hidden)
+    assert torch.equal(before[0, 0], n + 0.3 * (h[0, 0] - n))
+
+
 # -- forms of the input ----------------------------------------------------------------------
 
 
 @every_case
 def test_each_form_of_the_input_gives_the_same_bits(case, fast):
-    """Unbatched, batch_first, packed, split: each sequence by itself is the reference."""
+    """Unbatched, batch_first, packed, not contiguous: each sequence by itself is the reference."""
     module, int8 = case.pair(fast=fast)
     lengths = (2, 5, 1, 3)
     sequences, state = [torch.randn(n, 6) for n in lengths], case.state(module, 4)
     alone = [int8(x, map_states(lambda s, b=b: s[:, b], state)) for b, x in enumerate(sequences)]
 
-    packed, *finals = _outputs(int8(pack_sequence(sequences, enforce_sorted=False), state))
-    padded, got_lengths = pad_packed_sequence(packed)
+    output, finals = int8(pack_sequence(sequences, enforce_sorted=False), state)
+    padded, got_lengths = pad_packed_sequence(output)
     assert got_lengths.tolist() == list(lengths)
     for b, result in enumerate(alone):
-        output, *own = flat(result)
-        assert torch.equal(padded[: lengths[b], b], output)
-        assert all(torch.equal(one[:, b], two) for one, two in zip(finals, own, strict=True))
+        assert torch.equal(padded[: lengths[b], b], result[0])
+        assert same((result[0], map_states(lambda s, b=b: s[:, b], finals)), result)
 
+    # Two sequences whose batch comes first, beside the same with their steps first.
+    both = torch.stack([sequences[1], torch.randn(5, 6)])
+    two = map_states(lambda s: s[:, 1:3], state)
     first = case.float_module(batch_first=True)
     first.load_state_dict(module.state_dict())
-    one = map_states(lambda s: s[:, 1:2], state)
-    got = flat(INT8[case.kind].from_float(first, fast=fast)(sequences[1][None], one))
-    assert torch.equal(got[0][0], flat(alone[1])[0])
-    for ours, theirs in zip(got[1:], flat(alone[1])[1:], strict=True):
-        assert torch.equal(ours[:, 0], theirs)
-
-
-def _outputs(result):
-    output, states = result
-    return [output, *(states if isinstance(states, tuple) else (states,))]
+    output, finals = INT8[case.kind].from_float(first, fast=fast)(both, two)
+    expected = int8(both.transpose(0, 1).contiguous(), map_states(torch.clone, two))
+    assert same((output.transpose(0, 1), finals), expected)
+    assert torch.equal(expected[0][:, 0], alone[1][0])
+    turned = map_states(lambda s: s.transpose(0, 1).contiguous().transpose(0, 1), two)
+    assert same(int8(both.transpose(0, 1), turned), expected)
+    if fast is False:
+        assert not same(int8(both.transpose(0, 1)), expected), "states do matter"
 
 
 FORMS = ["dense", "batch_first", "unbatched", "packed", "batch 0", "batch_first, batch 0"]
@@ -213,7 +194,6 @@ def test_results_have_the_form_of_those_of_pytorch(kind, form, with_state, fast)
         expected = module(*arguments)
     got = int8(*arguments)
     assert [type(part) for part in got] == [type(part) for part in expected]
-    assert [type(part) for part in _outputs(got)] == [type(part) for part in _outputs(expected)]
     for ours, theirs in zip(flat(got), flat(expected), strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0)
@@ -235,30 +215,16 @@ def test_packed_batches_of_equal_sums_are_told_apart(kind, fast):
 
 
 @every_recurrent
-def test_a_call_like_one_before_is_still_looked_at(kind, fast, refuses):
-    case = Case(kind, {"num_layers": 2})
+def test_results_are_not_overwritten_by_the_next_call_nor_states_by_this_one(kind, fast):
+    case = Case(kind, {})
     module, int8 = case.pair(fast=fast)
-    x, hx = torch.randn(5, 4, 6), case.state(module, 4)
-    expected = int8(x, hx)
-    turned = map_states(lambda s: s.transpose(0, 1).contiguous().transpose(0, 1), hx)
-    assert same(int8(x, turned), expected)
-    assert same(int8(x.transpose(0, 1).contiguous().transpose(0, 1), hx), expected)
-    assert not same(int8(x), expected)
-    assert same(int8(x, hx), expected)
-    for wrong in (hx[0][:1], hx[0].double(), hx[0].numpy(), 3):
-        with refuses(InputError, "hx is"):
-            int8(x, (wrong,) * 2 if kind == "lstm" else wrong)
-    with refuses(InputError, "input is a float64 tensor"):
-        int8(x.double(), hx)
-
-
-@every_recurrent
-def test_results_are_not_overwritten_by_the_next_call(kind, fast):
-    _, int8 = Case(kind, {}).pair(fast=fast)
-    first = flat(int8(torch.randn(5, 2, 6)))
+    state = case.state(module, 2)
+    held = map_states(torch.clone, state)
+    first = flat(int8(torch.randn(5, 2, 6), state))
     kept = [x.clone() for x in first]
     int8(torch.randn(5, 2, 6))
-    assert all(torch.equal(one, two) for one, two in zip(first, kept, strict=True))
+    assert all(map(torch.equal, first, kept))
+    assert same((kept[0], state), (kept[0], held))
 
 
 # -- determinism -----------------------------------------------------------------------------
@@ -316,18 +282,6 @@ def test_no_gradient_flows_and_inference_mode_works(kind, fast):
         assert torch.equal(int8(x.detach(), state)[0], found[0])
 
 
-def test_the_order_of_operations_of_the_new_state(monkeypatch):
-    """What faster code has to follow to the bit: h = n + z (h - n)."""
-    monkeypatch.setattr("int8_rnn.reference.stable_sigmoid", lambda x: torch.full_like(x, 0.3))
-    _, int8 = Case("gru", {}).pair(2, 3, scheme="exact")
-    h = torch.randn(1, 1, 3)
-    before = int8(torch.zeros(1, 1, 2), h)[1]
-    weight = int8.int8_weights()["weight_hh_l0"]
-    from_hidden = run_linear(h[0], weight, int8.bias_hh_l0, 16)[0, 6:]
-    n = torch.tanh(int8.bias_ih_l0[6:] + torch.tensor(0.3) * from_hidden)
-    assert torch.equal(before[0, 0], n + 0.3 * (h[0, 0] - n))
-
-
 # -- bits ------------------------------------------------------------------------------------
 
 
@@ -358,3 +312,74 @@ def test_no_sum_can_overflow(sizes, options, scheme, bits):
     assert {lstm.bits_of(name)[0] for name in names} == {bits[0]}
     assert lstm.bits_of("weight_hh_l0") == (bits[1], bits[1] > 8)
     assert lstm.bits_of("weight_hr_l0") == lstm.bits_of("weight_ih_l0")
+    assert f"activation_bits={bits[0]}, hidden_bits={bits[1]}" in repr(lstm)
+
+
+# -- refusals --------------------------------------------------------------------------------
+
+ZEROS, OF_LSTM = torch.zeros, "pass (hidden, cell), in float32 and of shape (1, 4, 7) and (1, 4, 7)"
+# Kind, input, state, batch_first, and what the one sentence says.
+REFUSED = [
+    *((kind, *wrong) for kind in ("lstm", "gru") for wrong in [
+        (ZEROS(5, 4, 3), None, False, "input is a float32 tensor of shape (5, 4, 3); pass"),
+        (ZEROS(6), None, False, "input is a float32 tensor of shape (6,)"),
+        (ZEROS(1, 5, 4, 6), None, False, "input is a float32 tensor of shape"),
+        (ZEROS(5, 4, 6).double(), None, False, "input is a float64 tensor"),
+        (pack_sequence([ZEROS(5, 3)]), None, False, "input is a float32 tensor of shape (5, 3)"),
+        ("six", None, False, "input is a str; pass a float32 tensor"),
+        (ZEROS(0, 4, 6), None, False, "a sequence of no steps"),
+        (ZEROS(4, 0, 6), None, True, "a sequence of no steps"),
+        (ZEROS(0, 6), None, False, "a sequence of no steps"),
+        (ZEROS(0, 6), None, True, "a sequence of no steps"),
+        (ZEROS(5, 4, 6), 3, False, "hx is int; for this input pass"),
+    ]),
+    ("lstm", ZEROS(5, 4, 6), ZEROS(1, 4, 7), False, OF_LSTM),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),), False, OF_LSTM),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),) * 3, False, OF_LSTM),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 3, 7), ZEROS(1, 4, 7)), False, "shape (1, 3, 7), float"),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7), ZEROS(1, 3, 7)), False, "shape (1, 4, 7), float"),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 7), ZEROS(1, 7)), False, "hx is"),
+    ("lstm", ZEROS(5, 6), (ZEROS(1, 1, 7), ZEROS(1, 1, 7)), False, "shape (1, 7) and (1, 7)"),
+    ("lstm", ZEROS(5, 4, 6), tuple(ZEROS(2, 1, 4, 7).double()), False, "float64"),
+    ("lstm", ZEROS(5, 4, 6), (ZEROS(1, 4, 7), ZEROS(1, 4, 7)), True, "of shape (1, 5, 7)"),
+    ("gru", ZEROS(5, 4, 6), ZEROS(1, 3, 7), False, "the hidden state, in float32 and of shape (1"),
+    ("gru", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),) * 2, False, "hx is"),
+    ("gru", ZEROS(5, 4, 6), (ZEROS(1, 4, 7),), False, "hx is"),
+    ("gru", ZEROS(5, 6), ZEROS(1, 1, 7), False, "of shape (1, 7)"),
+    ("gru", ZEROS(5, 4, 6), ZEROS(1, 4, 7).double(), False, "float64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "inputs", "state", "batch_first", "words"), REFUSED)
+def test_an_input_or_a_state_that_does_not_fit_is_refused(
+    kind, inputs, state, batch_first, words, fast, refuses
+):
+    module, int8 = Case(kind, {}).pair(fast=fast, batch_first=batch_first)
+    int8(ZEROS(3, 4, 6))  # a call that was right has left nothing behind
+    if not isinstance(inputs, PackedSequence):  # of which PyTorch reads what lies beside it
+        with pytest.raises((RuntimeError, ValueError, AttributeError, LookupError, TypeError)):
+            module(inputs, state)
+    with refuses(InputError, words):
+        int8(inputs, state)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        (Int8LSTM, {"input_size": 0}, "input_size is 0; pass a whole number of at least 1"),
+        (Int8GRU, {"hidden_size": 0}, "hidden_size is 0"),
+        (Int8LSTM, {"hidden_size": True}, "hidden_size is True"),
+        (Int8LSTM, {"num_layers": 0}, "num_layers is 0"),
+        (Int8LSTM, {"proj_size": 7}, "nn.LSTM does not take these arguments: proj_size"),
+        (Int8LSTM, {"proj_size": -1}, "nn.LSTM does not take these arguments: proj_size"),
+        (Int8GRU, {"proj_size": 3}, "nn.GRU does not take these arguments: proj_size"),
+        (Int8LSTM, {"hidden_size": 700, "scheme": Scheme(activation_bits=16)},
+         "activation_bits is 16; sums of 700"),
+        (Int8GRU, {"hidden_size": 700, "scheme": Scheme(hidden_bits=16)},
+         "hidden_bits is 16; sums of 700"),
+        (Int8GRU, {"scheme": "fast"}, "scheme is 'fast'"),
+    ],
+)  # fmt: skip
+def test_sizes_and_choices_are_checked(kind, arguments, words, refuses):
+    with refuses(ArgumentError, words):
+        kind(**{"input_size": 6, "hidden_size": 7, **arguments})

@@ -46,7 +46,7 @@ class Int8Linear(Int8Module):
         self.out_features = self._width = positive_int("out_features", out_features)
         self.activation_bits = most_activation_bits(in_features, self.scheme)
         if not bias:
-            self.register_buffer("bias", None)
+            self.bias = None
         self._add("weight", Matrix(out_features, in_features, 1, "bias" if bias else None))
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002

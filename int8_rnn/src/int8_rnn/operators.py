@@ -33,7 +33,7 @@ torch.library.define(
 
 def run(module: Any, data: Tensor, states: States | None) -> tuple[Tensor, States]:
     """What `module._run` gives, as one node of the graph that is being traced."""
-    weights = [tensor for tensor in module._buffers.values() if tensor is not None]
+    weights = [*module._buffers.values()]
     output, *finals = torch.ops.int8_rnn.run(data, list(states or ()), weights, module._how)
     return output, tuple(finals)
 
@@ -52,9 +52,8 @@ def described(module: Any) -> str:
     A module keeps it as `_how`: what traces a call cannot make it.
     """
     kind = type(module)
-    names = [name for name, tensor in module._buffers.items() if tensor is not None]
     how = {**arguments(kind, module), "fast": module.fast}
-    return json.dumps([kind.__name__, how, asdict(module.scheme), names])
+    return json.dumps([kind.__name__, how, asdict(module.scheme), [*module._buffers]])
 
 
 @functools.lru_cache(256)
@@ -73,8 +72,7 @@ def revived(weights: Sequence[Tensor], how: str) -> Any:
     made, names = described_module(how)
     kind: Any = type(made)
     module = kind.__new__(kind)
-    buffers = {**dict.fromkeys(made._buffers), **dict(zip(names, weights, strict=True))}
-    module.__dict__ = {**made.__dict__, "_buffers": buffers}
+    module.__dict__ = {**made.__dict__, "_buffers": dict(zip(names, weights, strict=True))}
     return module
 
 

@@ -80,8 +80,10 @@ class Stored(nn.Module):
             rows_of, more, scale = residual
             packed += [rows_of.clone(), *_packed(more, scale, torch.zeros_like(scale), 1)]
         for key, new in zip(_KEYS, packed + [None] * (len(_KEYS) - len(packed)), strict=True):
-            old = self._buffers[f"{name}_{key}"]
-            if in_place and old is not None and new is not None and old.shape == new.shape:
+            old = self._buffers.get(f"{name}_{key}")
+            if new is None:  # torch.export counts buffers wrongly where some are None
+                self._buffers.pop(f"{name}_{key}", None)
+            elif in_place and old is not None and old.shape == new.shape:
                 old.copy_(new)
             else:
                 self._buffers[f"{name}_{key}"] = new
@@ -90,7 +92,7 @@ class Stored(nn.Module):
     def _weight(self, name: str) -> Int8Weight:
         """A weight as rows; copies."""
         rows, depth, gates, _ = self._sizes[name]
-        held: list[Any] = [self._buffers[f"{name}_{key}"] for key in _KEYS]
+        held: list[Any] = [self._buffers.get(f"{name}_{key}") for key in _KEYS]
         tiles, terms, columns, places, more_tiles, more_terms = held
         scale = unpack_terms(terms[SCALE], rows, gates)
         if self.scheme.weights == "tensor":
@@ -171,7 +173,7 @@ class Stored(nn.Module):
         if not refused:  # all of them, or none
             for part in taken:
                 self._put(*part, in_place=not assign)
-            left = any(self._buffers[f"{name}_columns"] is not None for name in self._sizes)
+            left = any(f"{name}_columns" in self._buffers for name in self._sizes)
             self.scheme = replace(self.scheme, columns=left)
             self._how = operators.described(self)
 
