@@ -144,8 +144,9 @@ def test_a_model_without_anything_to_convert_is_refused(refuses):
         quantize(nn.Sequential(nn.RNN(4, 4)))
     with refuses(NothingQuantizedError, "it has no parameters"):
         quantize(nn.Tanh())
-    with refuses(NothingQuantizedError, "2 (LayerNorm; ", "; ...; pass"):
-        quantize(nn.Sequential(*(nn.LayerNorm(2) for _ in range(4))))
+    for count, end in ((3, "be converted); pass"), (4, "be converted); ...; pass")):
+        with refuses(NothingQuantizedError, "2 (LayerNorm; ", end):
+            quantize(nn.Sequential(*(nn.LayerNorm(2) for _ in range(count))))
 
 
 def test_a_broken_weight_is_named(refuses):

@@ -162,6 +162,15 @@ def test_a_module_of_another_kind_is_refused(kind, module, words, refuses):
         kind.from_float(module)
 
 
+def test_input_weights_alone_have_residuals():
+    lstm = nn.LSTM(6, 20, 2, bidirectional=True, proj_size=9)
+    for name, weight in lstm.named_parameters():
+        weight.data[::9] *= 50 if "weight" in name else 1
+    made = Int8LSTM.from_float(lstm)
+    with_one = [name for name, weight in made.int8_weights().items() if weight.residual]
+    assert with_one == [name for name in made.int8_weights() if "weight_ih" in name]
+
+
 @pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0", "weight_hr_l0"])
 def test_a_broken_weight_is_named(name, refuses):
     broken = nn.LSTM(6, 7, proj_size=3)

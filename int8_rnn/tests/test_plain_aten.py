@@ -23,6 +23,8 @@ def test_a_plain_program_has_no_operator_of_ours_and_computes_the_reference(chai
         for x in (drawn(9, 3, 6, seed=0), drawn(30, 5, 6, seed=2)):
             assert same(plain.module()(x), expected(x))
             assert same(program.module()(x), model(x))  # and the program itself is as it was
+    terms = [one.dtype for name, one in program.constants.items() if name.endswith("terms")]
+    assert set(terms) == {torch.int32}
 
 
 class Fixed(nn.Module):

@@ -322,6 +322,7 @@ ZEROS, OF_LSTM = torch.zeros, "pass (hidden, cell), in float32 and of shape (1, 
 REFUSED = [
     *((kind, *wrong) for kind in ("lstm", "gru") for wrong in [
         (ZEROS(5, 4, 3), None, False, "input is a float32 tensor of shape (5, 4, 3); pass"),
+        (ZEROS(5, 4, 8), None, False, "input is a float32 tensor of shape (5, 4, 8); pass"),
         (ZEROS(6), None, False, "input is a float32 tensor of shape (6,)"),
         (ZEROS(1, 5, 4, 6), None, False, "input is a float32 tensor of shape"),
         (ZEROS(5, 4, 6).double(), None, False, "input is a float64 tensor"),
