@@ -232,6 +232,7 @@ def test_what_is_said_of_the_inputs():
     model, x = weak()
     found = quickly(model, input_sets=[x, x[:4]], backends=["plain"], scores="output")
     assert found.inputs == tuple(f"float32 tensor of shape ({n}, 2, 24)" for n in (9, 4))
+    assert found.table().caption.endswith("called with float32 tensor of shape (9, 2, 24)")
     assert found.candidates[0].whole.choices.rows == 18 + 8
     assert [len(one.tensors) for one in found.candidates[0].whole.outputs] == [1, 1]
 

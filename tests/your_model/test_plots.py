@@ -63,18 +63,21 @@ def test_without_modules_alone_there_are_three_panels():
 
 
 def test_times_have_an_interval_each_full_for_the_callers_threads_and_hollow_for_one():
-    found = measured(0.01, 1, 1, latencies=(speed(1.5, 2.5), speed(0.4, 0.8, threads=1)))
+    found = measured(0.01, 1, 1, latencies=(speed(1.75, 2.5), speed(0.4, 0.8, threads=1)))
+    skewed = [replace(one, speedup=replace(one.speedup, median=m))
+              for one, m in zip(found.latencies, (2.0, 0.5), strict=True)]  # fmt: skip
+    found = replace(found, latencies=tuple(skewed))
     one = replace(candidate("plain", found, found, left=("a",)), sensitivity=None)
     limits = Limits(min_size_ratio=2, min_speedup=1.25)
     figure = plot_candidates([one], limits, limits.error_limit(None))
     size, speeds, _error = figure.axes
     assert [line.get_xdata()[0] for line in size.lines] == [2]
     marks = [one[0] for one in speeds.containers]
-    assert [float(mark.get_xdata()[0]) for mark in marks] == [2.0, pytest.approx(0.6)] * 2
+    assert [float(mark.get_xdata()[0]) for mark in marks] == [2.0, 0.5] * 2
     assert [float(mark.get_ydata()[0]) for mark in marks] == [-0.16, 0.16, 0.84, 1.16]
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True] * 2
     bars = [one[2][0].get_segments()[0][:, 0].tolist() for one in speeds.containers[:2]]
-    assert bars == [pytest.approx([1.5, 2.5]), pytest.approx([0.4, 0.8])]
+    assert bars == [pytest.approx([1.75, 2.5]), pytest.approx([0.4, 0.8])]
     assert [text.get_text() for text in speeds.get_legend().get_texts()] == [
         "2 threads",
         "1 thread",

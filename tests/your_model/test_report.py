@@ -70,6 +70,15 @@ def test_what_one_backend_refuses_is_told_and_what_all_refuse_is_an_error():
         quickly(model, x, backends=["onnxruntime"], modules=["encoder"])
 
 
+@pytest.mark.parametrize("keywords", [False, True])
+def test_the_check_to_copy_needs_positional_inputs(keywords):
+    model, x = weak()
+    given = {"kwargs": {"x": x}} if keywords else {"input_sets": [x]}
+    code = quickly(model, backends=["plain"], **given).next_steps[0].code
+    assert ("compare_outputs(model, quantized, *(input_sets[0],))" in code) is not keywords
+    assert ("compare_outputs" in code) is not keywords
+
+
 def test_a_model_says_what_it_is_and_who_is_tied():
     model, x = weak()
     model.decoder.bias = model.second = model.decoder.bias  # in the model and in its decoder

@@ -1,7 +1,9 @@
 """Which conversion the report recommends, which it calls the nearest, and why."""
 
+import contextlib
 import shlex
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -233,7 +235,7 @@ def test_the_line_of_code_makes_the_model_measured(backend, partly):
 
 
 def test_the_code_leaves_single_modules_out_of_many():
-    model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(12)]).eval()
+    model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(12)], nn.LayerNorm(16)).eval()
     with torch.no_grad():
         model[7].weight[3] = 0
         model[7].weight[3, 5] = 1000.0
@@ -241,6 +243,7 @@ def test_the_code_leaves_single_modules_out_of_many():
     found = quickly(model, torch.ones(4, 16), backends=["torch.ao"], min_size_ratio=0)
     assert found.verdict.left_float
     assert "named_modules()" in found.verdict.code
+    assert '"12"' not in found.verdict.code, "nobody would convert it"
     made = eval(found.verdict.code, {"rh": rh, "torch": torch, "model": model})
     kept = {name for name, part in made.named_modules() if type(part) is nn.Linear}
     assert kept == set(found.verdict.left_float)
@@ -304,6 +307,16 @@ def test_the_check_has_the_callers_inputs_and_the_limit_and_can_fail(inputs, lim
     else:
         exec(checked, given)
     assert f"<= {limit}\n" in checked or not inputs or limit is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_output_is_checked(order):
+    found = [SimpleNamespace(relative=relative) for relative in (0.1, 0.3)][::order]
+    stub = SimpleNamespace(compare_outputs=lambda *given: SimpleNamespace(tensors=found))
+    for limit, wrong in ((0.3, False), (0.2, True)):
+        code = make_step("torch.ao", "model", "inputs", limit).code.partition("#")[0]
+        with pytest.raises(AssertionError) if wrong else contextlib.nullcontext():
+            exec(code, {"rh": stub, "model": None, "inputs": ()})
 
 
 # --- continuous integration -----------------------------------------------------------------------
