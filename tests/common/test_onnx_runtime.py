@@ -61,6 +61,21 @@ def test_it_is_called_like_the_model_and_returns_the_same_shape(model, inputs):
     assert float((again - exact).abs().mean() / exact.abs().mean()) < 0.03
 
 
+def test_keywords_are_told_apart_by_their_names():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, *, b, a):
+            return self.linear(a) - 9 * b
+
+    model, a, b = Two().eval(), torch.randn(2, 4), torch.randn(2, 4)
+    made = rh.export_onnx(model, kwargs={"b": b, "a": a})
+    for given in ({"a": a, "b": b}, {"b": b, "a": a}):
+        assert torch.allclose(made(**given), model(a=a, b=b), atol=1e-5)
+
+
 def test_what_was_quantized_is_told_and_what_was_not(model, inputs):
     made = rh.quantize_onnx(model, inputs[0])
     operators = {node.operator: node.quantized for node in made.nodes}
@@ -98,7 +113,7 @@ def test_sizes_that_differ_between_inputs_are_left_open(model):
     fixed = rh.quantize_onnx(model, x)
     with pytest.raises(Exception, match="nvalid"):
         fixed(shorter)
-    free = rh.quantize_onnx(model, x, others=[((shorter,), {})])
+    free = rh.quantize_onnx(model, x, others=[((x,), {}), ((shorter,), {})])
     assert free(shorter)["scores"].shape == (4, 2, 4)
     assert rh.compare_outputs(model, free, shorter).relative < 0.03
 
@@ -114,6 +129,9 @@ def test_it_is_copied_pickled_saved_and_runs_on_the_threads_of_pytorch(model, in
     written = torch.tensor(session.run(None, {"input_0": x.numpy()})[0])
     torch.testing.assert_close(written, wanted, rtol=0, atol=1e-2)
     assert set(made._sessions) == {torch.get_num_threads()}
+    for threads in (1, 3):
+        options = made._session(threads).get_session_options()
+        assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
 
 
 def test_nothing_of_the_process_changes(model, inputs):

@@ -52,6 +52,14 @@ def test_new_figure_has_the_panels_it_was_asked_for():
     assert figure.title == figure.alt == "three by two"
 
 
+def test_ticks_are_those_within_the_axis_and_at_its_ends():
+    _figure, axes = plots.new_figure("one")
+    axes.set(yscale="log", ylim=(0.5, 8))
+    plots.plain_ticks(axes, [0.1, 0.5, 1, 2.5, 8, 16])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.5", "1", "2.5", "8"]
+    assert axes.get_ylim() == (0.5, 8)
+
+
 def test_colours_differ():
     assert len(set(plots.COLORS)) == len(plots.COLORS)
 

@@ -7,7 +7,9 @@ import pytest
 import recipe_helpers as rh
 from recipe_helpers.your_model.verdict import KEEP, SHIP, SHIP_PARTLY
 
-from .made_up import quickly, weak, weak_report
+from .made_up import Weak, quickly, weak, weak_report
+
+X = weak()[1]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +72,23 @@ def test_what_one_backend_refuses_is_told_and_what_all_refuse_is_an_error():
         quickly(model, x, backends=["onnxruntime"], modules=["encoder"])
 
 
-@pytest.mark.parametrize("keywords", [False, True])
-def test_the_check_to_copy_needs_positional_inputs(keywords):
-    model, x = weak()
-    given = {"kwargs": {"x": x}} if keywords else {"input_sets": [x]}
-    code = quickly(model, backends=["plain"], **given).next_steps[0].code
-    assert ("compare_outputs(model, quantized, *(input_sets[0],))" in code) is not keywords
-    assert ("compare_outputs" in code) is not keywords
+class Scaled(Weak):
+    def forward(self, x, times=1.0):
+        return times * super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("given", "checked"),
+    [
+        ({"input_sets": [X]}, "compare_outputs(model, quantized, *(input_sets[0],))"),
+        ({"kwargs": {"x": X}}, None),
+        ({"input_sets": [X], "kwargs": {"times": 2.0}}, None),
+    ],
+)
+def test_the_check_to_copy_needs_positional_inputs_alone(given, checked):
+    code = quickly(Scaled().eval(), backends=["plain"], **given).next_steps[0].code
+    assert (checked or "quantized = ") in code
+    assert ("compare_outputs" in code) is (checked is not None)
 
 
 def test_a_model_says_what_it_is_and_who_is_tied():
