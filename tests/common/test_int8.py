@@ -1,5 +1,7 @@
 """The library under the names of this package: one and the same, and its errors speak."""
 
+from dataclasses import replace
+
 import pytest
 import safetensors.torch
 import torch
@@ -28,6 +30,10 @@ def test_the_fast_path_shows_itself():
     assert found.available == int8_rnn.fast_path().available
     _, korean = in_both(lambda: str(found))
     assert english_in(korean, "Int8LSTM") == []
+    for available, state in ((True, "compiled"), (False, "reference in plain torch")):
+        shown = replace(found, available=available, ready_s=1.25, reason="why").table()
+        assert shown.rows[0] == [state, "1.2 s"]
+        assert shown.note == "why"
 
 
 def hooked():

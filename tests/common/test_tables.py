@@ -1,11 +1,19 @@
 """How results show themselves: what a reader sees is what the table says."""
 
+import math
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import pytest
 
-from recipe_helpers.common.tables import Shown, Table, in_bytes, in_threads, microseconds
+from recipe_helpers.common.tables import (
+    Shown,
+    Table,
+    in_bytes,
+    in_threads,
+    microseconds,
+    plain_data,
+)
 
 
 @dataclass(frozen=True)
@@ -112,3 +120,26 @@ def test_a_time_has_three_digits_and_the_unit_that_suits_it(time_us, shown):
 def test_counts_in_words():
     assert in_bytes(1234567) == "1,234,567 bytes"
     assert [in_threads(n) for n in (1, 2)] == ["1 thread", "2 threads"]
+
+
+def test_columns_of_numbers_with_their_units_stand_on_the_right():
+    first = ("1,234 bytes", "3.1 µs", "1", "")
+    rows = [first, ("5.0%", "2.00 to 1", "two", ""), ("", "-1", "3", "")]
+    cells = Result(Table(("a", "b", "c", "d"), rows))._repr_html_().split("<td")[1:]
+    right = ["right" in cell.split(">")[0] for cell in cells]
+    assert right == [True, True, False, False] * 3
+
+
+@dataclass(frozen=True)
+class Pair:
+    first: float
+    second: object
+
+
+def test_plain_data_is_what_json_holds():
+    made = Pair(math.inf, (Pair(1.5, "a"), {"x": [math.nan, -math.inf, None, True]}))
+    assert plain_data(made) == {
+        "first": None,
+        "second": [{"first": 1.5, "second": "a"}, {"x": [None, None, None, True]}],
+    }
+    assert plain_data([Pair(1, 2)], {Pair: ["second"]}) == [{"second": 2}]
