@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import gettext
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -76,24 +76,14 @@ class Text(str):
         values: what is filled in by `str.format`; a Text among them is said in the same language.
     """
 
-    _say: Callable[[], str]
-    _made_of: tuple[Any, ...]
+    _message: str
+    _values: dict[str, Any]
 
     def __new__(cls, message: str, /, **values: object) -> Text:
         """The sentence `message`, with these values in it."""
-        return cls._made(functools.partial(_, message, **values), (message, values))
-
-    @classmethod
-    def plural(cls, one: str, many: str, count: int, /, **values: object) -> Text:
-        """One of two sentences, whichever suits the count; both may name `{count}`."""
-        say = functools.partial(plural, one, many, count, **values)
-        return cls._made(say, (one, many, count, values))
-
-    @classmethod
-    def _made(cls, say: Callable[[], str], made_of: tuple[Any, ...]) -> Text:
         with speaking(ENGLISH):
-            text = str.__new__(cls, say())
-        text._say, text._made_of = say, made_of
+            text = str.__new__(cls, _(message, **values))
+        text._message, text._values = message, values
         return text
 
     @property
@@ -102,19 +92,13 @@ class Text(str):
         return self[:]
 
     def __str__(self) -> str:
-        return self._say()
+        return _(self._message, **self._values)
 
     def __format__(self, spec: str) -> str:
-        return format(self._say(), spec)
+        return format(str(self), spec)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _remade, self._made_of
-
-
-def _remade(*made_of: Any) -> Text:
-    """The Text that was pickled or copied."""
-    *messages, values = made_of
-    return Text.plural(*messages, **values) if len(messages) > 1 else Text(*messages, **values)
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        return (self._message,), self._values
 
 
 def _(message: str, /, **values: object) -> str:
