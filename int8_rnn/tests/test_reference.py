@@ -44,6 +44,13 @@ def test_activations_are_off_by_at_most_half_their_scale(activations, bits, symm
     check()
 
 
+def test_the_end_of_an_affine_range_is_clipped():
+    """-101.5 makes the zero point 102, beside which 153.5 would be 256."""
+    values, scale = quantize_activations(torch.tensor([[-101.5, 153.5]]), 8, EIGHT_BIT)
+    assert values.tolist() == [[-102, 153]]
+    assert scale.tolist() == [[1.0]]
+
+
 @given(ROWS, st.sampled_from([torch.nan, torch.inf, -torch.inf]), st.data())
 def test_nan_and_infinity_stay_in_their_row(rows, bad, data):
     x = torch.from_numpy(rows)

@@ -100,10 +100,15 @@ def test_a_square_matrix_and_its_transpose_are_two(path):
     model.matrix = nn.Parameter(torch.arange(9.0).view(3, 3), requires_grad=False)
     model.turned = nn.Parameter(model.matrix.T, requires_grad=False)
     model.row = nn.Parameter(model.matrix[0], requires_grad=False)
-    save(quantize(model), path)
+    model.zeros, model.integers = nn.Buffer(torch.zeros(9)), nn.Buffer(torch.zeros(9).int())
+    model.square = nn.Buffer(torch.zeros(3, 3))
+    int8 = quantize(model)
+    int8.row = nn.Parameter(int8.matrix.data[0], requires_grad=False)  # its memory once more
+    save(int8, path)
     loaded = load(path, model)
-    for name in ("matrix", "turned", "row"):
+    for name in ("matrix", "turned", "row", "zeros", "integers", "square"):
         assert torch.equal(getattr(loaded, name), getattr(model, name))
+        assert getattr(loaded, name).dtype == getattr(model, name).dtype
 
 
 def test_the_file_is_one_that_other_tools_read(saved, path):
@@ -172,6 +177,9 @@ def test_files_of_earlier_versions_load_and_are_written_again_as_they_were(
     loaded = reference(load(DATA / f"{name}.safetensors", quantize(model) if converted else model))
     assert loaded.lstm.activation_bits == bits
     assert loaded.lstm.hidden_bits == (hidden or 16)
+    newer = name != "version_1_0"
+    scheme = loaded.lstm.scheme
+    assert (scheme.columns, scheme.residual, scheme.pairs) == (newer, newer, False)
     torch.testing.assert_close(loaded(X), expected["output"], rtol=0, atol=1e-6)
     assert equal_states(loaded.state_dict(), expected["state"])
     save(loaded, tmp_path / "again")
