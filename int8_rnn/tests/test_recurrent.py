@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from bounds import lstm_with_bounds
@@ -95,6 +96,39 @@ def test_every_option_is_close_to_the_float_module(case, scheme, fast):
     most = 0.013 if scheme is SCHEMES["8 bits"] else 0.007
     for ours, theirs in zip(flat(int8(x, state)), exact_run(module, x, state), strict=True):
         assert 0 < relative_error(ours, theirs) < most
+
+
+@pytest.mark.parametrize("name", ["exact", "default"])
+def test_one_gru_layer_is_what_integers_by_hand_give(name):
+    """Two steps with numpy's integers, the gates r, z, n in float64."""
+    gru, int8 = Case("gru", {}).pair(5, 6, scheme=SCHEMES[name])
+    x, h = torch.randn(2, 1, 5), torch.randn(1, 1, 6)
+
+    def sums(part, row):
+        w = getattr(int8, f"weight_{part}_l0").numpy().astype(np.int64)
+        row = row * getattr(int8, f"weight_{part}_l0_columns").numpy()
+        if part == "hh" and name == "default":
+            low, high = min(row.min(), 0), max(row.max(), 0)
+            step = (high - low) / 255
+            integers = np.clip(np.rint(row / step + np.rint(-low / step)), 0, 255)
+            integers -= np.rint(-low / step)
+        else:
+            step = np.abs(row).max() / 32767
+            integers = np.rint(row / step)
+        scale = getattr(int8, f"weight_{part}_l0_scale").numpy().astype(np.float64)
+        bias = getattr(int8, f"bias_{part}_l0").numpy()
+        return (w @ integers.astype(np.int64)) * step * scale + bias
+
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v))
+
+    state = h[0, 0].numpy().astype(np.float64)
+    for step in x[:, 0].numpy().astype(np.float64):
+        (a, b, c), (d, e, f) = np.split(sums("ih", step), 3), np.split(sums("hh", state), 3)
+        r, z = sigmoid(a + d), sigmoid(b + e)
+        state = (1 - z) * np.tanh(c + r * f) + z * state
+    assert np.abs(int8(x, h)[1][0, 0].numpy() - state).max() < 5e-5
+    assert np.abs(gru(x, h)[1][0, 0].detach().numpy() - state).max() > 5e-5
 
 
 @pytest.mark.fbgemm

@@ -74,14 +74,6 @@ def test_neighbours_in_pairs_never_exceed_128_and_the_scale_is_no_coarser_than_i
     assert bool(((values * step[:, None] - w).abs() <= 0.5001 * step[:, None]).all())
 
 
-def test_pairs_that_rounding_would_lift_take_a_coarser_scale():
-    """(k + 1/2) and (127 - k + 1/2) are 128 together, and 129 where both are rounded up."""
-    k = torch.arange(127).repeat(200)
-    w = torch.stack([k + 0.5, 127.5 - k], dim=1) * torch.rand(len(k), 1)
-    values = quantize_weight("w", w, Scheme(pairs=True, columns=False)).values
-    assert int(values.int().abs().sum(1).max()) <= 128
-
-
 def test_int8_weight_gives_back_its_matrix():
     weight = Int8Weight(torch.tensor([[127, -64]], dtype=torch.int8), torch.tensor([0.5]))
     assert dequantize_weight(weight).tolist() == [[63.5, -32.0]]
