@@ -14,7 +14,6 @@ import int8_rnn
 from ..common import checks, settings
 from ..common.errors import ArgumentError, ConversionError, NothingQuantizedError
 from ..common.language import Text, _
-from ..common.wording import joined
 from .model import working_engine
 
 BACKENDS = ("torch.ao", "plain")
@@ -218,19 +217,21 @@ def _refuse_what_torch_ao_breaks(
 
 def _obstacles(model: nn.Module, *, plain: bool) -> Text:
     """The first modules with parameters of their own, and why each was not converted."""
-    found: list[str] = [
-        Text(
+    found = {
+        f"part{place}": Text(
             "{name} ({kind}; {why})",
             name=name or Text("the model itself"),
             kind=type(part).__name__,
             why=why_not_converted(part, root=not name, plain=plain),
         )
-        for name, part in model.named_modules()
+        for place, (name, part) in enumerate(model.named_modules())
         if any(True for parameter in part.parameters(recurse=False))
-    ]
+    }
     if not found:
         return Text("it has no parameters")
-    return joined(found if len(found) <= 3 else [*found[:3], "..."], "; ")
+    first = [f"{{{part}}}" for part in found][:3]
+    listed = "; ".join(first if len(found) <= 3 else [*first, "..."])
+    return Text(listed, **found)
 
 
 def _convert_plain(
