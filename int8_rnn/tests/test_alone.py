@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -54,7 +55,7 @@ def python(tmp_path_factory):
 
 @pytest.mark.skipif(os.name == "nt", reason="an environment of links")
 def test_the_example_of_the_readme_prints_what_it_says(python, tmp_path):
-    (code,), (expected,) = (
+    (code, *_), (expected,) = (
         re.findall(rf"```{kind}\n(.*?)```", README, re.DOTALL) for kind in ("python", "text")
     )
     done = subprocess.run(
@@ -68,6 +69,21 @@ def test_the_example_of_the_readme_prints_what_it_says(python, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == expected
     assert [path.name for path in tmp_path.iterdir()] == ["tagger.safetensors"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_other_examples_of_the_readme_run(monkeypatch, tmp_path, capsys):
+    for needed in ("onnxscript", "torchao.quantization"):
+        pytest.importorskip(needed)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "readme"}
+    with torch.random.fork_rng():
+        for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+            exec(code, names)
+    said = capsys.readouterr().out
+    assert "the same bits compiled: True\nnearly the same: True\n" in said
+    assert all((tmp_path / name).exists() for name in ("tagger.pt2", "tagger.onnx"))
+    assert str(names["model"]) == str(names["quantized"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="an environment of links")
