@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from made_up import Weak, reference
-from traced import Chain, exported
+from traced import Chain, exported, in_plain_aten
 
 import int8_rnn
 
@@ -92,4 +92,4 @@ def chain():
         warnings.simplefilter("ignore")
         model = Chain().eval()
         program = exported(model)
-        return model, program, int8_rnn.to_plain_aten(program)
+        return model, program, in_plain_aten(program)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from made_up import drawn, flat, reference, same
 from torch import nn
-from traced import exported
+from traced import exported, in_plain_aten
 
 import int8_rnn
 from int8_rnn import ConversionError
@@ -45,7 +45,7 @@ class Fixed(nn.Module):
 def test_other_modules_and_fixed_sizes_too():
     model = Fixed().eval()
     given = drawn(4, 3, 6, seed=0), drawn(2, 3, 4, seed=1), drawn(2, 3, 9, seed=2)
-    plain = int8_rnn.to_plain_aten(torch.export.export(model, given))
+    plain = in_plain_aten(torch.export.export(model, given))
     with torch.no_grad():
         assert same(plain.module()(*given), model(*given))
 

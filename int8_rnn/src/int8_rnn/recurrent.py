@@ -142,7 +142,8 @@ class Int8Recurrent(Int8Module):
                 what=describe(data),
                 size=self.input_size,
             )
-        if not data.shape[self.batch_first and data.dim() == 3]:
+        # Not `not`, which in PyTorch 2.6 fixes a size that shall stay free in an export.
+        if data.shape[self.batch_first and data.dim() == 3] == 0:
             raise InputError(
                 "input is a {what}, a sequence of no steps; pass one step at least.",
                 what=describe(data),
@@ -160,7 +161,7 @@ class Int8Recurrent(Int8Module):
             return None
         leading = (self._count, batch) if batched else (self._count,)
         shapes = [(*leading, width) for width in self._widths()]
-        given = hx if len(shapes) > 1 and isinstance(hx, tuple | list) else (hx,)
+        given = hx if len(shapes) > 1 and isinstance(hx, (tuple, list)) else (hx,)
         if len(given) != len(shapes) or not all(
             fits(part, torch.float32, *shape) for part, shape in zip(given, shapes, strict=True)
         ):
