@@ -9,14 +9,14 @@ import numba
 
 from . import layer  # noqa: F401, with all that it calls
 from .dots import INSTRUCTION
-from .llvm import COMPILED, EMITTED, FREE, MALLOC, emit
+from .llvm import COMPILED, EMITTED, OURS, emit
 from .quantizing import OPTIONS
 
 
 def build(triple: str, cpu: str, features: str) -> tuple[bytes, str]:
-    """An object file with all routines, which wants MALLOC and FREE, and its byte product."""
+    """An object file with all routines, which wants OURS, and its byte product."""
     nothing = ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value
-    for symbol in (*EMITTED, *COMPILED, MALLOC, FREE):  # numba finds what it will never call
+    for symbol in (*EMITTED, *COMPILED, *OURS):  # numba finds what it will never call
         llvm.add_symbol(symbol, nothing)
     target = llvm.Target.from_triple(triple)
     machine = target.create_target_machine(cpu, features, 3, "default", "jitdefault")
@@ -30,7 +30,7 @@ def build(triple: str, cpu: str, features: str) -> tuple[bytes, str]:
         whole.link_in(part)
     # What is left are numba's ways out of an error, which no kernel takes.
     for left in [*whole.functions, *whole.global_variables]:
-        if left.is_declaration and not left.name.startswith(("llvm.", MALLOC, FREE)):
+        if left.is_declaration and not left.name.startswith(("llvm.", *OURS)):
             _define(whole, left)
     return machine.emit_object(whole), INSTRUCTION
 

@@ -244,8 +244,10 @@ def _run(
             many,
         )  # fmt: skip
         if many > 1:
-            threads.help_with(run, call, many, (kept, sync, x, data, finals, states))
-        _check(run(call, 0))
+            keep = kept, x, data, finals, states
+            _check(threads.run_with(run, call, many, sync, keep))
+        else:
+            _check(run(call, 0))
         h0_at, c0_at, h_at, c_at = h0_at + h0_step, c0_at + c0_step, h_at + h_step, c_at + c_step
     return data, finals
 

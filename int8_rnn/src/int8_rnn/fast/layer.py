@@ -31,6 +31,7 @@ from .records import BLOCKS, CALL_BYTES, CLAIMS, DONE, PHASES, TASK, TASK_BYTES,
 NONE = np.int64(0)  # a literal would be compiled as a type of its own
 CHUNK_ROWS = 64  # of the input that share a product with W_ih
 BLOCKS_PER_THREAD = 4
+SPINS = 2000  # looks at the phase, some µs, before a thread lets others have the processor
 BLOCK_BYTES = 1 << 15  # of sums, which the gates find in the first cache
 
 task = llvm.record(TASK)
@@ -201,8 +202,11 @@ def _take_part(sync_at, thread):
             if llvm.add_to(sync_at + DONE, 1) + 1 == blocks * published:
                 _close(task_at, phase)
                 llvm.publish(sync_at, published + 1)
+        looks = 0
         while llvm.load_published(sync_at) == published:
-            pass
+            looks += 1
+            if looks > SPINS:
+                llvm.yield_processor()
 
 
 @inner

@@ -12,7 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import numpy_support
 
-MALLOC, FREE = "int8_rnn_malloc", "int8_rnn_free"  # `loading.py` says what they are
+# `loading.py` says what they are.
+MALLOC, FREE, YIELD = OURS = "int8_rnn_malloc", "int8_rnn_free", "int8_rnn_yield"
 I8, I16, I32, I64, F32 = *map(ir.IntType, (8, 16, 32, 64)), ir.FloatType()
 LANES = 16  # of a vector; LLVM splits it where the CPU's are shorter
 INTS, FLOATS = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
@@ -129,6 +130,7 @@ def record(dtype: Any) -> Any:
 
 allocate = types.ExternalFunction(MALLOC, types.int64(types.int64))
 free = types.ExternalFunction(FREE, types.void(types.int64))
+yield_processor = types.ExternalFunction(YIELD, types.int32())
 
 
 @routine(3, emitted=True)

@@ -137,10 +137,21 @@ def write(path: Path, code: bytes, instruction: str) -> bool:
     return True
 
 
+def _yield() -> Any:
+    """The system's call that lets another thread have the processor."""
+    if sys.platform == "win32":
+        return ctypes.WinDLL("kernel32").SwitchToThread
+    return ctypes.CDLL(None).sched_yield
+
+
 def _linked(code: bytes) -> tuple[Any, Any]:
     """The functions `run` and `multiply_all` in an object file."""
-    memory = ctypes.pythonapi.PyMem_RawMalloc, ctypes.pythonapi.PyMem_RawFree
-    for name, function in zip(("int8_rnn_malloc", "int8_rnn_free"), memory, strict=True):
+    wanted = {
+        "int8_rnn_malloc": ctypes.pythonapi.PyMem_RawMalloc,
+        "int8_rnn_free": ctypes.pythonapi.PyMem_RawFree,
+        "int8_rnn_yield": _yield(),
+    }
+    for name, function in wanted.items():
         llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
     machine = llvm.Target.from_default_triple().create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

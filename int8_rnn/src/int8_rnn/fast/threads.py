@@ -9,10 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 # Below this many multiply-adds in a layer, and in one step, a second thread costs more than it
 # brings: handing the work over takes some 80 µs, and meeting after each step 1 µs.
 WORTH_A_THREAD = 64_000_000
 WORTH_A_SHARE = 1_000_000
+OVER = 2**62  # a phase that no call has
 
 
 def threads_for(allowed: int, work: int, steps: int) -> int:
@@ -34,11 +37,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
-def help_with(run: Callable[[bytes, int], int], call: bytes, threads: int, keep: Any) -> None:
-    """Ask helpers for a call that is about to run; one that comes late finds it done."""
-    for helper in range(1, threads):
-        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
-            _helpers().submit(_help, run, call, helper, keep)
+def run_with(
+    run: Callable[[bytes, int], int], call: bytes, threads: int, sync: np.ndarray, keep: Any
+) -> int:
+    """Run a call with helpers; one that comes late, or waits for what never began, goes home."""
+    try:
+        for helper in range(1, threads):
+            with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
+                _helpers().submit(_help, run, call, helper, (sync, keep))
+        return run(call, 0)
+    finally:
+        sync[0] = OVER
 
 
 def _help(run: Callable[[bytes, int], int], call: bytes, helper: int, keep: Any) -> None:
