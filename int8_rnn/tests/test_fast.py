@@ -281,13 +281,16 @@ def test_ever_new_lengths_take_no_memory():
     assert grown(range(300, 0, -1)) - before < 8  # MiB; each length would keep 1 to 5
 
 
+class Floats(int8_rnn.Int8LSTM):
+    """Activations stay floats."""
+
+    def bits_of(self, name):
+        return 32, True
+
+
 @pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2}, {"bias": False}])
 @pytest.mark.parametrize("weights", ["float32", "int8"])
 def test_floats_in_the_same_kernels(weights, options, monkeypatch):
-    class Floats(int8_rnn.Int8LSTM):
-        def bits_of(self, name):
-            return 32, True
-
     module = nn.LSTM(19, 33, **options).eval()
     scheme = int8_rnn.Scheme(columns=False, residual=False)
     fused = Floats.from_float(module, scheme=scheme)
@@ -302,6 +305,41 @@ def test_floats_in_the_same_kernels(weights, options, monkeypatch):
     data = torch.randn(70, 3, 19)
     for left, right in zip(flat(fused(data)), flat(module(data)), strict=True):
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_what_memory_held_before_does_not_meet_float_weights(weights):
+    """The working buffers of 20 inputs, all of them NaN, are taken again for 17 and padding."""
+
+    def made(inputs):
+        module = nn.LSTM(inputs, 16)
+        fused = Floats.from_float(module, scheme=int8_rnn.Scheme(columns=False, residual=False))
+        for name in fused._sizes if weights == "float32" else ():
+            values = getattr(module, name).detach()
+            fused._buffers[f"{name}_tiles"] = ways.float_tiles(values, 4)
+        return fused
+
+    before, after = made(20), made(17)
+    for _ in range(3):
+        before(torch.full((6, 3, 20), torch.nan))
+        assert not after(torch.ones(6, 3, 17))[0].isnan().any()
+
+
+@every_kind
+def test_weights_and_input_may_lie_at_any_address(kind):
+    fast, plain = pair(kind, 20, 37)
+    compare(fast, plain, torch.randn(3, 5, 20))
+    for name, buffer in fast._buffers.items():
+        if buffer is not None:
+            moved = torch.cat([buffer.new_empty(4), buffer.flatten()])[4:]
+            fast._buffers[name] = moved.view(buffer.shape)
+    compare(fast, plain, torch.randn(3 * 5 * 20 + 1)[1:].view(3, 5, 20))
+
+
+def test_wide_units_that_are_projected_to_few_outputs():
+    """A row of them is longer than all other rows that are quantized."""
+    fast, plain = pair("lstm", 1, 400, proj_size=1, bidirectional=True)
+    compare(fast, plain, torch.randn(4, 3, 1))
 
 
 def test_each_way_to_multiply_gives_the_product():

@@ -189,6 +189,15 @@ def test_nothing_is_run_from_a_folder_that_others_can_write_to(mode, home, built
 
 
 @POSIX
+def test_nothing_is_run_from_a_link_in_place_of_the_folder(home, built):
+    folder = load().parent
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+    assert load() is None
+    assert len(built) == 2
+
+
+@POSIX
 @pytest.mark.parametrize("which", ["writable", "link", "owner"])
 def test_a_file_that_is_not_the_users_alone_is_compiled_anew(which, home, built, monkeypatch):
     path = load()
