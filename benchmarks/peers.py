@@ -13,7 +13,7 @@ and writes all times and errors to build/peers.csv. What is not installed is lef
 
 To see the code for CPUs without VNNI on one that has it, set NUMBA_CPU_NAME=znver3,
 NUMBA_CPU_FEATURES= (to nothing), ATEN_CPU_CAPABILITY=avx2, ONEDNN_MAX_CPU_ISA=AVX2 and
-FBGEMM_ENABLE_INSTRUCTIONS=AVX2. ONNX Runtime, ncnn and OpenVINO go on using all there is.
+FBGEMM_ENABLE_INSTRUCTIONS=AVX2. OpenVINO is left out then; ONNX Runtime and ncnn go on using all.
 """
 
 from __future__ import annotations
