@@ -142,6 +142,7 @@ from .under_the_hood.saturation import (
 )
 from .under_the_hood.schemes import compare_schemes as compare_schemes
 from .under_the_hood.stress_test import stress_test as stress_test
-from .your_model.report import Report as Report, report as report
+from .your_model.findings import Report as Report
+from .your_model.report import report as report
 
 __version__: str

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.ticker import LogLocator
 
 from ..common.language import _
 from ..common.plots import COLORS, NEUTRAL_COLOR, Axes, RecipeFigure, drawn, new_figure
@@ -155,7 +154,7 @@ def _percent_axis(axes: Axes, errors: Sequence[float], limit: float | None) -> N
     ends = shown if len(shown) else np.ones(1)
     axes.set_xscale("log")
     axes.set_xlim(ends.min() / 4, ends.max() * 4)
-    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.locator_params(axis="x", numticks=7)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     _line(axes, limit and 100 * limit)
