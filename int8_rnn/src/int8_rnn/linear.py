@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import describe, fits, positive_int
+from .checks import describe, positive_int
 from .errors import InputError
 from .modules import Int8Module
 from .reference import States, run_linear
@@ -51,8 +51,11 @@ class Int8Linear(Int8Module):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """`input` float32 (..., in) gives float32 (..., out); InputError otherwise."""
-        leading = [-1] * (input.dim() - 1) if isinstance(input, Tensor) else []
-        if not fits(input, torch.float32, *leading, self.in_features):
+        if not (
+            isinstance(input, Tensor)
+            and input.dtype == torch.float32
+            and input.shape[-1:] == (self.in_features,)
+        ):
             raise InputError(
                 "input is a {what}; pass a float32 tensor of shape (..., {size}).",
                 what=describe(input),
