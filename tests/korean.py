@@ -44,7 +44,6 @@ def untold(said):
 
 def untold_in(table, *names):
     """The same of everything in a table but these names, and where else it still speaks English."""
-    table = table.said()
     cells = [*table.headers, *(cell for row in table.rows for cell in row)]
     said = {*cells, table.caption, table.note} - {*names}
     return {one: found for one in said if (found := untold(one) or english_in(one))}

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "recipe_helpers"
 SOURCES = PACKAGE, ROOT / "int8_rnn" / "src"
 LANGUAGES = ("ko",)
-KEYWORDS = {"_": 1, "N_": 1, "Text": 1, "plural": 2, "Text.plural": 2}  # how many are messages
+KEYWORDS = {"_": 1, "N_": 1, "plural": 2}  # how many are messages
 
 # What an error says is its first argument: see `int8_rnn/errors.py`.
 ERROR = re.compile(r"(\w+\.)?[A-Z]\w*Error")

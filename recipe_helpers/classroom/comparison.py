@@ -12,9 +12,9 @@ from ..common.errors import RecipeError
 from ..common.language import N_, _
 from ..common.tables import Ready, Shown, Table
 from ..recipe.claims import CLAIMS, ELSEWHERE, OPEN
+from ..recipe.model import with_instructions
 
 NO_CROSSOVER = N_("none")
-_VNNI = {"with VNNI": N_("{used}, with VNNI"), "without VNNI": N_("{used}, without VNNI")}
 
 
 class NotALedgerError(RecipeError):
@@ -152,9 +152,3 @@ class ClassComparison(Shown):
         """
         known = {ledger.name: ledger for ledger in self.ledgers}
         return known[checks.one_of("name", name, known)]
-
-
-def with_instructions(machine: str) -> str:
-    """A machine whose vector instructions come last, written in English, as it is shown."""
-    used, _comma, vnni = machine.rpartition(", ")
-    return _(_VNNI[vnni], used=used) if vnni in _VNNI else machine

@@ -12,7 +12,8 @@ from ..common.plots import (
     plain_ticks,
     width_axis,
 )
-from .comparison import ClassComparison, MachineLedger, with_instructions
+from ..recipe.model import with_instructions
+from .comparison import ClassComparison, MachineLedger
 
 _MARKS = "osD^vPX*"
 _TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)

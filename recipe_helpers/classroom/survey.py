@@ -24,10 +24,9 @@ from ..common.language import _, plural
 from ..common.progress import Progress, silent
 from ..common.tables import Shown, Table, in_bytes
 from ..recipe.compare import Comparison, compare
-from ..recipe.model import machine
+from ..recipe.model import machine, with_instructions
 from ..recipe.pair import make_pair
 from ..recipe.timing import FASTER, INCONCLUSIVE, SLOWER, check_budget
-from .comparison import with_instructions
 
 BUDGET_S = 0.3
 _ONE_AT_A_TIME = threading.Lock()  # held by the measurement that a process is at

@@ -1,7 +1,7 @@
 """The language that results, figures and errors speak: English, or Korean where it is asked for.
 
-A result is made without a language and speaks when it is shown: `_` and `plural` translate on the
-spot, `Text` is a sentence that a result stores and that is said later. The messages are the English
+A result holds numbers and messages, and speaks when it is shown: `_` and `plural` translate on the
+spot, `N_` marks a message that is said later. The messages are the English
 sentences themselves; their translations stand in `recipe_helpers/locale`, a gettext catalogue that
 `tools/translations.py` keeps in step with the code.
 """
@@ -65,42 +65,6 @@ def speaking(code: str) -> Iterator[None]:
         _spoken.reset(token)
 
 
-class Text(str):
-    """A sentence that is stored now and said when it is shown, in the language then in force.
-
-    As a string it is the English sentence: that is what it compares, sorts, and stands in JSON as.
-    `str(text)`, `print(text)` and f-strings say it.
-
-    Args:
-        message: the English sentence, a literal with the names of the values in braces.
-        values: what is filled in by `str.format`; a Text among them is said in the same language.
-    """
-
-    _message: str
-    _values: dict[str, Any]
-
-    def __new__(cls, message: str, /, **values: object) -> Text:
-        """The sentence `message`, with these values in it."""
-        with speaking(ENGLISH):
-            text = str.__new__(cls, _(message, **values))
-        text._message, text._values = message, values
-        return text
-
-    @property
-    def english(self) -> str:
-        """The English sentence, a plain string."""
-        return self[:]
-
-    def __str__(self) -> str:
-        return _(self._message, **self._values)
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
-        return (self._message,), self._values
-
-
 def _(message: str, /, **values: object) -> str:
     """`message` in the language in force, with the values filled in by `str.format`, if any."""
     said = _catalogue(language()).gettext(message) if message else ""
@@ -145,8 +109,6 @@ _NAMES = ("name", "named", "path")  # of things of the caller's own
 
 
 def _told(message: str, values: Mapping[str, Any]) -> str:
-    if isinstance(message, Text):
-        return str(message)
     # Words of the library that stand in its sentences are messages as well; names are not.
     said = {
         key: _(one) if type(one) is str and key not in _NAMES else one

@@ -13,7 +13,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from .language import ENGLISH, KOREAN, Text, language, plural
+from .language import ENGLISH, KOREAN, language, plural
 
 _NUMBER = re.compile(r"[-+]?[\d.,]+( ?%| bytes| to 1| : 1| [µm]?s| dB)?$")
 # In characters; longer cells are wrapped in a terminal, where Hangul is twice as wide.
@@ -29,12 +29,6 @@ class Table:
     caption: str = ""
     note: str = ""
 
-    def said(self) -> Table:
-        """The same with every `Text` in it said, in the language in force."""
-        rows = [[str(cell) for cell in row] for row in self.rows]
-        headers = [str(header) for header in self.headers]
-        return Table(headers, rows, str(self.caption), str(self.note))
-
 
 class Shown:
     """Mixin for a result that shows itself as a table; a subclass says which by `table()`."""
@@ -44,13 +38,13 @@ class Shown:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        table, width = self.table().said(), _COLUMN_WIDTH[language()]
+        table, width = self.table(), _COLUMN_WIDTH[language()]
         rows = [[textwrap.fill(cell, width) for cell in row] for row in table.rows]
         grid = tabulate(rows, headers=table.headers, disable_numparse=True)
         return "\n".join(part for part in (table.caption, grid, table.note) if part)
 
     def _repr_html_(self) -> str:
-        table = self.table().said()
+        table = self.table()
         # Escaped here, so that tabulate must not escape again: a cell may hold a line break.
         rows = [[html.escape(cell).replace("\n", "<br>") for cell in row] for row in table.rows]
         headers = [html.escape(header) for header in table.headers]
@@ -95,8 +89,6 @@ def plain_data(value: Any, names: Mapping[type, Sequence[str]] = MappingProxyTyp
         return {key: plain_data(part, names) for key, part in value.items()}
     if isinstance(value, tuple | list):
         return [plain_data(part, names) for part in value]
-    if isinstance(value, Text):
-        return value.english
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

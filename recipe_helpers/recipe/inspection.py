@@ -1,7 +1,7 @@
 """Section 2, quantize: what the call changed, and what a quantized module stores."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from int8_rnn.weights import Int8Weight, Residual
@@ -10,9 +10,9 @@ from torch import nn
 from int8_rnn import Int8Module, dequantize_weight
 
 from ..common import checks
-from ..common.language import Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
-from .quantize import why_not_converted
+from .quantize import LeftAlone, left_alone
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,6 @@ class Converted:
     name: str
     before: str
     after: str
-
-
-@dataclass(frozen=True)
-class LeftAlone:
-    """A module that kept its own FP32 parameters, how many those are, and why."""
-
-    name: str
-    kind: str
-    parameters: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
     after = dict(checks.module("quantized", quantized).named_modules(remove_duplicate=False))
     plain = any(isinstance(part, Int8Module) for part in after.values())
     converted: list[Converted] = []
-    left_alone: list[LeftAlone] = []
+    alone: list[LeftAlone] = []
     within: tuple[str, ...] = ()  # how the names begin of what is part of a converted module
     first_name: dict[nn.Module, str] = {}
     for name, before in model.named_modules(remove_duplicate=False):
@@ -74,18 +64,15 @@ def converted_modules(model: nn.Module, quantized: nn.Module) -> Conversion:
         if name.startswith(within):
             continue
         if checks.is_quantized(now) and not checks.is_quantized(before):
-            converted.append(Converted(name, _class_name(before), _class_name(now)))
+            converted.append(Converted(name, before._get_name(), now._get_name()))
             within += (f"{name}." if name else "",)
             first_name[before] = name
-        elif parameters := sum(p.numel() for p in before.parameters(recurse=False)):
-            reason = why_not_converted(before, root=not name, plain=plain)
+        elif (one := left_alone(name, before, plain=plain)).parameters:
             if before in first_name:
-                reason = Text(
-                    "the same module under another name: only {name} was converted",
-                    name=first_name[before],
-                )
-            left_alone.append(LeftAlone(name, _class_name(before), parameters, reason))
-    return Conversion(tuple(converted), tuple(left_alone))
+                why = N_("the same module under another name: only {name} was converted")
+                one = replace(one, why=why, about=first_name[before])
+            alone.append(one)
+    return Conversion(tuple(converted), tuple(alone))
 
 
 @dataclass(frozen=True)
@@ -131,11 +118,6 @@ def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
         for name, part in parts
         for key, weight in _weights_of(part)
     )
-
-
-def _class_name(module: nn.Module) -> str:
-    """The name by which `print(model)` calls a module: `DynamicQuantizedLSTM`, not `LSTM`."""
-    return module._get_name()
 
 
 def _weights_of(module: nn.Module) -> Iterator[tuple[str, Int8Weight]]:

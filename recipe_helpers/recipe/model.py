@@ -13,7 +13,7 @@ from torch import nn
 from ..common import checks, settings
 from ..common.checks import renamed
 from ..common.errors import EngineError
-from ..common.language import Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
 
 SEED = 29592
@@ -24,6 +24,7 @@ BATCH_SIZE = 1
 
 State = tuple[torch.Tensor, torch.Tensor]  # hidden and cell state, (layers, batch, width) each
 
+_VNNI = {"with VNNI": N_("{used}, with VNNI"), "without VNNI": N_("{used}, without VNNI")}
 _ENGINES = ("x86", "fbgemm", "qnnpack", "onednn")  # in the order of preference
 
 
@@ -131,7 +132,7 @@ class Machine(Shown):
     python_version: str
     system: str
     cpu: str
-    vector_instructions: str
+    vector_instructions: str  # in English; shown by `with_instructions`
     engine: str
     threads: int
 
@@ -142,11 +143,17 @@ class Machine(Shown):
             ("Python", self.python_version),
             (_("system"), self.system),
             ("CPU", self.cpu),
-            (_("vector instructions"), self.vector_instructions),
+            (_("vector instructions"), with_instructions(self.vector_instructions)),
             (_("quantized engine"), self.engine),
             (_("threads"), str(self.threads)),
         ]
         return Table((_("this machine"), ""), rows)
+
+
+def with_instructions(machine: str) -> str:
+    """A machine whose vector instructions come last, written in English, as it is shown."""
+    used, _comma, vnni = machine.rpartition(", ")
+    return _(_VNNI[vnni], used=used) if vnni in _VNNI else machine
 
 
 def machine() -> Machine:
@@ -187,6 +194,5 @@ def _vector_instructions() -> str:
     # FBGEMM may be held to fewer instructions; "_E1" is its name for what came with VNNI.
     held_to = os.environ.get("FBGEMM_ENABLE_INSTRUCTIONS", "").upper()
     vnni = any(found.get(name) for name in ("avx_vnni", "avx512_vnni"))
-    if vnni and (not held_to or held_to.endswith("_E1")):
-        return Text("{used}, with VNNI", used=used)
-    return Text("{used}, without VNNI", used=used)
+    with_it = vnni and (not held_to or held_to.endswith("_E1"))
+    return f"{used}, {'with' if with_it else 'without'} VNNI"

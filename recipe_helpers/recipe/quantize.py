@@ -3,6 +3,7 @@
 import importlib.util
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -13,7 +14,7 @@ import int8_rnn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError, ConversionError, NothingQuantizedError
-from ..common.language import Text, _
+from ..common.language import N_, _
 from .model import working_engine
 
 BACKENDS = ("torch.ao", "plain")
@@ -146,28 +147,53 @@ def torch_ao_available() -> bool:
     return present and any(e != "none" for e in torch.backends.quantized.supported_engines)
 
 
-def why_not_converted(module: nn.Module, *, root: bool, plain: bool) -> str:
-    """Why a module with parameters of its own stays FP32, in a few words.
+@dataclass(frozen=True)
+class LeftAlone:
+    """A module that kept its own FP32 parameters, how many those are, and why."""
 
-    It is the model itself (`root`) or a part of it; the backend was "plain" or "torch.ao".
+    name: str
+    kind: str
+    parameters: int
+    why: str  # a message
+    about: str = ""  # what stands for {name} in it
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return _(self.why, name=self.about) if self.about else _(self.why)
+
+    def __str__(self) -> str:
+        name = self.name or _("the model itself")
+        return _("{name} ({kind}; {why})", name=name, kind=self.kind, why=self.reason)
+
+
+def left_alone(name: str, module: nn.Module, *, plain: bool) -> LeftAlone:
+    """Why a module with parameters of its own stays FP32, in the model where it has this name.
+
+    The model itself is called "". The backend was "plain" or "torch.ao".
     """
+    why, about = (why_left_alone(module), "") if plain else _unknown_to_torch_ao(name, module)
+    parameters = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+    # The name by which `print(model)` calls a module: `DynamicQuantizedLSTM`, not `LSTM`.
+    return LeftAlone(name, module._get_name(), parameters, why, about)
+
+
+def _unknown_to_torch_ao(name: str, module: nn.Module) -> tuple[str, str]:
     kind = type(module)
-    if plain:
-        return Text(why_left_alone(module))
-    if root and kind in MODULES:
-        return Text("torch.ao replaces only modules inside a module, so wrap it in one")
+    if not name and kind in MODULES:
+        return N_("torch.ao replaces only modules inside a module, so wrap it in one"), ""
     for base in (nn.LSTM, nn.GRU, nn.Linear):
         if isinstance(module, base) and kind is not base:
-            name = base.__name__
-            return Text("a subclass of nn.{name}: torch.ao matches the exact type", name=name)
-    name = kind.__name__
+            why = N_("a subclass of nn.{name}: torch.ao matches the exact type")
+            return why, base.__name__
     if kind in TORCH_AO_MODULES:
-        return Text("not among the types to convert: add nn.{name} to modules", name=name)
+        why = N_("not among the types to convert: add nn.{name} to modules")
+        return why, kind.__name__
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return Text("a look-up table, not a matrix product")
+        return N_("a look-up table, not a matrix product"), ""
     if kind.__module__.startswith("torch.nn."):
-        return Text("no dynamic quantization for nn.{name}", name=name)
-    return Text("parameters of its own, in no layer that can be converted")
+        return N_("no dynamic quantization for nn.{name}"), kind.__name__
+    return N_("parameters of its own, in no layer that can be converted"), ""
 
 
 def _types_and_names(
@@ -186,9 +212,7 @@ def _types_and_names(
     named = dict(model.named_modules(remove_duplicate=False))
     for name in names:
         if type(named.get(name)) not in TORCH_AO_MODULES:
-            found = Text("not in the model")
-            if name in named:
-                found = Text("of type {kind}", kind=type(named[name]).__name__)
+            found = type(named[name]).__name__ if name in named else N_("not in the model")
             raise ArgumentError(
                 "modules names {name!r}, which is {found}; pass names of modules of the types "
                 "{kinds}.",
@@ -215,23 +239,18 @@ def _refuse_what_torch_ao_breaks(
             )
 
 
-def _obstacles(model: nn.Module, *, plain: bool) -> Text:
-    """The first modules with parameters of their own, and why each was not converted."""
-    found = {
-        f"part{place}": Text(
-            "{name} ({kind}; {why})",
-            name=name or Text("the model itself"),
-            kind=type(part).__name__,
-            why=why_not_converted(part, root=not name, plain=plain),
-        )
-        for place, (name, part) in enumerate(model.named_modules())
-        if any(True for parameter in part.parameters(recurse=False))
-    }
-    if not found:
-        return Text("it has no parameters")
-    first = [f"{{{part}}}" for part in found][:3]
-    listed = "; ".join(first if len(found) <= 3 else [*first, "..."])
-    return Text(listed, **found)
+class _Obstacles(tuple[LeftAlone, ...]):
+    """All that was left alone; says the first of it."""
+
+    def __str__(self) -> str:
+        listed = [*map(str, self[:3]), *["..."] * (len(self) > 3)]
+        return "; ".join(listed) or _("it has no parameters")
+
+
+def _obstacles(model: nn.Module, *, plain: bool) -> _Obstacles:
+    """The modules with parameters of their own, none of which was converted."""
+    alone = (left_alone(name, part, plain=plain) for name, part in model.named_modules())
+    return _Obstacles(one for one in alone if one.parameters)
 
 
 def _convert_plain(

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..common import checks, settings
 from ..common.errors import ArgumentError
-from ..common.language import Text, _
+from ..common.language import N_, _
 from ..common.tables import Shown, Table
 from .inspection import stored_weights
 from .quantize import quantize_dynamic
@@ -119,7 +119,7 @@ def compare_scales(calibration: torch.Tensor, batches: Mapping[str, torch.Tensor
     """
     checks.numbers("calibration", calibration)
     if not isinstance(batches, Mapping) or not batches:
-        came = Text("empty") if batches == {} else type(batches).__name__
+        came = N_("empty") if batches == {} else type(batches).__name__
         raise ArgumentError("batches is {came}; pass a dict of names and tensors.", came=came)
     for name, batch in batches.items():
         checks.numbers(f"batches[{name!r}]", batch)

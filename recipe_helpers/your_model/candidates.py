@@ -164,7 +164,10 @@ class Measured(OutputErrors):
     def conversion(self) -> Conversion:
         """What was converted, and what was not, and why."""
         why = {module.name: module.left_float for module in self.left}
-        alone = (replace(x, reason=why.get(x.name) or _(x.reason)) for x in self.made.left_alone)
+        alone = (
+            replace(x, why=why[x.name], about="") if x.name in why else x
+            for x in self.made.left_alone
+        )
         return replace(self.made, left_alone=tuple(alone))
 
     @property

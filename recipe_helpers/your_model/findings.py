@@ -18,6 +18,7 @@ from ..recipe.accuracy import OutputComparison, TensorComparison
 from ..recipe.latency import LatencyComparison
 from ..recipe.memory import MemoryComparison
 from ..recipe.model import Machine
+from ..recipe.quantize import LeftAlone
 from ..recipe.size import SizeComparison
 from ..recipe.timing import Timing
 from .candidates import ONNX, Candidate, Measured, ModuleError
@@ -190,6 +191,7 @@ _IN_JSON = {
     Candidate: _in_json(Candidate, "failure", "left_float", without=["error"]),
     LatencyComparison: _in_json(LatencyComparison, "rounds"),
     Measured: _in_json(Measured, "place", "conversion", "promises", without=_MADE_OF),
+    LeftAlone: ["name", "kind", "parameters", "reason"],
     MemoryComparison: _in_json(MemoryComparison, "loaded", "peak"),
     ModuleError: _in_json(ModuleError, "failure", without=["error"]),
     OutputComparison: ["tensors"],

@@ -1,8 +1,6 @@
 """Which language is spoken, by whom, and that English is what it was."""
 
-import copy
 import importlib.util
-import json
 import pickle
 import threading
 
@@ -15,7 +13,6 @@ from recipe_helpers.common import language as spoken
 from recipe_helpers.common.errors import ArgumentError, RecipeError
 from recipe_helpers.common.language import (
     N_,
-    Text,
     _,
     language,
     named,
@@ -142,17 +139,6 @@ def test_words_in_a_sentence_are_translated_and_results_say_themselves_but_names
             "2.00 (1.00~3.00)입니다.",
             "It is 2.00 (95 % interval 1.00 to 3.00).",
         ]
-
-
-@pytest.mark.parametrize("again", [lambda t: pickle.loads(pickle.dumps(t)), copy.deepcopy])
-def test_a_text_is_its_english_sentence_and_speaks_when_it_is_shown(again):
-    text = Text("It is {what}.", what=Text("slow"))
-    for one in (text, again(text)):
-        with speaking("ko"):
-            assert str(one) == f"{one}" == "느림입니다."
-            assert f"{one:>8}" == "  느림입니다."
-        assert str(one) == one == one.english == json.loads(json.dumps(one)) == "It is slow."
-        assert type(one.english) is str
 
 
 @pytest.mark.parametrize(

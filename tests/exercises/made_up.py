@@ -55,7 +55,7 @@ def judges_all(module, right, wrong):
 def is_told_in_korean(verdict):
     """The same verdict, shown in Korean: no message of ours is left in English."""
     with speaking("ko"):
-        table = verdict.table().said()
+        table = verdict.table()
     for said in [*table.headers, *(cell for row in table.rows for cell in row)]:
         assert HANGUL.search(said), said
         # What Python says of an exception it says in English.

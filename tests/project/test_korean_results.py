@@ -10,15 +10,15 @@ from torch import nn
 
 import recipe_helpers as rh
 from recipe_helpers.common.intervals import Interval
-from recipe_helpers.common.language import Text, speaking
+from recipe_helpers.common.language import N_, speaking
 from recipe_helpers.common.tables import Ready, Shown
 from recipe_helpers.deployment.serving import Server
 from recipe_helpers.deployment.streaming import StreamCheck
 from recipe_helpers.recipe.compare import Comparison
-from recipe_helpers.recipe.inspection import Conversion, LeftAlone
+from recipe_helpers.recipe.inspection import Conversion
 from recipe_helpers.recipe.latency import LatencySweep
 from recipe_helpers.recipe.model import Machine
-from recipe_helpers.recipe.quantize import why_not_converted
+from recipe_helpers.recipe.quantize import left_alone
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER
 from recipe_helpers.trained_models import fragility
 from recipe_helpers.trained_models.data import corpus, digits
@@ -58,8 +58,7 @@ class Mine(nn.LSTM):
 
 
 LEFT = (Mine(2, 2), nn.LSTMCell(2, 2), nn.Embedding(2, 2), nn.LayerNorm(2), Weights())
-REASONS = [why_not_converted(module, root=False, plain=False) for module in LEFT]
-WHOLE = why_not_converted(nn.LSTM(2, 2), root=True, plain=False)
+ALONE = [left_alone(f"part{i}", module, plain=False) for i, module in enumerate(LEFT)]
 
 
 def sweep(*verdicts):
@@ -79,7 +78,7 @@ def labelled(question, *labels):
 OUTPUTS = rh.compare_outputs(nn.Linear(2, 2).eval(), nn.Linear(2, 2).eval(), torch.ones(1, 2))
 ROUGH = dict.fromkeys((*PARTS, ALL, MEASURED), 40.0)
 CLIFF = Cliff(
-    Text("factor on the numbers of one feature"),
+    N_("factor on the numbers of one feature"),
     (1.0, 64.0),
     dict.fromkeys((*fragility.QUANTIZERS, fragility.RESCALED, fragility.APART), (0.9, 0.5)),
     True,
@@ -88,10 +87,8 @@ CLIFF = Cliff(
 RESULTS = [
     Machine("2.13", "3.11", "Linux x86_64", "a CPU", "AVX2", "x86", 2),
     rh.round_to_grid(torch.tensor([0.5, -1.0])), made.SCALES, made.STEPS, made.SEEDS,
-    Conversion(made.CONVERTED.converted, tuple(
-        LeftAlone(f"part{i}", "Part", 3, reason) for i, reason in enumerate(REASONS)
-    )),
-    Conversion((), (LeftAlone("", "LSTM", 3, WHOLE),)),
+    Conversion(made.CONVERTED.converted, tuple(ALONE)),
+    Conversion((), (left_alone("", nn.LSTM(2, 2), plain=False),)),
     made.SIZES.points[0].comparison.reference, made.SIZES.points[0].comparison, made.SIZES,
     made.MEMORY, made.MEMORY.points[0].comparison, made.memory((10.0, 1.0), None),
     made.memory((10.0, 1.0), None).points[1].comparison, OUTPUTS, made.OPERATORS,

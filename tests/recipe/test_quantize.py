@@ -264,5 +264,5 @@ def test_names_choose_single_modules(refuses):
         assert [checks.is_quantized(part) for part in parts] == [True, False, True]
     with refuses(rh.ArgumentError, "modules names '3', which is not in the model;"):
         rh.quantize_dynamic(model, modules=["3"])
-    with refuses(rh.ArgumentError, "modules names '', which is of type Sequential;"):
+    with refuses(rh.ArgumentError, "modules names '', which is Sequential;"):
         rh.quantize_dynamic(model, modules=[""])
