@@ -173,7 +173,8 @@ def test_nothing_of_the_report_is_missing_but_single_times():
 
     # What a sentence in JSON is made of, and how the code to copy was put together.
     hidden = {"given", "by_name", "inputs_code", "onnx_call", "parametrized", "tied", "worst_set",
-              "made", "left", "memory_error", "error", "limits", "reference_metric", "why", "about"}  # fmt: skip
+              "made", "left", "memory_error", "error", "limits", "reference_metric", "why",
+              "about"}  # fmt: skip
     made = filled_report()
     data = made.to_dict()
     assert {"limits", "reference_metric"} <= data.keys()
