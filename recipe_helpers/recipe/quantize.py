@@ -3,7 +3,7 @@
 import importlib.util
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -161,6 +161,10 @@ class LeftAlone:
     def reason(self) -> str:
         """Why, in words."""
         return _(self.why, name=self.about) if self.about else _(self.why)
+
+    def because(self, why: str | None) -> "LeftAlone":
+        """The same for another reason, if there is one."""
+        return replace(self, why=why, about="") if why else self
 
     def __str__(self) -> str:
         name = self.name or _("the model itself")

@@ -164,11 +164,8 @@ class Measured(OutputErrors):
     def conversion(self) -> Conversion:
         """What was converted, and what was not, and why."""
         why = {module.name: module.left_float for module in self.left}
-        alone = (
-            replace(x, why=why[x.name], about="") if x.name in why else x
-            for x in self.made.left_alone
-        )
-        return replace(self.made, left_alone=tuple(alone))
+        left = [one.because(why.get(one.name)) for one in self.made.left_alone]
+        return replace(self.made, left_alone=tuple(left))
 
     @property
     def promises(self) -> tuple[Promise, ...]:
