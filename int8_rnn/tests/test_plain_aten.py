@@ -28,13 +28,16 @@ def test_a_plain_program_has_no_operator_of_ours_and_computes_the_reference(chai
 
 
 class Fixed(nn.Module):
-    """What `chain` has not: a projection, no bias, no columns, two layers, states, a linear one."""
+    """What `chain` has not: a projection, no bias, no columns, states, a residual of W_hh..."""
 
     def __init__(self):
         super().__init__()
         how = {"scheme": int8_rnn.Scheme(columns=False, hidden_bits=8), "fast": False}
         self.rnn = int8_rnn.Int8LSTM.from_float(nn.LSTM(6, 9, 2, bias=False, proj_size=4), **how)
         self.out = int8_rnn.Int8Linear.from_float(nn.Linear(4, 3), fast=False)
+        name, values = "weight_hh_l1_residual", torch.full((1, 4), 100, dtype=torch.int8)
+        by_hand = {name: values, f"{name}_scale": torch.ones(1), f"{name}_rows": torch.tensor([5])}
+        self.rnn.load_state_dict(by_hand, strict=False)
 
     def forward(self, x, h, c):
         output, last = self.rnn(x, (h, c))

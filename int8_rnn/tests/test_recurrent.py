@@ -159,7 +159,7 @@ def test_the_order_of_operations_of_the_new_state(monkeypatch):
     h = torch.randn(1, 1, 3)
     before = int8(torch.zeros(1, 1, 2), h)[1]
     weight = int8.int8_weights()["weight_hh_l0"]
-    from_hidden = run_linear(h[0], weight, int8.bias_hh_l0, 16)[0, 6:]
+    from_hidden = run_linear(h[0], weight, 16)[0, 6:]
     n = torch.tanh(int8.bias_ih_l0[6:] + torch.tensor(0.3) * from_hidden)
     assert torch.equal(before[0, 0], n + 0.3 * (h[0, 0] - n))
 

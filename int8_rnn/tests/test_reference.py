@@ -7,16 +7,8 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from int8_rnn.reference import run_linear
-from int8_rnn.scheme import (
-    DEFAULT,
-    EIGHT_BIT,
-    EXACT,
-    TORCH_AO,
-    most_activation_bits,
-)
-from int8_rnn.weights import (
-    quantize_weight,
-)
+from int8_rnn.scheme import DEFAULT, EIGHT_BIT, EXACT, TORCH_AO, most_activation_bits
+from int8_rnn.weights import Int8Weight, quantize_weight
 from made_up import PAIRS, ROWS, SEEDS, drawn, torch_ao
 from torch import nn
 
@@ -55,12 +47,13 @@ def test_the_end_of_an_affine_range_is_clipped():
 def test_nan_and_infinity_stay_in_their_row(rows, bad, data):
     x = torch.from_numpy(rows)
     weight = quantize_weight("weight", torch.randn(3, x.shape[1]).clamp(-1, 1))
+    weight = weight._replace(bias=torch.ones(3))
     for bits, how in ((12, EXACT), (8, EIGHT_BIT)):
-        clean = run_linear(x, weight, torch.ones(3), bits, how)
+        clean = run_linear(x, weight, bits, how)
         dirty = x.clone()
         row = data.draw(st.integers(0, len(x) - 1))
         dirty[row, data.draw(st.integers(0, x.shape[1] - 1))] = bad
-        result = run_linear(dirty, weight, torch.ones(3), bits, how)
+        result = run_linear(dirty, weight, bits, how)
         others = torch.arange(len(x)) != row
         assert bool(result[row].isnan().all())
         assert torch.equal(result[others], clean[others])
@@ -70,6 +63,7 @@ def numpy_linear(x, weight, bits, affine):
     """What `reference` documents, in a few lines of numpy, row by row."""
     columns = np.ones(x.shape[1]) if weight.columns is None else weight.columns.numpy()
     w, scale = weight.values.numpy().astype(np.int64), weight.scale.numpy()
+    bias = np.float32(0) if weight.bias is None else weight.bias.numpy()
     results = []
     for row in x.numpy() * columns.astype(np.float32):
         if affine:
@@ -84,11 +78,11 @@ def numpy_linear(x, weight, bits, affine):
             step = max(np.abs(row).max() / np.float32(most), np.float32(2.0**-126))
             q = np.rint(row * (np.float32(1) / step))
         sums = w @ q.astype(np.int64)
-        results.append(sums.astype(np.float32) * (step * scale))
+        results.append(sums.astype(np.float32) * (step * scale) + bias)
     found = np.stack(results)
     if weight.residual is not None:
         rows, values, of_rows = weight.residual
-        again = weight._replace(values=values, scale=of_rows, residual=None)
+        again = Int8Weight(values, of_rows, weight.columns)
         found[:, rows.numpy()] += numpy_linear(x, again, bits, affine)
     return found
 
@@ -110,8 +104,9 @@ def test_a_product_is_that_of_numpy_to_the_bit(rows, width, seed, spread, loud, 
     if loud:
         w[[1, 7]] *= 1000
     weight = quantize_weight("w", w, how, residual=True)
+    weight = weight._replace(bias=drawn(9, seed=seed + 3) if seed % 2 else None)
     bits = most_activation_bits(width, how)
-    ours = run_linear(x, weight, None, bits, how)
+    ours = run_linear(x, weight, bits, how)
     assert np.array_equal(ours.numpy(), numpy_linear(x, weight, bits, not how.symmetric))
 
 
@@ -122,7 +117,7 @@ def test_a_linear_layer_stays_within_the_bound_of_its_scales(rows, exponent, bit
     weight = quantize_weight("weight", w)
     _, scale = quantize_activations(x, bits)
     d, half = 0.501 * scale.double(), 0.501 * weight.scale.double()
-    result = run_linear(x, weight, None, bits).double()
+    result = run_linear(x, weight, bits).double()
     exact = x.double() @ w.double().T
     bound = (x.double().abs() + d).sum(1, keepdim=True) * half + d @ w.double().abs().sum(1)[None]
     fits = exact.abs() + bound < torch.finfo(torch.float32).max
@@ -147,7 +142,7 @@ def test_sums_are_exact_to_the_last_integer(columns):
     assert exact[0][0] == columns * 127 * (2 ** (bits - 1) - 1)
     multiplier = (scale * weight.scale).double()
     expected = (torch.tensor(exact, dtype=torch.float64) * multiplier).float()
-    assert torch.equal(run_linear(x, weight, None, bits), expected)
+    assert torch.equal(run_linear(x, weight, bits), expected)
 
 
 @pytest.mark.fbgemm

@@ -8,7 +8,6 @@ from int8_rnn.scheme import (
     INT32_MAX,
     SCHEMES,
     TORCH_AO,
-    as_scheme,
     chosen_scheme,
     most_activation_bits,
 )
@@ -63,11 +62,11 @@ def test_unknown_choices_are_refused(choices, fragments, refuses):
 
 
 def test_schemes_have_names(refuses):
-    assert as_scheme("default") == DEFAULT == Scheme(hidden_bits=8)
-    assert as_scheme("torch.ao") == TORCH_AO
-    assert as_scheme(EXACT) is EXACT
+    assert chosen_scheme("default") == DEFAULT == Scheme(hidden_bits=8)
+    assert chosen_scheme("torch.ao") == TORCH_AO
+    assert chosen_scheme(EXACT) is EXACT
     with refuses(ArgumentError, "scheme is 'onnx'; pass one of 'default',"):
-        as_scheme("onnx")
+        chosen_scheme("onnx")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_nothing_that_is_given_out_or_taken_in_is_the_memory_of_the_module(kind)
             for state in (taken, int8.state_dict(), other.state_dict()):
                 [tensor.zero_() for tensor in state.values()]
             for weight in other.int8_weights().values():
-                [part.zero_() for part in (*weight[:3], *(weight.residual or ()))]
+                [part.zero_() for part in (*weight[:3], *(weight.residual or ()), weight.bias)]
             for name in taken:
                 if name not in other._buffers:  # as columns and rows of residuals are
                     getattr(other, name).zero_()

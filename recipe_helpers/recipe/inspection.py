@@ -114,7 +114,7 @@ def stored_weights(quantized: nn.Module) -> tuple[StoredWeight, ...]:
     """
     parts = checks.module("quantized", quantized).named_modules()
     return tuple(
-        StoredWeight(f"{name}.{key}".removeprefix("."), *weight)
+        StoredWeight(f"{name}.{key}".removeprefix("."), *weight[:4])  # without its bias
         for name, part in parts
         for key, weight in _weights_of(part)
     )

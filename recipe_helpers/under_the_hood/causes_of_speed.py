@@ -68,7 +68,7 @@ class FusedFloatLSTM(Int8LSTM):
         for name, (rows, _depth, gates, _bias) in made._sizes.items():
             if weights == "float32":
                 made._buffers[f"{name}_tiles"] = float_tiles(getattr(lstm, name).detach(), gates)
-                ones, zeros, bias = torch.ones(rows), torch.zeros(rows), made._bias(name)
+                ones, zeros, bias = torch.ones(rows), torch.zeros(rows), made._weight(name).bias
                 terms = ones, zeros if bias is None else bias, zeros
                 made._buffers[f"{name}_terms"] = pack_terms(terms, gates)
         return made
@@ -77,7 +77,7 @@ class FusedFloatLSTM(Int8LSTM):
         """Activations of 32 bits, which are floats."""
         return 32, True
 
-    def _run_reference(self, data: Tensor, batch_sizes: Any, states: Any) -> NoReturn:
+    def _run_reference(self, data: Tensor, *_: Any) -> NoReturn:
         raise InputError(
             "input is a {what}; pass a float32 tensor of shape (steps, batch, {size}), and "
             "as hx None or a pair of states that fit.",

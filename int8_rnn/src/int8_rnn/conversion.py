@@ -11,7 +11,7 @@ from torch import nn
 from . import checks
 from .errors import N_, NothingQuantizedError
 from .linear import Int8Linear
-from .obstacles import obstacle
+from .obstacles import kind_of, obstacle
 from .recurrent import Int8GRU, Int8LSTM
 from .scheme import DEFAULT, Scheme, chosen_scheme
 
@@ -70,11 +70,6 @@ def quantize(
         )
     # deepcopy takes what its memo holds for the copy already made, wherever it is referred to.
     return copy.deepcopy(model, converted)
-
-
-def kind_of(module: nn.Module) -> type[nn.Module] | None:
-    """Which of nn.LSTM, nn.GRU and nn.Linear this is, if any."""
-    return next((kind for kind in COUNTERPARTS if isinstance(module, kind)), None)
 
 
 def why_left_alone(module: nn.Module) -> str:

@@ -12,7 +12,7 @@ from .checks import describe, positive_int
 from .errors import InputError
 from .modules import Int8Module
 from .reference import States, run_linear
-from .scheme import DEFAULT, Scheme, as_scheme, most_activation_bits
+from .scheme import DEFAULT, Scheme, chosen_scheme, most_activation_bits
 from .stored import Matrix
 
 
@@ -41,7 +41,7 @@ class Int8Linear(Int8Module):
         scheme: Scheme | str = DEFAULT,
         fast: bool | None = None,
     ) -> None:
-        super().__init__(replace(as_scheme(scheme), hidden_bits=None), fast)
+        super().__init__(replace(chosen_scheme(scheme), hidden_bits=None), fast)
         self.in_features = positive_int("in_features", in_features)
         self.out_features = self._width = positive_int("out_features", out_features)
         self.activation_bits = most_activation_bits(in_features, self.scheme)
@@ -61,17 +61,11 @@ class Int8Linear(Int8Module):
                 what=describe(input),
                 size=self.in_features,
             )
-        return self._run(input)[0]
+        output, _ = self._run(input.reshape(-1, self.in_features))
+        return output.view(*input.shape[:-1], self.out_features)
 
-    def _run_compiled(self, kernels: Any, data: Tensor, *_: Any) -> tuple[Tensor, States] | None:
-        output = kernels.run_linear(self, data.reshape(-1, self.in_features))
-        return None if output is None else (output.view(*data.shape[:-1], self.out_features), ())
+    def _run_reference(self, rows: Tensor, *_: Any) -> tuple[Tensor, States]:
+        return run_linear(rows, *self._product("weight")), ()
 
-    def _run_reference(self, data: Tensor, *_: Any) -> tuple[Tensor, States]:
-        output = run_linear(data.reshape(-1, self.in_features), *self._product("weight"))
-        return output.view(*data.shape[:-1], self.out_features), ()
-
-    _run_plain = _run_reference
-
-    def _zeros(self, data: Tensor, batch_sizes: Any = None) -> States:
+    def _zeros(self, *_: Any) -> States:
         return ()

@@ -37,6 +37,7 @@ class Int8Module(Stored):
     """
 
     _FLOAT: ClassVar[Any]  # what it stands in for: nn.LSTM, nn.GRU or nn.Linear
+    _GATES: ClassVar[int]  # how many stand on top of each other in a weight; 1 for nn.Linear
 
     activation_bits: int
     fast: bool | None
@@ -83,7 +84,8 @@ class Int8Module(Stored):
             residual = not name.startswith(("weight_hh", "weight_hr"))
             floats = getattr(module, name)
             weight = quantize_weight(prefix + name, floats, made.scheme, residual=residual)
-            made._put(name, weight, getattr(module, matrix.bias).detach() if matrix.bias else None)
+            bias = getattr(module, matrix.bias).detach() if matrix.bias else None
+            made._put(name, weight._replace(bias=bias))
         return made
 
     @classmethod
@@ -112,23 +114,24 @@ class Int8Module(Stored):
     def _run(
         self, data: Tensor, batch_sizes: list[int] | None = None, states: States | None = None
     ) -> tuple[Tensor, States]:
-        """The output for (..., inputs), or for packed rows with their batch sizes; last states."""
-        if torch.compiler.is_compiling() and batch_sizes is None:
-            return operators.run(self, data, states)
-        kernels = self._fast()
-        if kernels is not None:
-            done: Any = self._run_compiled(kernels, data, batch_sizes, states)
-            if done is not None:
-                return done
-        with torch.no_grad():
-            return self._run_reference(data, batch_sizes, states)
+        """The output for (steps, batch, inputs), or rows, packed or without steps; last states."""
+        way, done = self._way(), None
+        if way is not None:
+            run = way.run_linear if self._GATES == 1 else way.run_recurrent
+            done = run(self, data, batch_sizes, states)
+        if done is None:
+            with torch.no_grad():
+                done = self._run_reference(data, batch_sizes, states)
+        return done
 
-    def _fast(self) -> ModuleType | None:
-        """The compiled path, if this call may take it."""
-        if self.fast is False or torch.compiler.is_compiling() or torch.jit.is_tracing():
-            return None
-        return _kernels()
+    def _way(self) -> ModuleType | None:
+        """What takes this call in place of the reference: the operator if traced, or kernels."""
+        if torch.compiler.is_compiling():
+            return operators
+        return None if self.fast is False or torch.jit.is_tracing() else _kernels()
 
     def _product(self, name: str) -> Product:
-        """A weight as the reference takes it."""
-        return Product(self._weight(name), self._bias(name), self.bits_of(name)[0], self.scheme)
+        """A weight as the reference takes it, its integers as float64 once for all steps."""
+        weight = self._weight(name)
+        weight = weight._replace(values=weight.values.double())
+        return Product(weight, self.bits_of(name)[0], self.scheme)

@@ -13,6 +13,11 @@ from .checks import module as checked_module
 from .errors import N_, ModelError
 
 
+def kind_of(module: object) -> type[nn.Module] | None:
+    """Which of nn.LSTM, nn.GRU and nn.Linear this is, if any."""
+    return next((one for one in (nn.LSTM, nn.GRU, nn.Linear) if isinstance(module, one)), None)
+
+
 def require_plain(name: str, module: object, kind: type[nn.Module]) -> None:
     """ModelError unless `module` is of this kind and nothing stands against converting it."""
     if not isinstance(module, kind):
@@ -33,7 +38,7 @@ def require_plain(name: str, module: object, kind: type[nn.Module]) -> None:
 
 def obstacle(module: nn.Module) -> str | None:
     """What stands against converting this LSTM, GRU or Linear; None if nothing does."""
-    kind = next(kind for kind in (nn.LSTM, nn.GRU, nn.Linear) if isinstance(module, kind))
+    kind: Any = kind_of(module)
     if isinstance(module, NonDynamicallyQuantizableLinear):
         return N_("its float weight is read by the nn.MultiheadAttention it belongs to")
     if isinstance(module, nn.modules.lazy.LazyModuleMixin):

@@ -31,11 +31,25 @@ torch.library.define(
 )
 
 
-def run(module: Any, data: Tensor, states: States | None) -> tuple[Tensor, States]:
-    """What `module._run` gives, as one node of the graph that is being traced."""
+def run_recurrent(
+    module: Any, data: Tensor, batch_sizes: list[int] | None, states: States | None
+) -> tuple[Tensor, States] | None:
+    """One node of the graph that is being traced; None for packed rows.
+
+    What takes a call has these three names, here and in `fast.calls`.
+    """
+    if batch_sizes is not None:
+        return None
     weights = [*module._buffers.values()]
     output, *finals = torch.ops.int8_rnn.run(data, list(states or ()), weights, module._how)
     return output, tuple(finals)
+
+
+run_linear = run_recurrent
+
+
+def run_usual(*_: Any) -> None:
+    """Nothing: input and states are brought into one form first."""
 
 
 def arguments(kind: type, module: Any) -> dict[str, Any]:
@@ -91,4 +105,4 @@ def _shapes(
 ) -> list[Tensor]:
     module, _ = described_module(how)
     output = data.new_empty(*data.shape[:-1], module._width)
-    return [output, *(part.new_empty(part.shape) for part in module._zeros(data))]
+    return [output, *module._zeros(data)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,8 +17,7 @@ from torch.export import ExportedProgram
 
 from .errors import ConversionError
 from .operators import revived
-from .reference import Layer, Product, States, run_linear
-from .weights import Int8Weight
+from .reference import Layer, States, run_linear
 
 
 def to_plain_aten(program: ExportedProgram) -> ExportedProgram:
@@ -59,26 +58,26 @@ def _run(
 ) -> list[Tensor]:
     """The operator `int8_rnn::run`."""
     module = revived(weights, how)
-    before = tuple(states) if states else module._zeros(data)
-    output, finals = module._run_plain(data, before, _over_steps)
+    before = tuple(states) if states else None
+    output, finals = module._run_reference(data, None, before, _over_steps)
     return [output, *finals]
 
 
-def _over_steps(layer: Layer, data: Tensor, before: States) -> tuple[Tensor, States]:
+def _over_steps(layer: Layer, data: Tensor, before: States, _: None) -> tuple[Tensor, States]:
     """One layer over (steps, batch, inputs): the output of every step, and the final states."""
-    steps, batch, _ = data.shape
+    steps, batch, _inputs = data.shape
     rows = run_linear(data.flatten(0, 1), *layer.ih).view(steps, batch, -1)
     # A loop sees nothing but the tensors that it is given: first a flat list, within it a layer.
-    fixed = [*_tensors(layer.hh), *(_tensors(layer.hr) if layer.hr else ())]
-
+    fixed = [*_tensors(layer.hh), *_tensors(layer.hr)]
     free: list[Any] = [batch] if isinstance(batch, torch.SymInt) else []
 
     def body(*given: Any) -> list[Tensor]:
         states, now, parts = given[: len(before)], given[len(before)], given[len(before) + 1 :]
         # Compilers find a free size in a loop only among its arguments, and refuse a fixed one.
         now = now.view(parts[-1], -1) if free else now
-        hh, hr = _with(layer.hh, *parts[:4]), layer.hr and _with(layer.hr, *parts[4:8])
-        after = layer._replace(hh=hh, hr=hr).step(now, states)
+        left = iter(parts)
+        of_step = layer._replace(hh=_filled(layer.hh, left), hr=_filled(layer.hr, left))
+        after = of_step.step(now, states)
         return [*after, after[0].clone()]
 
     rows = rows.flip(0) if layer.reverse else rows
@@ -86,17 +85,18 @@ def _over_steps(layer: Layer, data: Tensor, before: States) -> tuple[Tensor, Sta
     return outputs.flip(0) if layer.reverse else outputs, tuple(finals)
 
 
-def _tensors(product: Product) -> list[Tensor]:
-    """Integers as float64, once for all steps, scale, scales of columns, bias; all are there."""
-    values, scale, columns, _ = product.weight
-    columns = scale.new_ones(values.shape[1]) if columns is None else columns
-    bias = scale.new_zeros(len(values)) if product.bias is None else product.bias
-    return [values.double(), scale, columns, bias]
+def _tensors(part: Any) -> list[Tensor]:
+    """All tensors of a `Product`, in order; none of None."""
+    if isinstance(part, tuple):
+        return [tensor for one in part for tensor in _tensors(one)]
+    return [part] if isinstance(part, Tensor) else []
 
 
-def _with(product: Product, values: Tensor, *rest: Tensor) -> Product:
-    scale, columns, bias = rest
-    return product._replace(weight=Int8Weight(values, scale, columns), bias=bias)
+def _filled(part: Any, tensors: Iterator[Tensor]) -> Any:
+    """The same with other tensors."""
+    if isinstance(part, tuple):
+        return type(part)(*[_filled(one, tensors) for one in part])
+    return next(tensors) if isinstance(part, Tensor) else part
 
 
 def _scan(body: Any, before: list[Tensor], rows: Tensor, fixed: Sequence[Any]) -> list[Tensor]:

@@ -6,7 +6,6 @@ tuple of tensors, (hidden, cell) for an LSTM and (hidden,) for a GRU.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ from .checks import describe, first_line, fits, positive_int
 from .errors import ArgumentError, InputError
 from .modules import Int8Module
 from .reference import Cell, Layer, States, gru_cell, lstm_cell, run_layer
-from .scheme import DEFAULT, Scheme, as_scheme, most_activation_bits
+from .scheme import DEFAULT, Scheme, chosen_scheme, most_activation_bits
 from .stored import Matrix
 
 
@@ -30,7 +29,6 @@ class Int8Recurrent(Int8Module):
             multiplies `W_hh`.
     """
 
-    _GATES: ClassVar[int]  # how many stand on top of each other in a weight
     _CELL: ClassVar[Cell]
 
     def __init__(
@@ -47,7 +45,7 @@ class Int8Recurrent(Int8Module):
         scheme: Scheme | str = DEFAULT,
         fast: bool | None = None,
     ) -> None:
-        super().__init__(as_scheme(scheme), fast)
+        super().__init__(chosen_scheme(scheme), fast)
         self.input_size = positive_int("input_size", input_size)
         self.hidden_size = positive_int("hidden_size", hidden_size)
         self.num_layers = positive_int("num_layers", num_layers)
@@ -106,8 +104,8 @@ class Int8Recurrent(Int8Module):
         Raises:
             InputError: Shapes or dtypes do not fit, or the sequence is empty.
         """
-        kernels = self._fast()
-        usual = None if kernels is None else kernels.run_usual(self, input, hx)
+        way = self._way()
+        usual = None if way is None else way.run_usual(self, input, hx)
         output, states = self._unusual(input, hx) if usual is None else usual
         return output, states if len(states) > 1 else states[0]
 
@@ -173,27 +171,20 @@ class Int8Recurrent(Int8Module):
             )
         return tuple(given) if batched else tuple(part.unsqueeze(1) for part in given)
 
-    def _run_compiled(self, kernels: Any, *given: Any) -> tuple[Tensor, States] | None:
-        done: tuple[Tensor, States] | None = kernels.run_recurrent(self, *given)
-        return done
-
     def _run_reference(
-        self, data: Tensor, batch_sizes: list[int] | None, states: States | None
-    ) -> tuple[Tensor, States]:
-        sizes = batch_sizes or [data.shape[1]] * len(data)
-        run = functools.partial(run_layer, batch_sizes=sizes)
-        before = states or self._zeros(data, sizes)
-        output, finals = self._run_plain(data.flatten(0, -2), before, run)
-        return output.view(*data.shape[:-1], self._width), finals
-
-    def _run_plain(
-        self, data: Tensor, states: States, run: Callable[..., tuple[Tensor, States]]
+        self,
+        data: Tensor,
+        batch_sizes: list[int] | None,
+        states: States | None,
+        run: Callable[..., tuple[Tensor, States]] = run_layer,
     ) -> tuple[Tensor, States]:
         """Hand each layer's output to the next, those of two directions side by side."""
+        states = states or self._zeros(data, batch_sizes)
         finals: list[States] = []
         outputs: list[Tensor] = []
         for index, layer in enumerate(self._layers()):
-            output, final = run(layer, data, tuple(part[index] for part in states))
+            before = tuple(part[index] for part in states)
+            output, final = run(layer, data, before, batch_sizes)
             finals.append(final)
             outputs.append(output)
             if layer.reverse or not self.bidirectional:

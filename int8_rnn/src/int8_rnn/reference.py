@@ -39,7 +39,7 @@ A row that holds NaN or infinity has no scale: its results are NaN, the other ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -95,20 +95,16 @@ class Product(NamedTuple):
 
     Attributes:
         weight: (N, K); its integers may be float64, which spares each call the conversion.
-        bias: float32 (N,), or None.
         bits: Of the quantized activations.
         scheme: Where their scales come from.
     """
 
     weight: Int8Weight
-    bias: Tensor | None
     bits: int
     scheme: Scheme = EXACT
 
 
-def run_linear(
-    data: Tensor, weight: Int8Weight, bias: Tensor | None, bits: int, scheme: Scheme = EXACT
-) -> Tensor:
+def run_linear(data: Tensor, weight: Int8Weight, bits: int, scheme: Scheme = EXACT) -> Tensor:
     """A `Product` with float32 activations (rows, K): float32 (rows, N)."""
     if data.shape[0] == 0:
         return data.new_zeros(0, len(weight.values))
@@ -126,7 +122,7 @@ def run_linear(
         return accumulator * (scale * of_rows)
 
     output = rescaled(weight.values, weight.scale)
-    output = (output if bias is None else output + bias).float()
+    output = (output if weight.bias is None else output + weight.bias).float()
     if weight.residual is None:
         return output
     rows, values, of_rows = weight.residual
@@ -184,37 +180,37 @@ class Layer(NamedTuple):
 
 
 def run_layer(
-    layer: Layer, data: Tensor, states: States, batch_sizes: Sequence[int]
+    layer: Layer, data: Tensor, states: States, batch_sizes: list[int] | None
 ) -> tuple[Tensor, States]:
     """Run one layer in one direction over all steps; the reference for every faster way.
 
     Args:
         layer: Its weights.
-        data: The input of every step below that of the step before, float32
-            (sum(batch_sizes), inputs), as in a PackedSequence.
+        data: float32 (steps, batch, inputs), or packed: (sum(batch_sizes), inputs), the input of
+            every step below that of the step before, as in a PackedSequence.
         states: Initial hidden state (batch, outputs), and cell state (batch, hidden) of an LSTM;
             left as they are.
-        batch_sizes: How many rows each step has; never rising. A row keeps its place in the batch.
+        batch_sizes: How many packed rows each step has; never rising. A row keeps its place in
+            the batch.
 
     Returns:
-        The hidden state of every step, float32 (sum(batch_sizes), outputs), in the order of
-        `data`, and the final states of every row: after its own last step, or its first if reverse.
+        The hidden state of every step, in the form of `data`, and the final states of every row:
+        after its own last step, or its first if reverse.
     """
-    sizes, ih, hh, reverse = list(batch_sizes), layer.ih, layer.hh, layer.reverse
+    rows, sizes = data.flatten(0, -2), batch_sizes or [data.shape[1]] * len(data)
     # The whole input at once, which is what one scale per sequence means; else step by step.
-    blocks = data.split(sizes) if ih.scheme.activations == "step" else [data]
-    steps = torch.cat([run_linear(block, *ih) for block in blocks]).split(sizes)
-    once = hh.weight._replace(values=hh.weight.values.double())  # for all steps
-    layer = layer._replace(hh=hh._replace(weight=once))
+    blocks = rows.split(sizes) if layer.ih.scheme.activations == "step" else [rows]
+    steps = torch.cat([run_linear(block, *layer.ih) for block in blocks]).split(sizes)
     states = tuple(part.clone() for part in states)
     outputs: list[Tensor] = []
-    for step in steps[::-1] if reverse else steps:
+    for step in steps[::-1] if layer.reverse else steps:
         # The rows beyond have ended, or have not begun if reverse.
         after = layer.step(step, tuple(part[: len(step)] for part in states))
         for part, now in zip(states, after, strict=True):
             part[: len(step)] = now
         outputs.append(after[0])
-    return torch.cat(outputs[::-1] if reverse else outputs), states
+    output = torch.cat(outputs[::-1] if layer.reverse else outputs)
+    return output.view(*data.shape[:-1], output.shape[1]), states
 
 
 def stable_sigmoid(x: Tensor) -> Tensor:

@@ -114,17 +114,14 @@ TORCH_AO = Scheme("tensor", "sequence", 7, False, 127.5, 1, 6.1e-5, columns=Fals
 SCHEMES = {"default": DEFAULT, "exact": EXACT, "8-bit": EIGHT_BIT, "torch.ao": TORCH_AO}
 
 
-def as_scheme(scheme: Scheme | str) -> Scheme:
-    """A scheme by its name in `SCHEMES`, or as it is; ArgumentError otherwise."""
-    return scheme if isinstance(scheme, Scheme) else SCHEMES[one_of("scheme", scheme, SCHEMES)]
+def chosen_scheme(scheme: Scheme | str, activation_bits: int | None = None) -> Scheme:
+    """The scheme that these arguments stand for; ArgumentError if there is none.
 
-
-def chosen_scheme(scheme: Scheme | str, activation_bits: int | None) -> Scheme:
-    """The scheme that the arguments of a conversion stand for; ArgumentError if there is none.
-
-    `activation_bits` of inputs and hidden state alike are 8, or 16 for as many as fit.
+    `scheme` may be a name in `SCHEMES`. `activation_bits` of inputs and hidden state alike are 8,
+    or 16 for as many as fit.
     """
-    scheme = as_scheme(scheme)
+    if not isinstance(scheme, Scheme):
+        scheme = SCHEMES[one_of("scheme", scheme, SCHEMES)]
     if activation_bits is None:
         return scheme
     if activation_bits not in (8, 16) or isinstance(activation_bits, bool):

@@ -64,21 +64,18 @@ class Stored(nn.Module):
         scale = torch.ones(matrix.rows if self.scheme.weights == "channel" else 1)
         columns = torch.ones(matrix.depth) if self.scheme.columns else None
         self._owners.update(dict.fromkeys(self._table(name), name))
-        self._put(name, Int8Weight(zeros, scale, columns), None)
+        self._put(name, Int8Weight(zeros, scale, columns))
 
     @torch.no_grad()
-    def _put(
-        self, name: str, weight: Int8Weight, bias: Tensor | None, *, in_place: bool = False
-    ) -> None:
+    def _put(self, name: str, weight: Int8Weight, *, in_place: bool = False) -> None:
         """Store a weight; in place, so that memory which is shared stays so, where it can be."""
-        values, scale, columns, residual = weight
+        values, scale, columns, residual, bias = weight
         rows, _, gates, _ = self._sizes[name]
-        bias = torch.zeros_like(scale) if bias is None else bias
         columns = None if columns is None else columns.clone()
-        packed = [*_packed(values, scale.expand(rows), bias.expand(rows), gates), columns]
+        packed = [*_packed(values, scale.expand(rows), bias, gates), columns]
         if residual is not None:
             rows_of, more, scale = residual
-            packed += [rows_of.clone(), *_packed(more, scale, torch.zeros_like(scale), 1)]
+            packed += [rows_of.clone(), *_packed(more, scale, None, 1)]
         for key, new in zip(_KEYS, packed + [None] * (len(_KEYS) - len(packed)), strict=True):
             old = self._buffers.get(f"{name}_{key}")
             if new is None:  # torch.export counts buffers wrongly where some are None
@@ -90,8 +87,8 @@ class Stored(nn.Module):
         self._how = operators.described(self)
 
     def _weight(self, name: str) -> Int8Weight:
-        """A weight as rows; copies."""
-        rows, depth, gates, _ = self._sizes[name]
+        """A weight and its bias as rows; copies."""
+        rows, depth, gates, named = self._sizes[name]
         held: list[Any] = [self._buffers.get(f"{name}_{key}") for key in _KEYS]
         tiles, terms, columns, places, more_tiles, more_terms = held
         scale = unpack_terms(terms[SCALE], rows, gates)
@@ -103,34 +100,29 @@ class Stored(nn.Module):
             of_rows = unpack_terms(more_terms[SCALE], len(places), 1)
             residual = Residual(places.clone(), more, of_rows)
         columns = None if columns is None else columns.clone()
-        return Int8Weight(unpack(tiles, rows, depth, gates), scale, columns, residual)
-
-    def _bias(self, name: str) -> Tensor | None:
-        """The bias that is added to the products with this weight; a copy."""
-        rows, _, gates, bias = self._sizes[name]
-        terms: Any = self._buffers[f"{name}_terms"]
-        return None if bias is None else unpack_terms(terms[BIAS], rows, gates)
+        bias = unpack_terms(terms[BIAS], rows, gates) if named else None
+        return Int8Weight(unpack(tiles, rows, depth, gates), scale, columns, residual, bias)
 
     # -- the state dict ----------------------------------------------------------------------
 
-    def _table(self, name: str, many: int = -1) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
-        """What the state dict has of a weight: names, dtypes, shapes; `many` rows of residual."""
+    def _table(self, name: str) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+        """What the state dict has of a weight: names, dtypes, shapes; -1 for any size."""
         rows, depth, _, bias = self._sizes[name]
         scales = rows if self.scheme.weights == "channel" else 1
         return {
             name: (torch.int8, (rows, depth)),
             f"{name}_scale": (torch.float32, (scales,)),
             f"{name}_columns": (torch.float32, (depth,)),
-            f"{name}_residual_rows": (torch.int64, (many,)),
-            f"{name}_residual": (torch.int8, (many, depth)),
-            f"{name}_residual_scale": (torch.float32, (many,)),
+            f"{name}_residual_rows": (torch.int64, (-1,)),
+            f"{name}_residual": (torch.int8, (-1, depth)),
+            f"{name}_residual_scale": (torch.float32, (-1,)),
             **({bias: (torch.float32, (rows,))} if bias else {}),
         }
 
     def _rows(self, name: str) -> dict[str, Any]:
         """What `_table` lists, None for what there is not; copies."""
-        *always, residual = self._weight(name)
-        found = (*always, *(residual or (None,) * 3), self._bias(name))
+        *always, residual, bias = self._weight(name)
+        found = (*always, *(residual or (None,) * 3), bias)
         return dict(zip(self._table(name), found, strict=False))  # no name, no bias
 
     def _save_to_state_dict(
@@ -163,24 +155,21 @@ class Stored(nn.Module):
             wanted = [key for key in own if not key.endswith(optional)]
             missing_keys += [prefix + key for key in wanted if key not in given]
         assign = bool(local_metadata.get("assign_to_params_buffers", False))
-        taken, refused = [], []
+        taken = []
         for name in dict.fromkeys(own[key] for key in given):
             try:
-                taken.append((name, *self._taken(name, given, prefix, assign)))
+                taken.append((name, self._taken(name, given, prefix, assign)))
             except ModelError as error:
-                refused.append(str(error))
-        error_msgs += refused
-        if not refused:  # all of them, or none
-            for part in taken:
-                self._put(*part, in_place=not assign)
+                error_msgs.append(str(error))
+        if not error_msgs:  # all of them, or none
+            for name, weight in taken:
+                self._put(name, weight, in_place=not assign)
             left = any(f"{name}_columns" in self._buffers for name in self._sizes)
             self.scheme = replace(self.scheme, columns=left)
             self._how = operators.described(self)
 
-    def _taken(
-        self, name: str, state: Mapping[str, Any], prefix: str, assign: bool
-    ) -> tuple[Int8Weight, Tensor | None]:
-        """A weight and its bias as they are with what a state gives of them."""
+    def _taken(self, name: str, state: Mapping[str, Any], prefix: str, assign: bool) -> Int8Weight:
+        """A weight as it is with what a state gives of it."""
         table, now = self._table(name), self._rows(name)
         columns, *residual = [*table][2:6]
         if name in state:  # whose columns and residual go with it
@@ -208,7 +197,7 @@ class Stored(nn.Module):
             now = {key: one if one is None else one.to(device) for key, one in now.items()}
         values, scale, of_columns, *more, bias = [*now.values(), None][:7]
         found = None if more[0] is None else Residual(*more)
-        return Int8Weight(values, scale, of_columns, found), bias
+        return Int8Weight(values, scale, of_columns, found, bias)
 
     # -- a module like any other -------------------------------------------------------------
 
@@ -219,7 +208,7 @@ class Stored(nn.Module):
             owner = self.__dict__.get("_owners", {}).get(name)
             if owner is None:
                 raise
-            return self._bias(owner) if name == self._sizes[owner].bias else self._rows(owner)[name]
+            return self._rows(owner)[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__.get("_owners", {}):
@@ -239,7 +228,8 @@ class Stored(nn.Module):
         return super()._apply(keep_dtype, recurse)
 
 
-def _packed(values: Tensor, scale: Tensor, bias: Tensor, gates: int) -> list[Tensor]:
+def _packed(values: Tensor, scale: Tensor, bias: Tensor | None, gates: int) -> list[Tensor]:
     """Tiles and terms of a matrix."""
+    bias = torch.zeros_like(scale) if bias is None else bias
     terms = [scale.contiguous(), bias.contiguous(), values.sum(dim=1, dtype=torch.int32)]
     return [pack(values.contiguous(), gates), pack_terms(terms, gates)]

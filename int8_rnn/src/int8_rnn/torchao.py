@@ -12,9 +12,9 @@ from torch import nn
 from torchao.core.config import AOBaseConfig
 from torchao.quantization.transform_module import register_quantize_module_handler
 
-from .conversion import COUNTERPARTS, kind_of
+from .conversion import COUNTERPARTS
 from .errors import ModelError
-from .obstacles import obstacle
+from .obstacles import kind_of, obstacle
 from .scheme import DEFAULT, Scheme, chosen_scheme
 
 

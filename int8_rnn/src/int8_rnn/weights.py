@@ -57,12 +57,14 @@ class Int8Weight(NamedTuple):
         scale: float32, (N,), or (1,) if the whole matrix shares it.
         columns: float32 (K,), powers of two, or None where columns have no scales.
         residual: Of the coarsest rows, or None where none is much coarser than the others.
+        bias: What is added to its products, float32 (N,), or None.
     """
 
     values: Tensor
     scale: Tensor
     columns: Tensor | None = None
     residual: Residual | None = None
+    bias: Tensor | None = None
 
 
 def quantize_weight(

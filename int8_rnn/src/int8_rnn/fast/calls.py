@@ -257,12 +257,12 @@ def _check(failed: int) -> None:
         raise MemoryError("there is no memory for the working buffers; pass a smaller batch.")
 
 
-def run_linear(module: Any, rows: Tensor) -> Tensor | None:
-    """An Int8Linear: float32 (rows, in) gives (rows, out)."""
+def run_linear(module: Any, rows: Tensor, *_: Any) -> tuple[Tensor, tuple[()]] | None:
+    """An Int8Linear: float32 (rows, in) gives (rows, out), and no states."""
     if not _is_plain(rows) or not len(rows) or not (kept := _kept(module)):
         return None
     x = rows.contiguous()
     y = x.new_empty(len(x), module.out_features)
     places = *[0] * 4, _address(x), _address(y), *[0] * 6
     _check(kept.code.run(_CALL(kept.at["weight"], *places, len(x), 0, 1), 0))
-    return y
+    return y, ()
