@@ -123,7 +123,10 @@ from .trained_models.training import (
 )
 from .under_the_hood.by_hand import (
     compare_by_hand as compare_by_hand,
+    engine_product as engine_product,
     relative_error as relative_error,
+    saturated_share as saturated_share,
+    saturating_product as saturating_product,
 )
 from .under_the_hood.causes_of_speed import (
     FusedFloatLSTM as FusedFloatLSTM,
@@ -135,13 +138,10 @@ from .under_the_hood.planes_and_tiles import (
     product_by_planes as product_by_planes,
     tile_layout as tile_layout,
 )
-from .under_the_hood.saturation import (
-    engine_product as engine_product,
-    saturated_share as saturated_share,
-    saturating_product as saturating_product,
+from .under_the_hood.schemes import (
+    compare_schemes as compare_schemes,
+    stress_test as stress_test,
 )
-from .under_the_hood.schemes import compare_schemes as compare_schemes
-from .under_the_hood.stress_test import stress_test as stress_test
 from .your_model.findings import Report as Report
 from .your_model.report import report as report
 

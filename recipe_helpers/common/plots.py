@@ -21,6 +21,7 @@ with extra("notebooks"):
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import ListedColormap as ListedColormap
     from matplotlib.figure import Figure
     from matplotlib.font_manager import fontManager
 

@@ -2,6 +2,5 @@
 
 `checking` names the twelve exercises. What each expects stands in `size_tasks`, `timing_tasks`,
 `rounding_tasks`, `trained_tasks` and `integer_tasks`, which read answers with `answers` and know
-mistakes as tables (`verdicts`). Benchmarks are tried on a `simulated_machine`; `outlier_model` is
-what E8 is given.
+mistakes as tables (`verdicts`). `outlier_model` is what E8 is given.
 """

@@ -84,11 +84,11 @@ def train_classifier(
     positive_int("width", width)
     positive_int("epochs", epochs)
     inputs, labels = data.train.inputs, data.train.labels
-    with threads_set(1), seeded(seed), torch.inference_mode(False), torch.enable_grad():
+    with threads_set(1), seeded(seed), torch.inference_mode(False):
         model = DigitClassifier(width, inputs.shape[2])
         batches = [b for _ in range(epochs) for b in torch.randperm(len(labels)).split(64)]
         optimizer = torch.optim.Adam(model.parameters())
-        schedule = _one_cycle(optimizer, 0.02, len(batches))
+        schedule = _one_cycle(optimizer, 0.01, len(batches))
         for batch in batches:
             optimizer.zero_grad()
             cross_entropy(model(inputs[:, batch]), labels[batch]).backward()
@@ -126,9 +126,9 @@ def train_language_model(
     """
     for name, value in (("embedding", embedding), ("width", width), ("epochs", epochs)):
         positive_int(name, value)
-    streams = in_streams(text.train, 20)
-    starts = list(range(0, len(streams) - 1, 35)) * epochs
-    with threads_set(1), seeded(seed), torch.inference_mode(False), torch.enable_grad():
+    with threads_set(1), seeded(seed), torch.inference_mode(False):
+        streams = in_streams(text.train, 20)
+        starts = list(range(0, len(streams) - 1, 35)) * epochs
         model = LanguageModel(len(text.vocabulary), embedding, width, dropout=0.2)
         optimizer = torch.optim.Adam(model.parameters())
         schedule = _one_cycle(optimizer, 0.01, len(starts))

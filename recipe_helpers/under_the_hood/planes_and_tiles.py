@@ -21,7 +21,7 @@ from ..common.errors import ArgumentError, EngineError
 from ..common.language import _, plural
 from ..common.tables import Shown, Table, microseconds
 from ..recipe.timing import Ratio, Timing, check_budget, interleave, ratio_of_rounds
-from . import saturation
+from . import by_hand
 
 OFFSET = 2**15  # makes a 16-bit integer an unsigned one
 # Ways to multiply, each the step after the one before; see `compare_products`.
@@ -43,7 +43,7 @@ def byte_planes(integers: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: they are of another type.
     """
-    unsigned = saturation.integers("integers", integers, torch.int16).int() + OFFSET
+    unsigned = by_hand.integers("integers", integers, torch.int16).int() + OFFSET
     return (unsigned >> 8).to(torch.uint8), (unsigned & 255).to(torch.uint8)
 
 
@@ -63,7 +63,7 @@ def product_by_planes(integers: Tensor, weights: Tensor) -> Tensor:
     Raises:
         InputError: types or shapes do not fit.
     """
-    saturation.check_operands("integers", integers, torch.int16, weights)
+    by_hand.check_operands("integers", integers, torch.int16, weights)
     high, low = (plane.int() @ weights.int().T for plane in byte_planes(integers))
     return 256 * high + low - OFFSET * weights.sum(1, dtype=torch.int32)
 

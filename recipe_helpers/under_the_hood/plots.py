@@ -7,7 +7,6 @@ from unicodedata import east_asian_width
 
 import numpy as np
 import torch
-from matplotlib.colors import ListedColormap
 
 from ..common.language import _
 from ..common.plots import (
@@ -17,6 +16,7 @@ from ..common.plots import (
     NEUTRAL_COLOR,
     PLAIN_COLOR,
     Axes,
+    ListedColormap,
     RecipeFigure,
     draw_ratios,
     drawn,
@@ -24,9 +24,9 @@ from ..common.plots import (
     plain_ticks,
     width_axis,
 )
+from .by_hand import INT16_MAX, INT16_MIN, pair_sums
 from .causes_of_speed import CAUSES as GAINS_FROM, GainPoint, Gains
 from .planes_and_tiles import TileLayout, byte_planes
-from .saturation import INT16_MAX, INT16_MIN, pair_sums
 from .schemes import CASES, ChoiceErrors
 
 _SHOWN_PAIRS = 4000

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from recipe_helpers.exercises.simulated_machine import (
+from recipe_helpers.exercises.timing_tasks import (
     CANDIDATE,
     REFERENCE,
     SimulatedMachine,

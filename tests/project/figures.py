@@ -290,6 +290,8 @@ FIGURES = {
                 Series((1, 64), (0.8, 0.75), ORANGE, "s", "INT8 per tensor"),
                 Series((1, 64), (0.7, 0.65), PINK, "D", "INT8 per channel"),
                 Series((1, 64), (0.6, 0.55), GREEN, "^", "plain INT8"),
+                Series((1, 64), (0.5, 0.45), BLACK, "x", "INT8, rescaled"),
+                Series((1, 64), (0.4, 0.35), BLACK, "x", "INT8, apart"),
                 level(0.1, GREY, "guessing"),  # one of ten digits
             )),
         ),

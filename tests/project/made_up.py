@@ -40,9 +40,7 @@ CLIFF = Cliff(
     (1.0, 64.0),
     {
         name: (0.9 - place / 10, 0.85 - place / 10)
-        for place, name in enumerate(
-            (fragility.FP32, fragility.PER_TENSOR, fragility.PER_CHANNEL, fragility.PLAIN)
-        )
+        for place, name in enumerate((*fragility.QUANTIZERS, fragility.RESCALED, fragility.APART))
     },
     True,
 )

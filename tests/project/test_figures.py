@@ -289,6 +289,7 @@ def test_disagreements_are_the_images_with_both_answers_and_none_is_a_figure_too
     for axes, image in zip(figure.axes, made_up.IMAGES, strict=True):
         assert np.allclose(axes.images[0].get_array(), image)
     assert figure.axes[0].get_title("center").startswith("a 2\nFP32: 0, INT8: 2")
+    assert len(trained_models.disagreements(made_up.DISAGREEMENTS, most=1).axes) == 1
     none = trained_models.disagreements(Disagreements(made_up.IMAGES[:0], (), (), (), (), 0.9, 599))
     assert none.axes[0].texts[0].get_text() == "no answer differs"
     assert none.png().startswith(b"\x89PNG")

@@ -27,8 +27,13 @@ from recipe_helpers.trained_models.language_model import PartSize, PartSizes, Pe
 from recipe_helpers.trained_models.rounded_parts import ALL, MEASURED, PARTS, Sensitivity
 from recipe_helpers.under_the_hood.by_hand import Agreement, AgreementPoint
 from recipe_helpers.under_the_hood.planes_and_tiles import ProductPoint, Products
-from recipe_helpers.under_the_hood.schemes import ChoiceErrors, SchemeErrors
-from recipe_helpers.under_the_hood.stress_test import CASES, StressPoint, StressTest
+from recipe_helpers.under_the_hood.schemes import (
+    STRESS_CASES,
+    ChoiceErrors,
+    SchemeErrors,
+    StressPoint,
+    StressTest,
+)
 
 from ..classroom.made_up import compared, surveyed
 from ..deployment.made_up import BROKEN, LOADS, A, B, C
@@ -113,7 +118,7 @@ RESULTS = [
     (made_up.GAINS, "가장 큰 요인: 폭 8, 64에서 융합."),
     (Agreement((AgreementPoint(8, 1, (0.0, 1.0)),)), "2번 가운데 1번의 실행에서"),
     labelled("weights, again", "per channel", "least squares"),
-    StressTest(tuple(StressPoint(c, (1.0,), (0.5,)) for c in CASES), 3),
+    StressTest(tuple(StressPoint(c, (1.0,), (0.5,)) for c in STRESS_CASES), 3),
     Products((ProductPoint(32, {"rows": made.LATENCY.reference}),), 1), rh.fast_path(),
 ]  # fmt: skip
 PAIRS = [row if isinstance(row, tuple) else (row, "") for row in RESULTS]

@@ -174,7 +174,7 @@ def test_such_a_message_would_be_seen(line):
 UNSAID = {
     "common/settings.py": r"torch.*is deprecated",
     "deployment/server.py": r".*",  # the server's answers over HTTP, to a program
-    "exercises/simulated_machine.py": r"the models were called | times without an end",
+    "exercises/timing_tasks.py": r"the models were called | times without an end",
     "explorer/page.py": r"<style>.*",
     "your_model/arguments.py": r"  python -m recipe_helpers .*",
     "your_model/command_line.py": r"  python -m recipe_helpers .*",

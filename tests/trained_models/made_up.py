@@ -17,6 +17,7 @@ class Says(nn.Module):
     def __init__(self, logits):
         super().__init__()
         self.logits = torch.tensor(logits)
+        self.eval()
 
     def forward(self, inputs):
         assert inputs.shape[1] == len(self.logits)
@@ -24,8 +25,8 @@ class Says(nn.Module):
 
 
 LABELS = Sequences(torch.arange(4 * 2 * 3.0).view(2, 4, 3), torch.tensor([0, 1, 2, 0]))
-FIRST = Says([[5, 0, 0], [0, 1, 0.5], [9, 0, 0], [0, 0, 2]]).eval()  # right, right, wrong, wrong
-SECOND = Says([[5, 0, 0], [0, 0, 1.0], [0, 0, 9], [0, 2, 0]]).eval()  # right, wrong, right, wrong
+FIRST = Says([[5, 0, 0], [0, 1, 0.5], [9, 0, 0], [0, 0, 2]])  # right, right, wrong, wrong
+SECOND = Says([[5, 0, 0], [0, 0, 1.0], [0, 0, 9], [0, 2, 0]])  # right, wrong, right, wrong
 
 
 def study(differences):

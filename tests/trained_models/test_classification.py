@@ -1,7 +1,6 @@
 """What quantizing costs classifiers: whose answers differ, and by how much over trainings."""
 
 import io
-import math
 
 import pytest
 import torch
@@ -22,10 +21,13 @@ from recipe_helpers.trained_models.training import train_classifier
 
 from .made_up import FIRST, LABELS, SECOND, STUDY, Says, study
 
+TWICE = Says([[5.0, 0, 0], [0, 1, 0], [9, 0, 0], [0, 0, 2]])  # how often it is right
+NEVER = Says([[0, 5.0, 0], [0, 0, 1], [9, 0, 0], [0, 2, 0]])
+
 
 def test_accuracy_is_the_fraction_named_right():
     assert classification_accuracy(FIRST, LABELS) == 0.5
-    assert classification_accuracy(Says([[0, 1, 0]] * 4).eval(), LABELS) == 0.25
+    assert classification_accuracy(Says([[0, 1, 0]] * 4), LABELS) == 0.25
 
 
 def test_disagreements_are_the_images_named_differently_the_surest_first():
@@ -33,31 +35,38 @@ def test_disagreements_are_the_images_named_differently_the_surest_first():
     assert (found.labels, found.reference, found.candidate) == ((2, 0, 1), (0, 2, 1), (2, 1, 2))
     assert torch.equal(found.images, LABELS.inputs[:, [2, 3, 1]].transpose(0, 1))
     every = FIRST.logits.softmax(-1).topk(2).values.diff(dim=-1).abs().flatten().tolist()
-    assert every[3] == pytest.approx((math.e**2 - 1) / (math.e**2 + 2))
     assert found.margins == pytest.approx([every[2], every[3], every[1]])
     assert found.typical_margin == pytest.approx(sorted(every)[1])
     assert len(disagreements(FIRST, FIRST, LABELS)) == 0
 
 
-def test_right_answers_are_counted_for_the_model_that_gave_them():
-    """FP32 is right twice where INT8 is right never: no count can stand for the other."""
-    right = Says([[5.0, 0, 0], [0, 1, 0], [9, 0, 0], [0, 0, 2]]).eval()
-    wrong = Says([[0, 5.0, 0], [0, 0, 1], [9, 0, 0], [0, 2, 0]]).eval()
-    for pair, row in (
-        ((right, wrong), ("3 of 4", "2", "0", "1")),
-        ((wrong, right), ("3 of 4", "0", "2", "1")),
+@pytest.mark.parametrize(
+    ("pair", "row"),
+    [
+        ((TWICE, NEVER), ("3 of 4", "2", "0", "1")),
+        ((NEVER, TWICE), ("3 of 4", "0", "2", "1")),
         ((FIRST, SECOND), ("3 of 4", "1", "1", "1")),
-    ):
-        assert disagreements(*pair, LABELS).table().rows == [row]
+    ],
+)
+def test_right_answers_are_counted_for_the_model_that_gave_them(pair, row):
+    assert disagreements(*pair, LABELS).table().rows == [row]
 
 
 def test_a_study_reports_what_was_trained_quantized_and_saved():
-    found = digit_study([4, 6], [9, 3], epochs=2)
-    assert [(r.width, r.seed) for r in found.runs] == [(4, 9), (4, 3), (6, 9), (6, 3)]
+    seen = []
+
+    def progress(items, label):
+        seen.append((label, items))
+        return items
+
+    found = digit_study([4, 6], [9, 3], epochs=1, progress=progress)
+    runs = [(4, 9), (4, 3), (6, 9), (6, 3)]
+    assert seen == [("digits", runs)]
+    assert [(r.width, r.seed) for r in found.runs] == runs
     assert (found.widths, found.seeds) == ((4, 6), (3, 9))
     assert (found.hidden_sizes, found.runs[0].hidden_size) == ((4, 6), 4)
     run, data = found.runs[2], digits(9)
-    model = train_classifier(data, 6, 9, epochs=2)
+    model = train_classifier(data, 6, 9, epochs=1)
     with deprecations_silenced():
         quantized = torch.ao.quantization.quantize_dynamic(model, {nn.LSTM, nn.Linear})
     for kind, version in (("fp32", model), ("int8", quantized)):
@@ -66,24 +75,8 @@ def test_a_study_reports_what_was_trained_quantized_and_saved():
         assert getattr(run, f"{kind}_accuracy") == pytest.approx(right.double().mean().item())
         file = io.BytesIO()
         torch.save(version.state_dict(), file)
-        assert getattr(run, f"{kind}_bytes") == file.getbuffer().nbytes
+        assert getattr(run, f"{kind}_bytes") == file.tell()
     assert run.difference == run.int8_accuracy - run.fp32_accuracy
-
-
-def test_a_quantized_classifier_keeps_its_accuracy():
-    seen = []
-
-    def progress(items, label):
-        seen.append((label, items))
-        return items
-
-    found = digit_study([16], [0, 1], epochs=10, progress=progress)
-    assert seen == [("digits", [(16, 0), (16, 1)])]
-    for run in found.runs:
-        # 599 test images; the differences seen have a standard deviation of 0.2 points. A band
-        # of 2 points is passed by chance never, and left by any real loss.
-        assert run.fp32_accuracy > 0.75
-        assert run.int8_accuracy == pytest.approx(run.fp32_accuracy, abs=0.02)
 
 
 def test_the_interval_over_all_widths_counts_seeds_not_runs():

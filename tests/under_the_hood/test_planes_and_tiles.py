@@ -49,8 +49,7 @@ def test_the_layout_of_a_tile_is_the_one_that_is_told(depth):
     assert layout.k == tuple(4 * (place // 256) + place % 4 for place in places)
 
 
-@pytest.mark.parametrize("rows", [1, 7])
-@pytest.mark.parametrize("width", [16, 80])
+@pytest.mark.parametrize(("width", "rows"), [(16, 1), (80, 7)])
 def test_every_way_multiplies_the_same(monkeypatch, width, rows):
     given, product = {}, ways.product
 
@@ -79,15 +78,11 @@ def test_every_way_multiplies_the_same(monkeypatch, width, rows):
 
 def test_each_step_is_told_against_the_one_before():
     times = {ROWS: 80.0, TILES: 40.0, PLANES: 10.0, ONE_PLANE: 8.0}
-    full = ProductPoint(32, {way: Timing((us,) * 9) for way, us in times.items()})
-    assert [full.step(way).median for way in WAYS[1:]] == pytest.approx([2, 4, 1.25])
-    without = {way: Timing((us,) * 9) for way, us in times.items() if way != PLANES}
-    other = ProductPoint(64, without)
-    assert other.step(PLANES) is None
-    assert other.step(ONE_PLANE).median == pytest.approx(5)  # against tiles of 16 bits
-    assert Products((full, other), 1).table().rows == [
+    full = {way: Timing((us,) * 9) for way, us in times.items()}
+    without = {way: timing for way, timing in full.items() if way != PLANES}
+    assert Products((ProductPoint(32, full), ProductPoint(64, without)), 1).table().rows == [
         ("32", "80 µs", "2.00", "4.00", "1.25", "8 µs"),
-        ("64", "80 µs", "2.00", "-", "5.00", "8 µs"),
+        ("64", "80 µs", "2.00", "-", "5.00", "8 µs"),  # against tiles of 16 bits
     ]
 
 
@@ -111,32 +106,3 @@ def test_each_way_is_timed_by_itself_at_each_width(monkeypatch):
     for point in found.points:
         assert [(w, t.median_us) for w, t in point.timings.items()] == [(ROWS, 10), (ONE_PLANE, 15)]
     assert found.table().caption.startswith("3 rows of activations")
-
-
-def test_without_a_compiled_kernel_it_says_so(monkeypatch):
-    none = int8_rnn.FastPath(False, "no numba", 0.0)
-    monkeypatch.setattr(planes_and_tiles, "fast_path", lambda: none)
-    with pytest.raises(rh.EngineError, match="no numba"):
-        rh.compare_products((16,))
-
-
-EIGHT_BITS = torch.zeros(2, 3, dtype=torch.int8)
-
-
-@pytest.mark.parametrize(
-    ("error", "call", "says"),
-    [
-        (rh.InputError, lambda: rh.byte_planes(torch.zeros(3)), "integers is a float32 tensor"),
-        (rh.InputError, lambda: rh.product_by_planes([1, 2, 3], EIGHT_BITS), "integers is a"),
-        (rh.InputError, lambda: rh.product_by_planes(FULL[:3], EIGHT_BITS.float()), "weights is a"),
-        (rh.InputError, lambda: rh.product_by_planes(FULL[:4], EIGHT_BITS), "(4,) and weights a"),
-        (rh.ArgumentError, lambda: rh.tile_layout(20), "depth is 20"),
-        (rh.ArgumentError, lambda: rh.compare_products(widths=[32, 16]), "widths is"),
-        (rh.ArgumentError, lambda: rh.compare_products(dimensions=[20]), "width is 20"),
-        (rh.ArgumentError, lambda: rh.compare_products(rows=0), "rows is 0"),
-        (rh.ArgumentError, lambda: rh.compare_products(budget_s=0.001), "budget_s is 0.001"),
-    ],
-)
-def test_what_does_not_fit(refuses, error, call, says):
-    with refuses(error, says):
-        call()

@@ -1,4 +1,4 @@
-"""The measured choices of design: whose error is measured, and how it is shown."""
+"""The measured choices of design, and the hard cases: whose error is measured, and how shown."""
 
 import copy
 from dataclasses import replace
@@ -9,18 +9,15 @@ from int8_rnn.scheme import EXACT as DEFAULT, TORCH_AO
 
 import recipe_helpers as rh
 from recipe_helpers.under_the_hood import schemes
+from recipe_helpers.under_the_hood.schemes import SchemeErrors, StressPoint, StressTest
 
 
-def test_a_case_is_the_same_for_one_seed_and_leaves_the_random_state_alone():
-    before = torch.get_rng_state()
-    first, again = (schemes.draw_case("uneven", 3) for _ in range(2))
-    assert torch.equal(torch.get_rng_state(), before)
+def test_a_case_is_the_same_for_one_seed_and_uneven_ones_are_uneven(untouched):
+    with untouched():
+        first, again = (schemes.draw_case("uneven", 3) for _ in range(2))
     assert torch.equal(first.inputs, again.inputs)
     assert torch.equal(first.lstm.weight_hh_l0, again.lstm.weight_hh_l0)
     assert not torch.equal(first.inputs, schemes.draw_case("uneven", 4).inputs)
-
-
-def test_uneven_models_are_uneven_and_even_ones_are_not():
     for kind, uneven in (("even", False), ("uneven", True)):
         lstm, inputs = schemes.draw_case(kind, 0)
         peaks = lstm.weight_ih_l0.abs().amax(dim=1)
@@ -48,13 +45,17 @@ def test_the_error_is_that_of_the_scheme_named():
     assert found.options[0].median("even") > 5 * found.options[1].median("even")
 
 
-def test_the_table_shows_the_median_and_the_range():
-    option = schemes.SchemeErrors("per row", (0.09, 0.01, 0.02), (0.9, 0.3, 0.4))
-    shown = str(schemes.ChoiceErrors("scales", (option,), (1, 2, 3)))
-    assert "2.00% (1.00% to 9.00%)" in shown
-    assert "40.00% (30.00% to 90.00%)" in shown
-    assert shown.index("2.00%") < shown.index("40.00%")
-    assert "3 seeds" in shown
+def test_tables_show_the_median_and_the_range_or_the_worst():
+    option = SchemeErrors("per row", (0.09, 0.01, 0.02), (0.9, 0.3, 0.4))
+    table = schemes.ChoiceErrors("scales", (option,), (1, 2, 3)).table()
+    assert table.rows == [("per row", "2.00% (1.00% to 9.00%)", "40.00% (30.00% to 90.00%)")]
+    assert table.headers == ("scales", "even model", "uneven model")
+    assert "3 seeds" in table.caption
+    point = StressPoint("outlier rows", (0.3, 0.1, 0.7), (1.0, 0.9, 0.99))
+    table = StressTest((point,), 2).table()
+    assert table.rows == [("outlier rows", "0.3000 (0.1000)", "0.9900 (0.9000)")]
+    assert table.headers == ("case", "torch.ao", "Int8LSTM")
+    assert table.caption == "2 layers: cosine to the FP32 outputs, median (worst) of 3"
 
 
 def test_the_answers_lead_from_torch_aos_scheme_to_the_default():
@@ -80,15 +81,34 @@ def test_the_answers_lead_from_torch_aos_scheme_to_the_default():
     assert uneven[5] < uneven[4] < 1.5 * even[4]
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: rh.compare_schemes("question", {}), "schemes is empty"),
-        (lambda: rh.compare_schemes("question", {"a": DEFAULT}, seeds=[]), "seeds is empty"),
-        (lambda: rh.compare_schemes("question", {"a": DEFAULT}, seeds=[1.5]), "seeds is 1.5"),
-        (lambda: schemes.draw_case("odd", 1), "kind is 'odd'"),
-    ],
-)
-def test_what_does_not_fit(refuses, call, says):
-    with refuses(rh.ArgumentError, says):
-        call()
+def test_hard_cases_break_torch_ao_and_not_the_plain_backend():
+    found = {point.case: point for point in rh.stress_test(seeds=range(2), layers=2).points}
+    assert list(found) == list(schemes.STRESS_CASES)
+    assert min(found["ordinary"].torch_ao) > 0.999
+    for case, point in found.items():
+        assert case == "ordinary" or max(point.torch_ao) < 0.7
+        assert min(point.plain) >= 0.99
+        for seed, cosine in enumerate(point.plain):
+            model, inputs = schemes.draw_stress(case, seed, 2)
+            plain = rh.quantize_dynamic(model, backend="plain")
+            assert cosine == rh.compare_outputs(model, plain, inputs).cosine
+
+
+def test_hard_cases_are_what_their_names_say(untouched):
+    with untouched():
+        model, inputs = schemes.draw_stress("outlier rows", 0)
+    assert model.lstm.num_layers == 3
+    for name, weight in model.lstm.named_parameters():
+        if name.startswith("bias"):
+            assert not weight.any()
+        else:
+            peaks = weight.abs().amax(dim=1)
+            assert peaks.argmax() == 3
+            assert peaks[3] > 1000 * peaks.median()
+    assert 0.5 < inputs.std() < 2
+    model, inputs = schemes.draw_stress("heavy-tailed inputs", 0, layers=1)
+    assert model.lstm.num_layers == 1
+    assert (inputs > 1e-3).double().mean() < 0.02
+    assert inputs.max() > 0.5 > 1e-4 > inputs.median()
+    quiet = inputs[1] @ model.lstm.weight_ih_l0.T
+    assert 0.1 < quiet.std() < 10, "the weights are large enough for the small ones"
