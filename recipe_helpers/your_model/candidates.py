@@ -258,7 +258,7 @@ def bytes_by_module(model: nn.Module, quantized: nn.Module, conversion: Conversi
     for name, part in model.named_modules():
         before = 0
         for key, tensor in part.state_dict(keep_vars=True).items():
-            if (name in now or "." not in key) and tensor.data_ptr() not in seen:
+            if "." not in key and tensor.data_ptr() not in seen:
                 before += tensor.nbytes
                 seen.add(tensor.data_ptr())
         if before or name in now:

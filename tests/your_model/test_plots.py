@@ -35,7 +35,7 @@ def test_the_figure_draws_what_was_measured():
     assert "most sensitive in torch.ao: decoder" in figure.alt
 
 
-@pytest.mark.parametrize("relative", [0.0, math.nan, math.inf, 1e9])
+@pytest.mark.parametrize("relative", [0.0, math.nan, math.inf])
 def test_errors_that_no_axis_can_show_are_drawn_at_its_ends(relative):
     modules = (
         ModuleError("", "LSTM", relative, ConversionError("ill.")),
@@ -44,7 +44,6 @@ def test_errors_that_no_axis_can_show_are_drawn_at_its_ends(relative):
     one = replace(candidate("plain", measured(relative, 1, 1)), sensitivity=Sensitivity(modules, 0))
     limits = Limits(max_relative_error=0, min_size_ratio=0, min_speedup=0)
     figure = plot_candidates([one], limits, limits.error_limit(None))
-    figure.png()
     *_, error, sensitivity = figure.axes
     for axes in (sensitivity, error):
         drawn = axes.collections[0].get_offsets()[:, 0].compressed()  # NaN has no place
@@ -52,7 +51,8 @@ def test_errors_that_no_axis_can_show_are_drawn_at_its_ends(relative):
         assert all(1e-6 <= x <= 1e6 for x in drawn)
         assert not [line for line in axes.lines if line.get_linestyle() == "--"], "no limit of 0"
     assert [text.get_text() for text in sensitivity.texts] == ["plain: cannot run"]
-    assert sensitivity.get_yticklabels()[0].get_text() in ("(the model)", "head")
+    first = sensitivity.get_yticklabels()[0].get_text()
+    assert first == ("head" if relative == 0 else "(the model)")
 
 
 def test_without_modules_alone_there_are_three_panels():
@@ -78,10 +78,7 @@ def test_times_have_an_interval_each_full_for_the_callers_threads_and_hollow_for
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True] * 2
     bars = [one[2][0].get_segments()[0][:, 0].tolist() for one in speeds.containers[:2]]
     assert bars == [pytest.approx([1.75, 2.5]), pytest.approx([0.4, 0.8])]
-    assert [text.get_text() for text in speeds.get_legend().get_texts()] == [
-        "2 threads",
-        "1 thread",
-    ]
+    assert [one.get_text() for one in speeds.get_legend().get_texts()] == ["2 threads", "1 thread"]
     assert 1.25 in [line.get_xdata()[0] for line in speeds.lines]
     labels = [label.get_text() for label in size.get_yticklabels()]
     assert labels == ["plain", "plain,\n1 left FP32"]

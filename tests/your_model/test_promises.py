@@ -14,28 +14,18 @@ from recipe_helpers.your_model.task_error import COMPARABLE, ROWS, SETS, TaskErr
 from .made_up import measured, speed
 
 NAMES = [one.name for one in fields(Limits)]
-VALUES = [0, 0.0, 0.005, 0.0049999, 1, 1.0, 1.1, 1.005, 1 / 3, 1e-9, 123456.789, 1e22]
 
 
 # --- the list of limits ---------------------------------------------------------------------------
 
 
-def read_back(limits):
-    return Limits(**limits_of(parser().parse_args(["report", "a:b", *limits.flags()])))
-
-
-def test_each_limit_is_told_to_the_command_line_to_the_last_digit():
-    for limits in [Limits(**{name: value}) for name in NAMES for value in VALUES]:
-        assert read_back(limits) == limits
-    assert Limits().flags() == []
-    assert Limits(min_speedup=0).flags() == ["--min-speedup", "0"]
-    assert read_back(Limits()) == Limits()
-
-
-@given(st.lists(st.floats(0, 1e300), min_size=len(NAMES), max_size=len(NAMES)))
-def test_all_limits_at_once(values):
-    limits = Limits(*values)
-    assert read_back(limits) == limits
+@given(st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1e300) | st.integers(0, 10**22)))
+def test_limits_are_told_to_the_command_line_to_the_last_digit(values):
+    limits = Limits(**values)
+    assert Limits(**limits_of(parser().parse_args(["report", "a:b", *limits.flags()]))) == limits
+    defaults = vars(Limits())
+    changed = [name for name in NAMES if name in values and values[name] != defaults[name]]
+    assert limits.flags()[::2] == [f"--{name.replace('_', '-')}" for name in changed]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,11 +71,9 @@ def test_size(ratio, limit, state, words):
         ((1.03, 1.3), 1.0, 1.0, "kept"),
         ((1.01, 1.3), 1.0, 1.0, "open"),  # two percent are told apart by nobody
         ((0.7, 0.97), 1.0, 1.0, "broken"),
-        ((0.7, 0.99), 1.0, 1.0, "open"),
         ((1.55, 2.2), 1.5, 1.0, "kept"),
         ((1.55, 2.2), 2.0, 1.0, "open"),
         ((1.55, 2.2), 2.3, 1.0, "broken"),
-        ((0.8, 0.95), 0.7, 1.0, "kept"),
         ((1.2, 1.4), 1.0, 1.3, "open"),  # the float model against itself gave 1.3
         ((1.31, 1.4), 1.0, 1.3, "kept"),
         ((0.1, 0.2), 0, 1.0, "not asked for"),
@@ -100,17 +88,14 @@ def test_speed_is_judged_by_the_whole_interval(interval, limit, noise, state):
     assert promise.sentence.endswith(asked) is (limit not in (0, 1) and state != "kept")
 
 
-@pytest.mark.parametrize(
-    ("interval", "threads", "says"),
-    [
+def test_speed_says_which_way_it_went():
+    for interval, threads, says in (
         ((1.5, 2.5), 2, "2.00 times faster on 2 threads (FP32 / INT8: 2.00 (95 % interval 1.50"),
         ((0.4, 0.6), 1, "2.00 times slower on 1 thread (FP32 / INT8: 0.50 (95 % interval 0.40"),
         ((0.9, 1.2), 2, "not told apart from FP32 in time on 2 threads (FP32 / INT8: 1.05 (95"),
-    ],
-)
-def test_speed_says_which_way_it_went(interval, threads, says):
-    sentence = judge_costs(2.0, speed(*interval, threads=threads), Limits())[1].sentence
-    assert sentence.startswith(says)
+    ):
+        sentence = judge_costs(2.0, speed(*interval, threads=threads), Limits())[1].sentence
+        assert sentence.startswith(says)
 
 
 # bytes, interval of the speed-up, limits -> how many gains; None: nobody asks, or worse already
@@ -123,14 +108,11 @@ GAINS = [
     (1.5, (1.13, 1.3), {"min_size_ratio": 0}, 1),
     (1.5, (1.13, 1.3), {"min_speedup": 0}, 1),
     (1.5, (1.0, 1.1), {"min_size_ratio": 0}, 0),
-    (1.4, (1.13, 1.3), {"min_speedup": 0}, 0),
     (1.5, (1.13, 1.3), {"min_speedup": 0, "min_size_ratio": 0}, None),
     (1.25, (0.98, 1.02), {"min_size_ratio": 1.2}, 1),  # kept, and so the gain asked for
-    (1.25, (0.98, 1.02), {"min_size_ratio": 1.0}, 0),
     (1.25, (1.23, 1.3), {"min_speedup": 1.2}, 1),
     (1.2, (0.98, 1.02), {"worth_size_ratio": 1.2}, 1),
     (1.0, (1.03, 1.3), {"worth_speedup": 1.0}, 1),
-    (1.0, (0.98, 1.02), {"worth_size_ratio": 0}, 1),
     (1.0, (0.98, 1.02), {"worth_speedup": 0}, 1),
     (0.9, (1.5, 1.6), {}, None),
     (1.6, (0.5, 0.6), {}, None),
@@ -140,25 +122,19 @@ GAINS = [
 @pytest.mark.parametrize(("ratio", "interval", "given", "count"), GAINS)
 def test_one_gain_is_enough_and_asked_for_where_nothing_got_worse(ratio, interval, given, count):
     gains = judge_costs(ratio, speed(*interval), Limits(**given))[2:]
-    assert [(one.name, one.measured) for one in gains] == [("a gain worth having", count)] * (
-        count is not None
-    )
-    assert [one.state for one in gains] == (
-        [] if count is None else ["kept" if count else "broken"]
-    )
-    assert all((one.sentence == "") is bool(count) for one in gains)
+    found = [(one.name, one.measured, one.state, one.sentence == "") for one in gains]
+    expected = ("a gain worth having", count, "kept" if count else "broken", bool(count))
+    assert found == ([] if count is None else [expected])
 
 
-@pytest.mark.parametrize(
-    ("given", "says"),
-    [
-        ({}, "not 1.5 times smaller; not 1.1 times faster beyond doubt"),
-        ({"min_size_ratio": 0}, "not 1.1 times faster beyond doubt"),
-        ({"min_speedup": 0}, "not 1.5 times smaller"),
-    ],
-)
-def test_a_missing_gain_says_what_would_be_one(given, says):
-    assert judge_costs(1.2, speed(0.9, 1.1), Limits(**given))[-1].sentence == says
+def test_a_missing_gain_says_what_would_be_one():
+    smaller, faster = "not 1.5 times smaller", "not 1.1 times faster beyond doubt"
+    for limits, says in (
+        ({}, f"{smaller}; {faster}"),
+        ({"min_size_ratio": 0}, faster),
+        ({"min_speedup": 0}, smaller),
+    ):
+        assert judge_costs(1.2, speed(0.9, 1.1), Limits(**limits))[-1].sentence == says
 
 
 # --- outputs --------------------------------------------------------------------------------------
@@ -177,7 +153,6 @@ def judged(relative=0.01, before=None, after=None, tasks=(), **limits):
         (0.0501, 0.05, "broken"),
         (0.0, 0, "kept"),
         (1e-9, 0, "broken"),
-        (math.inf, 0.05, "broken"),
         (math.nan, 0.05, "broken"),
     ],
 )
@@ -194,9 +169,7 @@ def test_error(relative, limit, state):
     [
         (0.9, 0.891, 0.01 + 1e-12, "kept"),
         (0.9, 0.8909, 0.01, "broken"),
-        (0.9, 0.95, 0, "kept"),
         (0.9, 0.9, 0, "kept"),
-        (0.9, 0.8999, 0, "broken"),
         (-13.4, -13.5, 0.01, "kept"),  # minus a perplexity
         (-13.4, -13.6, 0.01, "broken"),
         (0.0, -0.5, 0.01, "broken"),
