@@ -233,7 +233,7 @@ def test_memory_is_measured_beside_the_float_model_which_is_measured_once(monkey
     assert (first.loaded, first.reference) == (LESS, second.reference)
     assert (first.candidate.loaded_bytes, second.candidate.loaded_bytes) == (2_000_000, 1_333_333)
     column = found.table().headers.index("memory, MB")
-    assert [row[column].split(" -> ")[0][0] for row in found.table().rows] == ["4"] * 2
+    assert [row[column].split(" -> ")[0][0] for row in found.table().rows] == ["6"] * 2
     assert "held once loaded" in found.to_html()
 
 
