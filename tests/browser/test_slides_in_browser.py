@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from ..project.tool import tool
+from ..project.files import tool
 from .conftest import RECIPE
 
 pytestmark = pytest.mark.browser

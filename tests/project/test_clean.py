@@ -1,6 +1,6 @@
 """`make clean` removes what make made and nothing else."""
 
-from .tool import tool
+from .files import tool
 
 
 def test_only_what_was_made_goes(tmp_path):

@@ -11,11 +11,11 @@ import recipe_helpers as rh
 from recipe_helpers.exercises.checking import EXERCISES
 from recipe_helpers.exercises.verdicts import Verdict
 
-from .documents import ROOT, SOLUTIONS, code, named, plain, prose, read, tags, text
-from .tool import tool
+from .files import ROOT, SOLUTIONS, code, language, named, plain, prose, read, tags, text, tool
 
 ENGLISH, KOREAN = (sorted(SOLUTIONS.glob(names)) for names in ("*.ipynb", "ko/*.ipynb"))
-EXERCISE = re.compile(r"## (E\d+)\. ")
+MINUTES = {"Ten": "10", "Fifteen": "15", "Twenty": "20", "Half an hour": "30"}
+EXERCISE = re.compile(r"## (E\d+)\. .*(?:\n\n\*(.*?)(?: minutes|분)?\.\*)")
 exercises = tool("exercises")
 
 
@@ -38,7 +38,7 @@ def test_there_is_a_students_version_of_each_and_no_other():
 def test_the_students_version_is_what_the_tool_makes_and_holds_no_line_of_a_solution(path):
     held = text(handed_out(path))
     assert held == exercises.students_text(path), "run `make exercises`"
-    assert f"<b>{'힌트' if path in KOREAN else 'Hint'}</b>" in held
+    assert f"<b>{exercises.HINTS[language(path)]}</b>" in held
     solved, given = set(), set()
     for cell in read(path).cells:
         mine = solved if "solution" in tags(cell) else given
@@ -61,8 +61,8 @@ def test_each_exercise_has_a_task_a_hint_a_solution_and_a_check_that_says_right(
             assert re.match(rf"{current}: (right|맞음)\s", plain(cell)), cell.source
             found.append(current)
     assert len(found) >= 3
-    places = [list(EXERCISES).index(name) for name in found]
-    assert places == list(range(places[0], places[0] + len(found)))
+    first = list(EXERCISES).index(found[0])
+    assert found == list(EXERCISES)[first : first + len(found)]
 
 
 @pytest.mark.parametrize("path", ENGLISH, ids=named)
@@ -78,13 +78,11 @@ def test_the_students_version_runs_and_nothing_is_answered_yet(path):
             with torch.enable_grad():
                 exec(source, names)
     assert len(verdicts) >= 3
-    for verdict in verdicts:
-        assert isinstance(verdict, Verdict)
-        assert verdict.verdict == "not yet answered"
+    assert {(type(one), one.verdict) for one in verdicts} == {(Verdict, "not yet answered")}
 
 
 def test_what_the_teacher_is_told_to_use_is_there():
-    guide = text(ROOT / "TEACHING.md")
+    guide = text("TEACHING.md")
     assert [n for n in re.findall(r"`rh\.(\w+)", guide) if not hasattr(rh, n)] == []
     paths = re.findall(r"`((?:notebooks|exercises|recipe_helpers)/[\w/.]+)`", guide)
     paths += [f"notebooks/{name}" for name in re.findall(r"`(\w+\.ipynb)`", guide)]
@@ -92,24 +90,14 @@ def test_what_the_teacher_is_told_to_use_is_there():
     assert set(re.findall(r"\*\*(E\d+)\*\*", guide)) <= set(EXERCISES)
 
 
-MINUTES = {"Ten": 10, "Fifteen": 15, "Twenty": 20, "Half an hour": 30}
-
-
 def test_the_teacher_plans_the_minutes_that_the_students_are_told():
     """In the table of TEACHING, in the tasks, and in both languages."""
-    rows = r"^\| (E\d+), .*? \| (\d+) \|"
-    planned = re.findall(rows, text(ROOT / "TEACHING.md"), re.M)
-    assert planned == re.findall(rows, text(ROOT / "TEACHING.ko.md"), re.M)
-    assert [name for name, _ in planned] == list(EXERCISES)
-    told = {}
-    for path in ENGLISH:
-        for task in filter(EXERCISE.match, (cell.source for cell in prose(read(path)))):
-            word = re.search(r"\n\n\*(.*?)(?: minutes)?\.\*", task)[1]
-            told[EXERCISE.match(task)[1]] = MINUTES[word]
-    assert told == {name: int(minutes) for name, minutes in planned}
-    korean = (cell.source for path in KOREAN for cell in prose(read(path)))
-    pattern = re.compile(r"## (E\d+)\. .*\n\n\*(\d+)분\.\*")
-    assert dict(pattern.match(t).groups() for t in korean if EXERCISE.match(t)) == dict(planned)
+    for guide, paths in (("TEACHING.md", ENGLISH), ("TEACHING.ko.md", KOREAN)):
+        planned = dict(re.findall(r"^\| (E\d+), .*? \| (\d+) \|", text(guide), re.M))
+        tasks = [EXERCISE.match(cell.source) for path in paths for cell in prose(read(path))]
+        told = {task[1]: MINUTES.get(task[2], task[2]) for task in tasks if task}
+        assert list(planned) == list(EXERCISES)
+        assert told == planned
 
 
 # --- the tool itself ------------------------------------------------------------------------------
@@ -144,8 +132,8 @@ ASKED = 'def asked(\n    x, y=2\n):\n    """What comes, and what goes."""\n    .
     [
         ({"answer"}, "answer = ..."),
         ({"answer", "other"}, "answer = ...\nother = ..."),
-        ({"asked"}, ASKED),
         ({"answer", "asked"}, f"answer = ...\n\n{ASKED}"),
+        ({"helper"}, "def helper(x):\n    ..."),
         ({"nothing", "SECRETS"}, "..."),
     ],
 )
@@ -167,8 +155,7 @@ def test_no_question_is_lost_and_the_study_and_the_imports_are_of_use():
     assert any("time.perf_counter" in s and s.startswith("Try your benchmark") for s in recipe)
 
 
-@pytest.mark.parametrize(("language", "folded"), [("en", "Hint"), ("ko", "힌트")])
-def test_only_what_later_plain_cells_use_is_left(language, folded):
+def test_only_what_later_plain_cells_use_is_left():
     new = nbformat.v4.new_code_cell
     tagged = {tag: {"tags": [tag]} for tag in ("solution", "hint", "nbval-ignore-output")}
     link = "A [link](../../notebooks/a.ipynb)."
@@ -181,10 +168,10 @@ def test_only_what_later_plain_cells_use_is_left(language, folded):
         new("%matplotlib inline\nlate", metadata=tagged["nbval-ignore-output"], execution_count=4),
     ]
     cells[-1].outputs = [nbformat.v4.new_output("stream", text="1")]
-    made = exercises.student_version(nbformat.v4.new_notebook(cells=cells), language)
+    made = exercises.student_version(nbformat.v4.new_notebook(cells=cells))
     first, second, hint, last = (cell.source for cell in made.cells)
     assert [first, second, last] == ["early = late", "late = ...", "%matplotlib inline\nlate"]
-    assert hint.startswith(f"<details>\n<summary><b>{folded}</b>")
+    assert hint.startswith("<details>\n<summary><b>Hint</b>")
     assert "A [link](../notebooks/a.ipynb)." in hint
     assert (made.cells[-1].outputs, made.cells[-1].execution_count) == ([], None)
     assert cells[-1].outputs, "the solution itself is left as it was"

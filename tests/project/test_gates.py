@@ -4,8 +4,6 @@ What nbval and the conftest beside it let through is tried in `test_nbval.py`.
 """
 
 import os
-import stat
-import subprocess
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,46 +11,32 @@ from types import SimpleNamespace
 import pytest
 
 from .. import conftest
-from .tool import ROOT, commands, tracked, words_of
+from .files import ROOT, commands, run, text, tracked, words_of
 
 NARROWER = ("--nbval-lax", "--ignore", "--deselect", "-k", "-m", "--lf", "--sw", "-x", "--co")
 
 
 def test_make_takes_every_test_and_notebook_but_the_korean_ones_which_their_runs_show():
-    every = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb")]
-    every += [
-        path.relative_to(ROOT).as_posix() for path in ROOT.glob("exercises/solutions/*.ipynb")
-    ]
+    every = [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("exercises/solutions/*.ipynb")]
     assert len(every) >= 9
-    for target, program in (("test", "pytest"), ("execute", "tools/run_recipe.py")):
-        words = words_of(target, program)
+    tested, stored = words_of("test", "pytest"), words_of("execute", "tools/run_recipe.py")
+    for words in (tested, stored):
         notebooks = [word for word in words if word.endswith(".ipynb")]
-        assert sorted(notebooks) == sorted(every)
+        assert sorted(notebooks) == sorted(path.relative_to(ROOT).as_posix() for path in every)
         assert notebooks[0] == "notebooks/trained_models.ipynb", "the longest first"
-        if target == "test":
-            assert {"tests", "int8_rnn/tests", "--nbval"} <= set(words)
-            assert [word for word in words if word.startswith(NARROWER)] == []
-        else:
-            assert "--store" in words
+    assert {"tests", "int8_rnn/tests", "--nbval"} <= set(tested)
+    assert [word for word in tested if word.startswith(NARROWER)] == []
+    assert "--store" in stored
 
 
-@pytest.mark.parametrize(
-    ("words", "environment", "expected"),
-    [
-        ((), {}, "notebooks/dynamic_quantization.ipynb"),
-        ((), {"LANGUAGE": "ko:en"}, "notebooks/dynamic_quantization.ipynb"),
-        (("LANGUAGE=ko",), {}, "notebooks/ko/dynamic_quantization.ipynb"),
-    ],
-    ids=["English", "a locale of Linux", "Korean"],
-)
-def test_make_run_takes_the_language_that_is_asked_for(words, environment, expected):
-    (found,) = [c for c in commands("run", *words, **environment) if "tools/run_recipe.py" in c]
-    assert found[found.index("tools/run_recipe.py") + 1 :] == [expected]
+def test_make_run_takes_the_language_that_is_asked_for_and_refuses_another():
+    def taken(*words, **environment):
+        return words_of(" ".join(["run", *words]), "tools/run_recipe.py", **environment)
 
-
-def test_make_refuses_a_language_that_there_is_not():
-    command = ["make", "-n", "run", "LANGUAGE=de"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert taken() == ["notebooks/dynamic_quantization.ipynb"]
+    assert taken(LANGUAGE="ko:en") == taken(), "a locale of Linux"
+    assert taken("LANGUAGE=ko") == ["notebooks/ko/dynamic_quantization.ipynb"]
+    done = run("make", "-n", "run", "LANGUAGE=de")
     assert done.returncode != 0
     assert 'LANGUAGE is "de"; pass LANGUAGE=en or LANGUAGE=ko' in done.stderr
 
@@ -66,31 +50,24 @@ def test_make_lab_opens_a_copy_with_all_that_it_reads():
     assert every[-1][-2:] == ["lab", "build/lab/notebooks/dynamic_quantization.ipynb"]
 
 
-def test_make_test_checks_style_format_and_types_first():
-    every = " ; ".join(" ".join(words) for words in commands("test"))
-    programs = ("ruff check", "ruff format --check", "mypy", "codespell", "check-jsonschema")
-    places = [every.index(program) for program in (*programs, "actionlint", "pytest")]
-    assert places == sorted(places)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="scripts for a POSIX shell")
-def test_make_test_fails_where_one_of_its_commands_does(tmp_path):
-    """With programs that do nothing but succeed or fail."""
+def test_make_test_runs_every_check_before_the_tests_and_fails_where_one_does(tmp_path):
+    """With programs that say that they were called, and succeed or fail."""
     programs = ("ruff", "mypy", "codespell", "check-jsonschema", "python")
-    for failing in ("none", "ruff check", "ruff format", *programs[1:4], "python -m pytest"):
+    checks = ("ruff check", "ruff format --check", *programs[1:4], "python tools/actionlint.py")
+    for failing in ("none", *checks, "python -m pytest"):
         for name in programs:
-            path = tmp_path / name
-            script = f'case "{name} $*" in "{failing}"*) exit 1;; esac'
-            path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        command = ["make", "--old-file=.venv/ready", "test", f"BIN={tmp_path}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            said = f'echo "{name} $*"; case "{name} $*" in "{failing}"*) exit 1;; esac'
+            (tmp_path / name).write_text(f"#!/bin/sh\n{said}\n", encoding="utf-8")
+            (tmp_path / name).chmod(0o755)
+        done = run("make", "--old-file=.venv/ready", "test", f"BIN={tmp_path}")
         assert (done.returncode == 0) == (failing == "none"), failing + done.stderr
+        places = [done.stdout.find(f"\n{check}") for check in (*checks[1:], "python -m pytest")]
+        assert places == sorted(places) or failing != "none"
 
 
 def test_ci_calls_make_test_with_skips_forbidden_and_passes_its_failure_on():
-    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    said = [line for line in lines if line.strip() and not line.startswith("#")]
+    said = [line for line in text(".ci/run").splitlines() if line and not line.startswith("#")]
     assert said[:2] == ["set -euo pipefail", 'cd "$(dirname "$0")/.."']
     assert said[-2:] == [f"export {conftest.FORBID_SKIPS}=1", "make test"]
 

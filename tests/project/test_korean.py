@@ -8,7 +8,7 @@ import pytest
 
 from tools import korean
 
-from .documents import LINK, prose, read
+from .files import LINK, prose, read
 
 # Digits of the prose; a Hangul syllable may stand right behind them.
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?", re.ASCII)

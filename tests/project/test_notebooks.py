@@ -8,16 +8,34 @@ import itertools
 import re
 
 import pytest
+from nbformat.v4 import new_output
 
 from recipe_helpers.common.language import _, speaking
 from recipe_helpers.common.settings import DEPRECATIONS
 from recipe_helpers.recipe.claims import CLAIMS, OPEN
 
-from . import documents
-from .documents import ENGLISH, FOLDER, KOREAN, LINK, RECIPE, ROOT, cell_of, code, prose, read, tags
+from .files import (
+    ENGLISH,
+    FOLDER,
+    KOREAN,
+    LINK,
+    RECIPE,
+    RECIPES,
+    ROOT,
+    cell_of,
+    code,
+    language,
+    named,
+    plain,
+    prose,
+    read,
+    tags,
+    texts,
+)
 
 NOTEBOOKS = [*ENGLISH, *KOREAN]
 STUDENTS = sorted([*ROOT.glob("exercises/*.ipynb"), *ROOT.glob("exercises/ko/*.ipynb")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "int8_rnn" / "README.md"])
 KNOWN_TAGS = re.compile(r"nbval-ignore-output|raises-exception|summary|claim-C\d+|solution|hint")
 MACHINE_PATH = re.compile(r"(/(tmp|root|work|home|Users)/|[A-Z]:\\)")
 IGNORED = "nbval-ignore-output"
@@ -36,10 +54,6 @@ REASONS = {
 # An alternative text of this length can say what a figure shows; a Hangul syllable says more.
 # The Korean call that chooses the language is set off by lines of its own.
 ALT_LENGTH, CODE_LINES = {"en": 40, "ko": 25}, {"en": 12, "ko": 14}
-
-
-def language(path):
-    return "ko" if path in KOREAN else "en"
 
 
 def reasons(path, notebook):
@@ -65,15 +79,8 @@ def one_clean_run(path, notebook):
         yield notebook.metadata.kernelspec
     for place, cell in enumerate(code(notebook), 1):
         faulty = [o for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
-        if cell.execution_count != place or faulty or MACHINE_PATH.search("".join(said(cell))):
+        if cell.execution_count != place or faulty or MACHINE_PATH.search("".join(texts(cell))):
             yield cell.source
-
-
-def said(cell):
-    """Every text among the outputs of a cell, those for a browser included."""
-    for output in cell.outputs:
-        yield output.get("text", "")
-        yield from (v for kind, v in output.get("data", {}).items() if kind.startswith("text/"))
 
 
 def figures(path, notebook):
@@ -97,21 +104,26 @@ def short_cells(path, notebook):
 
 
 def links(path, notebook):
-    """`#cell-id=...` is an anchor of JupyterLab's and of the HTML export."""
+    """Of a notebook or a page; `#cell-id=...` is an anchor of JupyterLab's and of the export."""
     if len({cell.id for cell in notebook.cells}) != len(notebook.cells):
         yield "two cells have one id"
     for cell in prose(notebook):
         for __, target in LINK.findall(cell.source):
             file, __, anchor = target.partition("#")
-            if re.match(r"\w+:", target):
-                continue
-            other = path.parent / file if file else path
-            if not other.exists():
+            other = (path.parent / file).resolve() if file else path
+            if not re.match(r"\w+:", target) and not (
+                other.exists()
+                and (not anchor or anchor in anchors(notebook if other == path else read(other)))
+            ):
                 yield target
-            elif anchor:
-                there = notebook if other == path else read(other.resolve())
-                if anchor.removeprefix("cell-id=") not in {cell.id for cell in there.cells}:
-                    yield target
+
+
+def anchors(notebook):
+    """A cell's id leads to it; on a page GitHub makes one of each heading."""
+    yield from (f"cell-id={cell.id}" for cell in notebook.cells)
+    for cell in prose(notebook):
+        for heading in re.findall(r"^#+ (.*)$", cell.source, re.M):
+            yield re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-"))
 
 
 def announced(path, notebook):
@@ -125,21 +137,21 @@ def announced(path, notebook):
 def formulas(path, notebook):
     """The pages fetch no MathJax, so what is between dollars would be shown as it is."""
     for cell in prose(notebook):
-        if path.is_relative_to(FOLDER) and re.search(r"\$[^$\n]+\$", cell.source):
+        if FOLDER in path.parents and re.search(r"\$[^$\n]+\$", cell.source):
             yield cell.source
 
 
-RULES = (*(reasons, known_tags, one_clean_run, figures, short_cells, links, announced, formulas),)
+RULES = [reasons, known_tags, one_clean_run, figures, short_cells, links, announced, formulas]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=documents.named)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
 def test_a_notebook_keeps_the_rule(path, rule):
     assert list(rule(path, read(path))) == []
 
 
-@pytest.mark.parametrize("path", STUDENTS, ids=documents.named)
-def test_links_of_the_students_version_lead_somewhere(path):
+@pytest.mark.parametrize("path", [*STUDENTS, *PAGES], ids=named)
+def test_links_of_the_students_version_and_of_the_pages_lead_somewhere(path):
     assert list(links(path, read(path))) == []
 
 
@@ -152,10 +164,6 @@ def linking(notebook, target):
     notebook.cells[0].source += f" [there]({target})"
 
 
-def printed(**more):
-    return documents.nbformat.v4.new_output("stream", **more)
-
-
 SPOILT = [  # what is done to the recipe, in either language
     (reasons, lambda n: cell_of(n, "timeit").metadata.pop("reason")),
     (reasons, lambda n: cell_of(n, "timeit").metadata.update(reason="it is slow")),
@@ -166,8 +174,14 @@ SPOILT = [  # what is done to the recipe, in either language
     (one_clean_run, lambda n: n.metadata.kernelspec.update(name="mine")),
     (one_clean_run, lambda n: cell_of(n, "cell-32").update(execution_count=None)),
     (one_clean_run, lambda n: n.cells.append(n.cells.pop(2))),
-    (one_clean_run, lambda n: cell_of(n, "cell-32").outputs.append(printed(name="stderr"))),
-    (one_clean_run, lambda n: cell_of(n, "cell-32").outputs.append(printed(text="/home/me/x"))),
+    (
+        one_clean_run,
+        lambda n: cell_of(n, "cell-32").outputs.append(new_output("stream", name="stderr")),
+    ),
+    (
+        one_clean_run,
+        lambda n: cell_of(n, "cell-32").outputs.append(new_output("stream", text="/home/me/x")),
+    ),
     (figures, lambda n: drawn(n, 0).metadata["image/png"].pop("alt")),
     (figures, lambda n: drawn(n, 0).metadata["image/png"].update(alt="sizes")),
     (figures, lambda n: drawn(n, 0).data.update({"image/png": drawn(n, 1).data["image/png"]})),
@@ -175,6 +189,7 @@ SPOILT = [  # what is done to the recipe, in either language
     (links, lambda n: linking(n, "nowhere.ipynb")),
     (links, lambda n: linking(n, "#cell-id=nowhere")),
     (links, lambda n: linking(n, "glossary.ipynb#cell-id=nowhere")),
+    (links, lambda n: linking(n, "../CHANGELOG.md#nowhere")),
     (links, lambda n: n.cells[1].update(id=n.cells[0].id)),
     (announced, lambda n: n.cells[-1].update(source="This is it:")),
     (announced, lambda n: n.cells[0].update(source="This is it:")),
@@ -182,7 +197,7 @@ SPOILT = [  # what is done to the recipe, in either language
 ]
 
 
-@pytest.mark.parametrize("path", [RECIPE, FOLDER / "ko" / RECIPE.name], ids=["en", "ko"])
+@pytest.mark.parametrize("path", RECIPES.values(), ids=RECIPES)
 def test_what_breaks_a_rule_is_seen(path):
     for place, (rule, spoil) in enumerate(SPOILT):
         changed = copy.deepcopy(read(path))
@@ -194,13 +209,9 @@ def test_what_breaks_a_rule_is_seen(path):
 # --- the recipe ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["", "ko"], ids=["English", "Korean"])
-def recipe(request):
-    return FOLDER / request.param / RECIPE.name
-
-
-def test_the_first_quantization_comes_early_and_without_the_helpers(recipe):
-    cells = [cell.source for cell in code(read(recipe))]
+@pytest.mark.parametrize("path", RECIPES.values(), ids=RECIPES)
+def test_the_first_quantization_comes_early_and_without_the_helpers(path):
+    cells = [cell.source for cell in code(read(path))]
     place = next(n for n, source in enumerate(cells, 1) if "quantize_dynamic(" in source)
     assert place <= 4
     assert not any("rh" in re.findall(r"\w+", source) for source in cells[:place])
@@ -214,17 +225,17 @@ def test_the_recipe_is_short():
     assert cells.index("found") < 20, "the five sections"
 
 
-def test_what_the_recipe_is_known_for_is_shown_in_both_languages(recipe):
+@pytest.mark.parametrize("path", RECIPES.values(), ids=RECIPES)
+def test_what_the_recipe_is_known_for_is_shown_in_both_languages(path):
     """The one call alone, the published figures, and every claim with its verdict."""
     call = "torch.ao.quantization.quantize_dynamic(model, {nn.LSTM}, dtype=torch.qint8)"
-    assert cell_of(read(recipe), "cell-32").source == f"quantized = {call}"
-    means = "".join(documents.texts(cell_of(read(recipe), "mean-values")))
+    assert cell_of(read(path), "cell-32").source == f"quantized = {call}"
+    means = "".join(texts(cell_of(read(path), "mean-values")))
     assert all(figure in means for figure in ("0.1289", "0.1291", "0.0016", "1.21%"))
-    (closing,) = [cell for cell in code(read(recipe)) if "summary" in tags(cell)]
-    with speaking(language(recipe)):
-        assert _(OPEN) not in documents.plain(closing)
-    for claim in CLAIMS:
-        assert re.search(rf"^{claim}\s", documents.plain(closing), re.MULTILINE)
+    (closing,) = [cell for cell in code(read(path)) if "summary" in tags(cell)]
+    with speaking(language(path)):
+        assert _(OPEN) not in plain(closing)
+    assert [c for c in CLAIMS if not re.search(rf"^{c}\s", plain(closing), re.MULTILINE)] == []
 
 
 def test_exactly_the_two_warnings_are_silenced():

@@ -2,138 +2,106 @@
 
 import posixpath
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from .tool import tool
+from .files import RECIPE, read, tool
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-RECIPE = NOTEBOOKS / "dynamic_quantization.ipynb"
 pages = tool("pages")
-
-
-def read(path):
-    return nbformat.read(path, as_version=4)
-
-
-def named(path, folder):
-    """A page or a notebook among both editions, as `ko/your_model`."""
-    return path.relative_to(folder).with_suffix("").as_posix()
+# Notebooks that lead to each other: where the outputs of each are from, and its headings.
+TEXTS = {
+    "a": "# A\n\n[ko](ko/a.ipynb) [b](b.ipynb#cell-id=x0) [c](#cell-id=x0) [out](../README.ipynb)",
+    "b": "# B\n\n### `a` 1 < 2\n\n## Two\n\n### 2.1\n\n### 2.2\n\n```\n## code\n```\n\n## Three",
+    "ko/a": "# 가\n\n[one](../a.ipynb) [two](b.ipynb) [가](https://a.b/c.ipynb#d)\n\n## 첫째",
+    "ko/b": "# 나",
+}
+CONTENTS = {
+    "a": [],
+    "b": [(1, "a 1 < 2"), (1, "Two"), (2, "2.1"), (2, "2.2"), (1, "Three")],
+    "ko/a": [(1, "첫째")],
+    "ko/b": [],
+}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """The folder that `make run` leaves, with the recipe's stored outputs for fresh ones."""
-    folder = tmp_path_factory.mktemp("build")
-    page = pages.as_page(read(RECIPE), pages.title_of(RECIPE))
-    (folder / "dynamic_quantization.html").write_text(page, encoding="utf-8")
-    pages.write_linked(RECIPE, folder)
-    return {
-        named(path, folder): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for path in folder.rglob("*.html")
-    }
+    """The pages that `make run` leaves of these, and that of the recipe."""
+    folder = tmp_path_factory.mktemp("project")
+    for name, text in {**TEXTS, "../README": "# none of them", "c": "# Not linked"}.items():
+        path = folder / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cell = nbformat.v4.new_markdown_cell(text, id="x0")
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    first, build = folder / "notebooks" / "a.ipynb", folder / "build"
+    pages.write_linked(first, build)
+    found = {path.relative_to(build).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
+             for path in build.rglob("*.html")}  # fmt: skip
+    assert set(found) == set(TEXTS) - {"a"}, "it was run, and has its page from that"
+    found["a"] = pages.as_page(read(first), pages.title_of(first))
+    found["recipe"] = pages.as_page(read(RECIPE), pages.title_of(RECIPE))
+    return {name: BeautifulSoup(page, "html.parser") for name, page in found.items()}
 
 
-def headings(path):
-    """Level and text of the headings of a notebook but for its title, read from its source."""
-    for cell in read(path).cells:
-        if cell.cell_type == "markdown":
-            text = re.sub(r"```.*?```", "", cell.source, flags=re.S)
-            for marks, words in re.findall(r"^(##|###) (.+)$", text, re.M):
-                yield len(marks), words.replace("`", "")
-
-
-def depth(link):
-    return len(link.find_parents("ol")) + 1
-
-
-def test_the_notebooks_that_the_recipe_leads_to_have_pages_too(written):
-    stored = [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("ko/*.ipynb")]
-    assert set(written) == {named(path, NOTEBOOKS) for path in stored}
-
-
-def test_the_sidebar_lists_every_section_in_order(written):
+def test_the_sidebar_lists_every_section_in_order_nested_as_the_headings_are(written):
+    headings = [cell.source.splitlines()[0] for cell in read(RECIPE).cells]
+    sections = [line[3:] for line in headings if line.startswith("## ")]
     for name, page in written.items():
         (sidebar,) = page.select("nav.contents")
         assert sidebar["aria-label"] == ("차례" if name.startswith("ko/") else "Contents")
-        found = [(depth(link), link.text) for link in sidebar.select("a")]
-        assert found == list(headings(NOTEBOOKS / f"{name}.ipynb")), name
+        found = [(len(link.find_parents("ol")), link.text) for link in sidebar.select("a")]
+        assert CONTENTS.get(name, found) == found, name
+    assert [text for depth, text in found if depth == 1] == sections, "the recipe is the last"
 
 
 def test_every_link_of_every_page_leads_somewhere(written):
+    followed = 0
     for name, page in written.items():
         for link in page.select("a[href]"):
             file, _, anchor = link["href"].partition("#")
-            if ":" in file:
-                continue
-            assert not file.endswith(".ipynb"), link
-            here = posixpath.normpath(posixpath.join(posixpath.dirname(name), file))
-            other = written[here.removesuffix(".html")] if file else written[name]
-            assert not anchor or other.find(id=anchor) is not None, link
+            outside = ":" in file or "README" in file or (name == "recipe" and file)
+            assert not file.endswith(".ipynb") or ":" in file, link
+            if not outside:
+                here = posixpath.normpath(posixpath.join(posixpath.dirname(name), file))
+                other = written[here.removesuffix(".html")] if file else page
+                assert not anchor or other.find(id=anchor) is not None, link
+                followed += 1
+    assert followed > 30
 
 
-def test_no_page_fetches_anything(written):
-    found = 0
+def test_no_page_fetches_anything_and_figures_say_what_they_show(written):
     for page in written.values():
         sources = [tag.get("src") or tag.get("href") for tag in page.select("[src], link[href]")]
-        assert all(source.startswith("data:") for source in sources)
+        assert [source for source in sources if not source.startswith("data:")] == []
         assert not re.search(r"@import|url\((?!data:)[^)]*//", page.text)
-        found += len(sources)
-    assert found > 20
+    alts = [image["alt"] for image in written["recipe"].select("img")]
+    assert len(alts) > 5
+    assert min(map(len, alts)) > 25
 
 
 def test_the_sidebar_can_be_skipped_and_folded(written):
-    page = written["dynamic_quantization"]
+    page = written["recipe"]
     first = page.body.find("a")
     assert (first["class"], first["href"]) == (["skip"], "#text")
     assert page.find(id="text").name == "main"
     assert page.select_one("nav.contents > details[open] > summary").text == "Contents"
-    assert page.html["lang"] == "en"
 
 
 def test_a_page_says_where_its_outputs_are_from(written):
     for name, page in written.items():
-        noted = [note.text for note in page.select("main > p.note")]
         language = "ko" if name.startswith("ko/") else "en"
-        expected = [pages.WORDS[language]["stored"]]
-        assert noted == ([] if name == "dynamic_quantization" else expected)
+        noted = [note.text for note in page.select("main > p.note")]
+        ran = name in ("a", "recipe")
+        assert noted == ([] if ran else [pages.WORDS[language]["stored"]])
         assert page.html["lang"] == language
 
 
 def test_a_page_of_a_run_in_the_other_language_is_kept_and_a_stale_one_is_not(tmp_path):
-    notebooks = tmp_path / "notebooks"
-    (notebooks / "ko").mkdir(parents=True)
-    texts = {"a": "# A\n\n[다른](ko/a.ipynb)", "ko/a": "# 가\n\n[one](b.ipynb)", "ko/b": "# 나"}
-    for name, text in texts.items():
-        cells = [nbformat.v4.new_markdown_cell(text)]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / f"{name}.ipynb")
-    run = tmp_path / "build" / "ko" / "a.html"
-    run.parent.mkdir(parents=True)
-    run.write_text("made of a run", encoding="utf-8")
-    run.with_name("b.html").write_text(pages.WORDS["ko"]["stored"], encoding="utf-8")
-    pages.write_linked(notebooks / "a.ipynb", tmp_path / "build")
-    assert run.read_text(encoding="utf-8") == "made of a run"
-    assert "나" in run.with_name("b.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("words", "lists"),
-    [
-        ([], "<ol></ol>"),
-        (["h3 A"], '<ol><li><a href="#A">A</a></ol>'.replace("</a>", "</a></li>")),
-        (
-            ["h2 A", "h3 <B>", "h3 C", "h2 D"],
-            '<ol><li><a href="#A">A</a><ol><li><a href="#&lt;B&gt;">&lt;B&gt;</a></li>'
-            '<li><a href="#C">C</a></li></ol></li><li><a href="#D">D</a></li></ol>',
-        ),
-    ],
-)
-def test_contents_are_nested_as_the_headings_are(words, lists):
-    cells = ""
-    for word in words:
-        tag, text = word.replace("<", "&lt;").replace(">", "&gt;").split(" ")
-        cells += f'<div class="jp-MarkdownCell"><{tag} id="{text}">{text}</{tag}></div>'
-    assert pages.contents(cells) == lists
+    for run, kept in ((tmp_path / "a.html", False), (tmp_path / "ko" / "a.html", True)):
+        run.parent.mkdir(exist_ok=True)
+        assert not pages.is_kept(run, "en"), "it is not there"
+        run.write_text("made of a run", encoding="utf-8")
+        assert pages.is_kept(run, "en") == kept
+        run.write_text(pages.WORDS["ko"]["stored"], encoding="utf-8")
+        assert not pages.is_kept(run, "en")

@@ -1,28 +1,17 @@
 """The comparison with other runtimes: what is concluded from made-up rows, and a real small one."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from .files import tool
+
+peers = tool("peers", "benchmarks")
 TIMES = {"default": 100, "16 bits": 130, "8 bits": 80, "torch FP32": 400, "torch.ao": 300}
 ERRORS = {"default": 4e-3, "16 bits": 3e-3, "8 bits": 7e-3, "torch FP32": 0, "torch.ao": 1.2e-2}
 
 
-@pytest.fixture(scope="module")
-def peers():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module("peers")
-        for name in ("peers", "contenders"):
-            sys.modules.pop(name, None)
-
-
-def row(peers, **others):
+def row(**others):
     """A row of steady times in µs; the control is 2 % slower than the default."""
     wobble = np.linspace(0.9, 1.1, 7)
     times = {name: list(us * wobble) for name, us in {**TIMES, **others}.items()}
@@ -30,8 +19,8 @@ def row(peers, **others):
     return peers.Row(peers.Case("LSTM", 8, 8), times, list(102 * wobble), errors)
 
 
-def test_a_row_says_who_is_fastest_and_by_how_much(peers):
-    cells = dict(zip(peers.HEADERS, row(peers).cells(), strict=True))
+def test_a_row_says_who_is_fastest_and_by_how_much():
+    cells = dict(zip(peers.HEADERS, row().cells(), strict=True))
     assert cells["best peer"] == "torch.ao"
     assert (cells["peer / default"], cells["peer / 8 bits"]) == ("3.00", "3.75")
     assert (cells["control"], cells["default (µs)"]) == ("1.02", "100")
@@ -39,13 +28,13 @@ def test_a_row_says_who_is_fastest_and_by_how_much(peers):
     assert cells["least of peers"] == "1.20%"
 
 
-def test_pytorch_is_told_apart_from_a_faster_peer_of_another_kind(peers):
-    cells = dict(zip(peers.HEADERS, row(peers, ncnn=50).cells(), strict=True))
+def test_pytorch_is_told_apart_from_a_faster_peer_of_another_kind():
+    cells = dict(zip(peers.HEADERS, row(ncnn=50).cells(), strict=True))
     assert (cells["best peer"], cells["peer / default"]) == ("ncnn", "0.50")
     assert (cells["PyTorch / default"], cells["least of peers"]) == ("3.00", "0.90%")
 
 
-def test_every_case_can_be_asked_for_by_name(peers):
+def test_every_case_can_be_asked_for_by_name():
     cases = list(peers.all_cases())
     assert len(cases) == len(set(cases)) > 40
     assert {case.kind for case in cases} == {"LSTM", "GRU"}
@@ -55,7 +44,7 @@ def test_every_case_can_be_asked_for_by_name(peers):
 
 
 @pytest.mark.parametrize(("kind", "int8_in_onnx"), [("LSTM", True), ("GRU", False)])
-def test_all_contenders_compute_the_same_layers(peers, kind, int8_in_onnx):
+def test_all_contenders_compute_the_same_layers(kind, int8_in_onnx):
     threads = torch.get_num_threads()
     found = peers.measure(peers.Case(kind, 6, 16, batch=2, layers=2, steps=4), budget_s=0.01)
     assert torch.get_num_threads() == threads
@@ -69,8 +58,8 @@ def test_all_contenders_compute_the_same_layers(peers, kind, int8_in_onnx):
     assert f"| {kind} 6 -> 16 x 2, batch 2 |" in peers.table([found])
 
 
-def test_ncnn_is_given_its_gates_in_its_order(peers):
-    contenders = importlib.import_module("contenders")
+def test_ncnn_is_given_its_gates_in_its_order():
+    contenders = tool("contenders", "benchmarks")
     lstm = torch.nn.LSTM(3, 5)
     blocks = b"".join(contenders._ncnn_weights(lstm))
     i, f, g, o = lstm.weight_ih_l0.detach().chunk(4)

@@ -7,8 +7,8 @@ import pytest
 
 from recipe_helpers.recipe.timing import FASTER, INCONCLUSIVE, SLOWER, Ratio, judge
 
-from . import documents
-from .documents import ENGLISH, RECIPE, code, plain, prose, read
+from . import files
+from .files import ENGLISH, RECIPE, code, plain, prose, read, texts
 
 # Numbers in the prose that no cell shows, with the reason why they may stand there.
 OUTSIDE = {
@@ -34,35 +34,28 @@ OUTSIDE = {
 }
 RATIO = re.compile(r"(\d+\.\d\d) \(95 % interval (\d+\.\d\d) to (\d+\.\d\d)\)")
 HALF = 0.005  # of the last digit that is shown
-CERTAIN = Ratio(1.0, 1.0, 1.0)
 
 
-@pytest.fixture(params=ENGLISH, ids=documents.named)
-def path(request):
-    return request.param
-
-
+@pytest.mark.parametrize("path", ENGLISH, ids=files.named)
 def test_a_number_in_the_prose_was_shown_or_has_a_reason_which_is_of_use(path):
     """It may stand in an output as well: a time of that many microseconds, say."""
-    said = set().union(*(documents.numbers(cell.source) for cell in prose(read(path))))
-    outside = set(OUTSIDE.get(documents.named(path), {}))
-    assert said - documents.shown(read(path)) <= outside <= said
+    said = set().union(*(files.numbers(cell.source) for cell in prose(read(path))))
+    outside = set(OUTSIDE.get(files.named(path), {}))
+    assert said - files.shown(read(path)) <= outside <= said
 
 
 def read_ratio(text):
     return Ratio(*map(float, RATIO.search(text).groups()))
 
 
-def possible(speedup, control):
-    """The verdicts that these numbers allow, each of them rounded to two digits."""
-    steps = (-HALF, 0, HALF)
-    return {
-        judge(
-            Ratio(speedup.median, speedup.low + a, speedup.high + b),
-            Ratio(control.median, control.low + c, control.high + d),
-        )
-        for a, b, c, d in itertools.product(steps, repeat=4)
-    }
+def possible(*ratios):
+    """The verdicts that a ratio and its control allow, each of them rounded to two digits."""
+    rounded = [
+        [Ratio(r.median, r.low + a, r.high + b)
+         for a, b in itertools.product((-HALF, 0, HALF), repeat=2)]
+        for r in ratios
+    ]  # fmt: skip
+    return {judge(speedup, control) for speedup, control in itertools.product(*rounded)}
 
 
 def line_of(text, start):
@@ -88,13 +81,13 @@ def contradictions(text):
         yield said
 
 
+@pytest.mark.parametrize("path", ENGLISH, ids=files.named)
 def test_every_stored_verdict_follows_from_the_stored_ratio(path):
-    for cell in code(read(path)):
-        for shown in documents.texts(cell):
-            # A report holds several tables, each below a caption that begins with its rounds.
-            for table in re.split(r"(?m)^(?=\d+ interleaved rounds)", shown)[1:]:
-                if not shown.startswith("<"):
-                    assert list(contradictions("\n".join(table.splitlines()[:9]))) == []
+    for shown in (shown for cell in code(read(path)) for shown in texts(cell)):
+        # A report holds several tables, each below a caption that begins with its rounds.
+        for table in re.split(r"(?m)^(?=\d+ interleaved rounds)", shown)[1:]:
+            if not shown.startswith("<"):
+                assert list(contradictions("\n".join(table.splitlines()[:9]))) == []
 
 
 def stored(last_line):
@@ -118,34 +111,25 @@ def test_a_contradiction_would_be_seen(before, after):
     assert list(contradictions(changed))
 
 
-def sweep_rows():
-    for line in stored("latency_sweep").splitlines():
-        if (found := RATIO.search(line)) and line.split()[0].isdigit():
-            yield int(line.split()[0]), Ratio(*map(float, found.groups())), line.split()[-1]
-
-
-def test_the_stored_sweep_agrees_with_its_sentence():
-    rows = list(sweep_rows())
+def test_the_sweep_agrees_with_its_sentence_and_what_closes_the_recipe_quotes_the_tables():
+    lines = stored("latency_sweep").splitlines()
+    rows = [(line.split(), read_ratio(line)) for line in lines if RATIO.search(line)]
+    rows = [(words, ratio) for words, ratio in rows if words[0].isdigit()]
     assert len(rows) >= 6
-    for _, ratio, verdict in rows:  # the control of a width is not shown; it only adds doubt
-        assert verdict in possible(ratio, CERTAIN) | {INCONCLUSIVE}
-    wins = [all(verdict == FASTER for *_, verdict in rows[place:]) for place in range(len(rows))]
+    for words, ratio in rows:  # the control of a width is not shown; it only adds doubt
+        assert words[-1] in possible(ratio, Ratio(1.0, 1.0, 1.0)) | {INCONCLUSIVE}
+    wins = [all(words[-1] == FASTER for words, _ in rows[place:]) for place in range(len(rows))]
     place = wins.index(True) if any(wins) else None
-    said = " ".join(stored("latency_sweep").splitlines()[len(rows) + 2 :])
+    said = " ".join(lines[len(rows) + 2 :])
     expected = {None: "no crossover", 0: "at every width"}
-    assert expected.get(place, f"faster from width {rows[place or 0][0]} on") in said
+    assert expected.get(place, f"faster from width {rows[place or 0][0][0]} on") in said
 
-
-def test_what_closes_the_recipe_quotes_the_tables_above_it():
-    """The claims about time in the ledger, and what was found."""
-    closing, found = (
-        " ".join(stored("ledger").split()),
-        stored("rh.Comparison(sizes, latency, outputs)"),
-    )
+    closing = " ".join(stored("ledger").split())
+    found = stored("rh.Comparison(sizes, latency, outputs)")
     speedup = read_ratio(line_of(stored("latency"), "FP32 / INT8")).median
     verdict = line_of(stored("latency"), "verdict").split()[-1]
     assert f"FP32 / INT8 {speedup:.2f}, {verdict}" in closing
-    medians = [ratio.median for _, ratio, _ in sweep_rows()]
+    medians = [ratio.median for _, ratio in rows]
     assert f"from {min(medians):.2f} to {max(medians):.2f} over the widths" in closing
     assert f"{line_of(stored('sizes'), 'total').split()[-3]} times smaller" in found
     assert stored("outputs").splitlines()[2].split()[4] in found

@@ -6,7 +6,7 @@ import re
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from .documents import FOLDER, LINK, ORDER, prose, read
+from .files import FOLDER, LINK, ORDER, prose, read
 
 # Where a term may stand unlinked: code, formulas, headings, tables, the texts of links.
 UNLINKED = re.compile(
@@ -85,18 +85,8 @@ def test_a_term_is_linked_where_it_is_first_used(name):
 # --- someone who has only the notebook -----------------------------------------------------------
 
 
-class Shell:
-    """What a cell sees as its IPython, under the name that this class has."""
-
-    def __init__(self):
-        self.magics = []
-
-    def run_line_magic(self, *words):
-        self.magics.append(words)
-
-
 @pytest.mark.parametrize("name", ORDER)
-def test_who_has_no_package_is_told_how_to_get_it_and_on_colab_gets_it(name, monkeypatch):
+def test_who_has_no_package_is_told_how_to_get_it_and_on_colab_gets_it(name):
     cells = PAGES[name].cells
     place = next(n for n, cell in enumerate(cells) if "import recipe_helpers as rh" in cell.source)
     assert cells[place - 1].source.splitlines()[-1].startswith("**If the next cell finds no module")
@@ -104,7 +94,7 @@ def test_who_has_no_package_is_told_how_to_get_it_and_on_colab_gets_it(name, mon
     setup = TransformerManager().transform_cell(cells[place].source.partition("\n\n")[0])
     installed = [("pip", "install --quiet --find-links . recipe-helpers")]
     for module, magics in (("google.colab._shell", installed), ("ipykernel.zmqshell", [])):
-        monkeypatch.setattr(Shell, "__module__", module)
-        shell = Shell()
-        exec(setup, {"get_ipython": lambda shell=shell: shell})
-        assert shell.magics == magics
+        run = []  # by what a cell sees as its IPython
+        line = {"run_line_magic": lambda self, *words, run=run: run.append(words)}
+        exec(setup, {"get_ipython": type("Shell", (), {"__module__": module, **line})})
+        assert run == magics

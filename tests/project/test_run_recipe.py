@@ -12,31 +12,29 @@ import pytest
 
 from tools import korean
 
-from .tool import TOOLS, tool
+from .files import ROOT, tool
 
-COMMAND = [sys.executable, str(TOOLS / "run_recipe.py")]
+COMMAND = [sys.executable, ROOT / "tools" / "run_recipe.py"]
 run_recipe = tool("run_recipe")
 WAITS = "import pathlib, time\npathlib.Path('waiting').touch()\ntime.sleep(60)"
 
 
-def written(folder, *cells, tag=None):
-    """A notebook of these code cells, the last of which may carry a tag."""
+def written(path, *cells, text="# A page\n\ntext", tag="summary"):
+    """A notebook of a text and these code cells, the last of which carries a tag."""
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    made.cells[-1].metadata["tags"] = [tag] if tag else []
-    path = folder / "notebook.ipynb"
+    made.cells[-1].metadata["tags"] = [tag]
+    made.cells.insert(0, nbformat.v4.new_markdown_cell(text, id="text"))
+    path.parent.mkdir(exist_ok=True)
     nbformat.write(made, path)
-    return path
+    return made
 
 
 def test_notebooks_that_work_end_in_their_summaries_and_pages(tmp_path, capsys):
-    (tmp_path / "ko").mkdir()
     headings = {"": "A page", "ko": "한 쪽"}
-    paths = [written(tmp_path / folder, "1 + 1", "6 * 7", tag="summary") for folder in headings]
+    paths = [tmp_path / folder / "notebook.ipynb" for folder in headings]
     for path, heading in zip(paths, headings.values(), strict=True):
-        made = nbformat.read(path, as_version=4)
-        made.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {heading}\n\ntext"))
-        nbformat.write(made, path)
+        written(path, "1 + 1", "6 * 7", text=f"# {heading}\n\ntext")
     assert run_recipe.main([*map(str, paths), "--output", str(tmp_path / "build")]) == 0
     english, korean_one = re.split(r"(?m)^42\n", capsys.readouterr().out)[1:]
     assert "Read the whole report" in english
@@ -49,8 +47,9 @@ def test_notebooks_that_work_end_in_their_summaries_and_pages(tmp_path, capsys):
 
 
 def test_a_cell_that_fails_is_named_and_the_exit_code_says_so(tmp_path, capsys):
-    path = written(tmp_path, "1 + 1", "1 / 0", "2 + 2")
-    assert run_recipe.main([str(path), "--output", str(tmp_path / "build")]) == 1
+    written(tmp_path / "notebook.ipynb", "1 + 1", "1 / 0", "2 + 2")
+    words = [str(tmp_path / "notebook.ipynb"), "--output", str(tmp_path / "build")]
+    assert run_recipe.main(words) == 1
     out, err = capsys.readouterr()
     assert "a cell failed" in err
     assert "ZeroDivisionError" in err
@@ -60,9 +59,10 @@ def test_a_cell_that_fails_is_named_and_the_exit_code_says_so(tmp_path, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_ends_in_one_sentence_and_leaves_no_kernel(tmp_path):
-    cells = f"import os\nopen('kernel', 'w').write(str(os.getpid()))\n{WAITS}"
+    path, build = tmp_path / "notebook.ipynb", tmp_path / "build"
+    written(path, f"import os\nopen('kernel', 'w').write(str(os.getpid()))\n{WAITS}")
     running = subprocess.Popen(
-        [*COMMAND, str(written(tmp_path, cells)), "--output", str(tmp_path / "build")],
+        [*COMMAND, path, "--output", build],
         stderr=subprocess.PIPE,
         encoding="utf-8",
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
@@ -76,7 +76,7 @@ def test_ctrl_c_ends_in_one_sentence_and_leaves_no_kernel(tmp_path):
     assert running.returncode == 130
     assert "Traceback" not in err
     assert err.splitlines()[-1].endswith("notebook.ipynb: interrupted; nothing was written.")
-    assert not (tmp_path / "build").exists()
+    assert not build.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "kernel").read_text()), 0)
 
@@ -86,27 +86,19 @@ def test_storing_writes_the_korean_edition_from_the_same_run(tmp_path):
     code = "import os, random\nimport recipe_helpers as rh\n\ndrawn = random.random()"
     bar = "list(rh.progress_bar([1, 2], 'digits'))"
     cells = [code, "print(os.environ.get('RECIPE_LANGUAGE'), drawn)", bar, "rh.machine()"]
-    path = written(tmp_path, *cells)
-    made = nbformat.read(path, as_version=4)
-    made.cells.insert(0, nbformat.v4.new_markdown_cell("text", id="text"))
-    nbformat.write(made, path)
-    (tmp_path / "ko").mkdir()
-    edition = korean.carried(made, None)
-    edition.cells[0].source = "글"
-    edition.cells[0].metadata["written_from"] = "text"
-    nbformat.write(edition, tmp_path / "ko" / "notebook.ipynb")
+    path, edition = tmp_path / "notebook.ipynb", tmp_path / "ko" / "notebook.ipynb"
+    carried = korean.carried(written(path, *cells), None)
+    carried.cells[0].update(source="글", metadata={"written_from": "text"})
+    edition.parent.mkdir()
+    nbformat.write(carried, edition)
     environment = {**os.environ, "RECIPE_LANGUAGE": "ko"}
     subprocess.run([*COMMAND, path, "--store"], check=True, capture_output=True, env=environment)
-    english, stored = (
-        nbformat.read(path, as_version=4).cells,
-        nbformat.read(tmp_path / "ko" / "notebook.ipynb", as_version=4).cells,
-    )
+    english, stored = (nbformat.read(each, as_version=4).cells for each in (path, edition))
     assert [cell.source for cell in stored[:2]] == ["글", korean.korean_code(code)]
     assert english[2].outputs == stored[2].outputs, "not drawn anew"
     assert english[2].outputs[0].text.startswith("None 0.")
     assert len(english[3].outputs) == len(stored[3].outputs) == 1, "the list, and no bar"
-    counts = [[cell.get("execution_count") for cell in cells] for cells in (english, stored)]
-    assert counts == [[None, 1, 2, 3, 4]] * 2
-    tables = [cells[4].outputs[0] for cells in (english, stored)]
-    assert [bool(korean.HANGUL.search(str(table.data))) for table in tables] == [False, True]
-    assert [table.execution_count for table in tables] == [4, 4]
+    for cells, hangul in ((english, False), (stored, True)):
+        assert [cell.get("execution_count") for cell in cells] == [None, 1, 2, 3, 4]
+        assert bool(korean.HANGUL.search(str(cells[4].outputs[0].data))) == hangul
+        assert cells[4].outputs[0].execution_count == 4

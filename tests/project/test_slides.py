@@ -6,12 +6,10 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from .documents import FOLDER, HANGUL, RECIPE, ROOT, cell_of, numbers, plain, read, shown, text
-from .tool import tool
+from .files import HANGUL, RECIPES, cell_of, numbers, plain, read, shown, text, tool
 
 slides = tool("slides")
-PATHS = {"en": RECIPE, "ko": FOLDER / "ko" / RECIPE.name}
-DECKS = {language: slides.deck_of(path) for language, path in PATHS.items()}
+DECKS = {language: slides.deck_of(path) for language, path in RECIPES.items()}
 MINUTES = re.compile(r"^\s*\**(\d+) ?(?:minutes|분)")
 TABLE = "<table><tr><th>claim</th></tr><tbody>{}</tbody></table><p>a note</p>".format(
     "".join(f"<tr><td>C{number} </td><td>found</td></tr>" for number in (1, 2, 12))
@@ -25,13 +23,20 @@ def minutes(language):
 
 
 @pytest.fixture(scope="module", params=["en", "ko"])
-def page(request):
-    notebook = read(PATHS[request.param])
-    made = slides.as_slides(notebook, DECKS[request.param], "Recipe", request.param)
-    return BeautifulSoup(made, "html.parser")
+def page(request, tmp_path_factory):
+    """As they are written, beside the pages of their language."""
+    build = tmp_path_factory.mktemp("build")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["", str(RECIPES[request.param]), "--output", str(build)])
+        slides.main()
+    folder = {"en": build, "ko": build / "ko"}[request.param]
+    written = text(folder / "dynamic_quantization.slides.html")
+    return BeautifulSoup(written, "html.parser")
 
 
 def test_every_slide_has_a_title_of_its_own_and_notes_with_minutes(page):
+    titles = {"en": "Dynamic quantization: slides", "ko": "동적 양자화: 슬라이드"}
+    assert page.title.text == titles[page.html["lang"]]
     found = [section for section in page.select("section") if not section.select("section")]
     assert len(found) == len(slides.BREAK.split(DECKS["en"])) >= 20
     titles = [slide.select_one("h1").text.rstrip("¶") for slide in found]
@@ -40,7 +45,7 @@ def test_every_slide_has_a_title_of_its_own_and_notes_with_minutes(page):
         (notes,) = slide.select("aside.notes")
         assert MINUTES.match(notes.text), slide.text[:60]
     assert not re.search(r"\{(said|cell|code|output|rows) ", page.text)
-    measured = plain(cell_of(read(PATHS[page.html["lang"]]), "cell-60")).splitlines()[-1]
+    measured = plain(cell_of(read(RECIPES[page.html["lang"]]), "cell-60")).splitlines()[-1]
     assert measured.rstrip(".") in titles
 
 
@@ -61,11 +66,11 @@ def test_both_languages_show_the_same_in_as_many_minutes():
         assert HANGUL.search(title) or "{said" in title
 
 
-@pytest.mark.parametrize("language", PATHS)
+@pytest.mark.parametrize("language", RECIPES)
 def test_every_number_was_shown(language):
     visible = [slide.partition("\nNote:")[0] for slide in slides.BREAK.split(DECKS[language])]
     words = slides.PART.sub("", slides.SAID.sub("", "\n".join(visible)))
-    found = numbers(re.sub(r"^# ", "", words, flags=re.M)) - shown(read(PATHS[language]))
+    found = numbers(re.sub(r"^# ", "", words, flags=re.M)) - shown(read(RECIPES[language]))
     assert found <= {"32", "3.5"}
 
 
@@ -87,8 +92,7 @@ def test_it_is_one_file_that_fetches_nothing_and_its_figures_say_what_they_show(
 
 def made(deck):
     """What slides of this text hold, from a notebook of one cell."""
-    cell = nbformat.v4.new_code_cell("measure()")
-    cell["id"] = "found"
+    cell = nbformat.v4.new_code_cell("measure()", id="found")
     shows = {"text/plain": "a table\n2 holds.", "text/html": TABLE}
     cell.outputs = [nbformat.v4.new_output("execute_result", shows, execution_count=1)]
     return slides.deck(nbformat.v4.new_notebook(cells=[cell]), deck).cells
@@ -109,9 +113,10 @@ def test_what_a_part_takes_over(part, bare, outputs):
 
 
 def test_rows_are_chosen_by_their_first_word_and_the_last_line_can_be_said_in_a_title():
-    cell = made("# A\n\n{rows found C1 C12}\n\nNote:\n1 minute")[1]
+    cell = made("# A\n\n{rows found C1 C2}\n\nNote:\n1 minute")[1]
+    assert cell.metadata.tags == [slides.BARE]
     left = BeautifulSoup(cell.outputs[0].data["text/html"], "html.parser")
-    assert [row.td.text.strip() for row in left.select("tbody tr")] == ["C1", "C12"]
+    assert [row.td.text.strip() for row in left.select("tbody tr")] == ["C1", "C2"]
     assert "a note" not in left.text
     assert "claim" in left.text
     assert made("# Here {said found}\n\nNote:\n1 minute")[0].source == "# Here 2 holds"
@@ -131,21 +136,7 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path, monkeypatch):
         slides.reveal_files()
 
 
-def test_they_are_written_beside_the_pages_of_their_language(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["slides", str(PATHS["ko"]), "--output", str(tmp_path)])
-    slides.main()
-    written = text(tmp_path / "ko" / "dynamic_quantization.slides.html")
-    assert "<title>동적 양자화: 슬라이드</title>" in written
-
-
-def listed(found):
-    """The numbers of slides in a cell of a plan: `1 to 4` or `1, 2`."""
-    if " to " in found:
-        first, last = map(int, found.split(" to "))
-        return list(range(first, last + 1))
-    return list(map(int, found.split(", ")))
-
-
+PLANNED = dict(re.findall(r"^\| (E\d+), .*? \| (\d+) \|", text("TEACHING.md"), re.M))
 ROWS = re.compile(r"^\| (\d+) \| ([\d, to]+) \| (.*) \|", re.M)
 
 
@@ -153,21 +144,21 @@ ROWS = re.compile(r"^\| (\d+) \| ([\d, to]+) \| (.*) \|", re.M)
 def test_the_plans_for_a_lesson_agree_with_the_notes(whole):
     plans = []
     for name in ("TEACHING.md", "TEACHING.ko.md"):
-        sections = re.split(r"(?m)^## ", text(ROOT / name))
+        sections = re.split(r"(?m)^## ", text(name))
         (plan,) = [section for section in sections if re.match(rf"{whole}[ 분]", section)]
         plans.append(ROWS.findall(plan.replace("~", " to ")))
     rows, korean = plans
     assert [row[:2] for row in rows] == [row[:2] for row in korean]
     assert len(rows) >= 5
-    (long_one,) = re.findall(r"^\| E4, .*? \| (\d+) \|", text(ROOT / "TEACHING.md"), re.M)
-    for planned, numbered, what in rows:
-        added = int(long_one) if "**E4**" in what else 0
-        assert int(planned) == added + sum(minutes("en")[n - 1] for n in listed(numbered)), what
+    for planned, numbered, what in rows:  # slides `1 to 4` or `1, 2`
+        first, *more = map(int, re.findall(r"\d+", numbered))
+        slides_of = range(first, more[0] + 1) if " to " in numbered else [first, *more]
+        added = int(PLANNED["E4"]) if "**E4**" in what else 0
+        assert int(planned) == added + sum(minutes("en")[n - 1] for n in slides_of), what
     assert whole - 2 <= sum(int(planned) for planned, *_ in rows) <= whole
 
 
 def test_a_slide_gives_an_exercise_the_minutes_that_are_planned():
-    planned = dict(re.findall(r"^\| (E\d+), .*? \| (\d+) \|", text(ROOT / "TEACHING.md"), re.M))
     found = re.findall(r"\*\*Exercise (E\d+)\.\*\*.*?Note:\n\*\*(\d+)", DECKS["en"], re.S)
     assert len(found) == 3
-    assert [planned[name] for name, _ in found] == [given for _, given in found]
+    assert [PLANNED[name] for name, _ in found] == [given for _, given in found]
