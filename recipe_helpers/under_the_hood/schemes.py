@@ -173,7 +173,7 @@ def draw_stress(case: str, seed: int, layers: int = 3) -> tuple[LSTMModel, Tenso
     """
     checks.one_of("case", case, STRESS_CASES)
     checks.positive_int("layers", layers)
-    _, batch_size, width = _STRESS_SHAPE
+    batch_size, width = _STRESS_SHAPE[1:]
     with settings.seeded(seed), torch.no_grad():
         model = LSTMModel(width, width, layers).eval()
         inputs = torch.randn(_STRESS_SHAPE)
