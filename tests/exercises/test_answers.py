@@ -56,26 +56,30 @@ def test_what_is_something_else_is_told_by_name(read, value, says):
     assert says in str(caught.value)
 
 
-def test_three_dots_anywhere_are_no_answer_yet():
-    for value in (..., (1, ...), [..., 1], {"a": 1, "b": ...}):
-        with pytest.raises(NoAnswerError):
-            answers.answered(value)
-    assert answers.answered({"a": 1}) == {"a": 1}
+WANTED = {"the width": answers.whole, "the scale": answers.anything}
 
 
-def test_parts_are_read_each_by_its_reader_and_under_its_name():
-    wanted = {"the width": answers.whole, "the scale": answers.anything}
-    assert answers.parts([2.0, None], wanted) == [2, None]
+@pytest.mark.parametrize("value", [..., (1, ...), [..., 1], {"a": 1, "b": ...}])
+def test_three_dots_anywhere_are_no_answer_yet(value):
     with pytest.raises(NoAnswerError):
-        answers.parts((1, ...), wanted)
-    for value, says in (
+        answers.answered(value)
+    with pytest.raises(NoAnswerError):
+        answers.parts((1, ...), WANTED)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
         ((1.5, 2), "Give a whole number as the width, not 1.5."),
         ((1, 2, 3), "Give the width and the scale as the answer, not 3 parts."),
         ({1, 2}, "Give the width and the scale as the answer, not something of type set."),
-    ):
-        with pytest.raises(WrongAnswerError) as caught:
-            answers.parts(value, wanted)
-        assert str(caught.value) == says
+    ],
+)
+def test_parts_are_read_each_by_its_reader_and_under_its_name(value, says):
+    assert answers.parts([2.0, None], WANTED) == [2, None]
+    with pytest.raises(WrongAnswerError) as caught:
+        answers.parts(value, WANTED)
+    assert str(caught.value) == says
 
 
 def test_a_function_gets_copies_and_what_it_returns_is_read():

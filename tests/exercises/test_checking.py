@@ -18,11 +18,6 @@ ROOT = Path(__file__).parents[2]
 FUNCTIONS = ("E4", "E5", "E6", "E7", "E9", "E12")
 
 
-def test_there_are_twelve():
-    assert list(EXERCISES) == [f"E{number}" for number in range(1, 13)]
-    assert len({verdict.title for _, verdict in EXERCISES.values()}) == 12
-
-
 def headings(path):
     texts = [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"]
     return {line.lstrip("# ") for text in texts for line in text.splitlines() if line[:1] == "#"}
@@ -38,14 +33,16 @@ def test_each_is_called_as_in_the_stored_notebooks_of_solutions():
     assert shown == {
         name: f"{verdict.title} (claim {verdict.claim})" for name, (_, verdict) in EXERCISES.items()
     }
+    assert list(EXERCISES) == [f"E{number}" for number in range(1, 13)]
 
 
-def test_each_belongs_to_a_claim_and_leads_to_a_section_that_is_there_in_both_languages():
-    for _, verdict in EXERCISES.values():
-        assert verdict.claim in CLAIMS
-        for where in in_both(lambda verdict=verdict: str(verdict.where)):
-            path, heading = where.split(", ", 1)
-            assert heading[1:-1] in headings(ROOT / path), where
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_each_belongs_to_a_claim_and_leads_to_a_section_that_is_there_in_both_languages(exercise):
+    _, verdict = EXERCISES[exercise]
+    assert verdict.claim in CLAIMS
+    for where in in_both(lambda: str(verdict.where)):
+        path, heading = where.split(", ", 1)
+        assert heading[1:-1] in headings(ROOT / path), where
 
 
 def test_a_verdict_is_made_once_and_shown_in_both_languages():
@@ -54,21 +51,17 @@ def test_a_verdict_is_made_once_and_shown_in_both_languages():
     assert "E4: not yet right" in english
     assert "E4: 아직 맞지 않음" in korean
     assert "답에 필요한 것: 호출하지 않은 함수 자체." in korean
-    unknown = rh.check("E13")
-    assert "'E13': 그런 연습 문제가 없습니다." in in_both(lambda: str(unknown))[1]
 
 
-def test_three_dots_are_no_answer_yet():
-    for exercise, (_, expected) in EXERCISES.items():
-        for answer in (..., (..., 3.0), [1, ...], {"a": ...}):
-            verdict = rh.check(exercise, answer)
-            assert (verdict.verdict, verdict.right, verdict.answered) == (UNANSWERED, False, False)
-            assert verdict == expected
-            assert f"{exercise}: not yet answered" in str(verdict)
-        assert rh.check(exercise) == rh.check(exercise, ...)
-    for exercise in FUNCTIONS:
-        for found in (None, ..., (..., ...)):
-            assert rh.check(exercise, lambda *_, found=found: found).verdict == UNANSWERED
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_three_dots_are_no_answer_yet(exercise):
+    answers = [..., (..., 3.0), [1, ...], {"a": ...}]
+    if exercise in FUNCTIONS:
+        answers += [lambda *_, found=found: found for found in (None, ..., (..., ...))]
+    for verdict in (rh.check(exercise), *(rh.check(exercise, answer) for answer in answers)):
+        assert (verdict.verdict, verdict.right, verdict.answered) == (UNANSWERED, False, False)
+        assert verdict == EXERCISES[exercise][1]
+        assert f"{exercise}: not yet answered" in str(verdict)
 
 
 class Strange:
@@ -87,13 +80,6 @@ STRANGE = [
 ]
 
 
-def test_whatever_comes_is_told_in_a_sentence(untouched):
-    for exercise in EXERCISES:
-        for answer in STRANGE:
-            with untouched():
-                refused(exercise, answer)
-
-
 class UnsayableError(Exception):
     def __str__(self):
         raise ValueError("cannot be said")
@@ -105,20 +91,22 @@ ERRORS = [
 ]
 
 
-def test_an_exception_of_the_answer_is_told_in_a_sentence(untouched):
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_whatever_comes_or_is_raised_is_told_in_a_sentence(exercise, untouched):
     def failing(error):
         def fails(*_):
             raise error
 
         return fails
 
-    for exercise in FUNCTIONS:
-        for error in ERRORS:
-            with untouched():
-                verdict = rh.check(exercise, failing(error))
-            (sentence,) = map(str, verdict.faults)
-            assert "\n" not in sentence
-            assert "raised" in sentence or "cannot be" in sentence
+    for answer in STRANGE:
+        with untouched():
+            refused(exercise, answer)
+    for error in ERRORS if exercise in FUNCTIONS else ():
+        with untouched():
+            (sentence,) = map(str, rh.check(exercise, failing(error)).faults)
+        assert "\n" not in sentence
+        assert "raised" in sentence or "cannot be" in sentence
 
 
 def test_an_answer_may_draw_numbers_and_gets_the_same_ones_each_time(untouched):
@@ -142,12 +130,14 @@ def test_an_interrupt_is_not_kept_back():
         rh.check("E4", interrupted)
 
 
-def test_an_exercise_that_there_is_not():
-    for name in ("E0", "E13", "e4", 4, None, ["E4"]):
-        verdict = rh.check(name, 1)
-        assert not verdict.right
-        assert "There is no exercise" in str(verdict.faults[0])
-        assert "E12" in str(verdict)
+@pytest.mark.parametrize("name", ["E0", "E13", "e4", 4, None, ["E4"]])
+def test_an_exercise_that_there_is_not(name):
+    verdict = rh.check(name, 1)
+    assert not verdict.right
+    english, korean = in_both(lambda: str(verdict))
+    assert f"There is no exercise {name!r}; there are E1, E2" in english
+    assert english.splitlines()[0].endswith("  no exercise")
+    assert f"{name!r}: 그런 연습 문제가 없습니다." in korean
 
 
 def test_what_was_right_before_a_fault_is_kept():
