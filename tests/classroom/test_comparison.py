@@ -23,24 +23,21 @@ def test_a_row_for_each_machine():
 
 
 @pytest.mark.parametrize(
-    ("ratios", "level"),
+    ("ratios", "crossover", "level"),
     [
-        ((0.5, 2.0), 8 * 2**0.5),  # halfway, on logarithmic axes
-        ((0.5, 0.8, 1.6), 16 * 2 ** (math.log(0.8) / math.log(0.5))),
-        ((1.5, 3.0), 8.0),  # as narrow as was measured
-        ((0.5, 0.9), None),
+        ((0.5, 2.0), 16, 8 * 2**0.5),  # halfway, on logarithmic axes
+        ((0.5, 0.8, 1.6), 32, 16 * 2 ** (math.log(0.8) / math.log(0.5))),
+        ((1.5, 3.0), 8, 8.0),  # as narrow as was measured
+        ((0.5, 0.9), None, None),
+        ((0.5, 1.01, 2.0), 32, 16),  # where it was level already, but not beyond doubt
+        ((0.5, 2.5, 2.0), 32, 16),
     ],
 )
-def test_where_both_take_the_same_time(ratios, level):
-    found = MachineLedger.from_data("m", ledger_data(ratios=ratios)).level_width
+def test_where_both_take_the_same_time(ratios, crossover, level):
+    data = ledger_data(ratios=ratios)
+    data["findings"]["C17"]["numbers"]["crossover_width"] = crossover
+    found = MachineLedger.from_data("m", data).level_width
     assert found == (None if level is None else pytest.approx(level))
-
-
-@pytest.mark.parametrize("inconclusive", [1.01, 2.5])
-def test_a_width_that_was_level_already_is_where_both_take_the_same_time(inconclusive):
-    data = ledger_data(ratios=(0.5, inconclusive, 2.0))
-    data["findings"]["C17"]["numbers"]["crossover_width"] = 32
-    assert MachineLedger.from_data("m", data).level_width == 16
 
 
 def test_a_bar_leads_to_the_crossover_and_a_mark_lies_on_it():
@@ -61,12 +58,10 @@ def test_only_claims_with_two_verdicts_are_disagreed_on():
     assert row == ("C16", rh.CLAIMS["C16"], "fails: first, third; holds: second")
 
 
-@pytest.mark.parametrize("verdict", ["elsewhere", "not measured"])
-def test_who_did_not_measure_does_not_disagree(verdict):
-    made = [ledger_data(verdicts=[("C2", word)]) for word in ("holds", verdict)]
-    made.append(ledger_data(verdicts=[]))
-    ledgers = tuple(MachineLedger.from_data(f"m{i}", data) for i, data in enumerate(made))
-    found = ClassComparison(ledgers)
+def test_who_did_not_measure_does_not_disagree():
+    said = [("C2", "holds")], [("C2", "elsewhere")], [("C2", "not measured")], []
+    ledgers = [MachineLedger.from_data("m", ledger_data(verdicts=one)) for one in said]
+    found = ClassComparison(tuple(ledgers))
     assert found.disagreements() == {}
     assert "agree" in found.disagreement_table().table().note
 

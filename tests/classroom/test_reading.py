@@ -29,29 +29,19 @@ def changed(path, value):
 POINT = ("findings", "C17", "numbers", "points", 0)
 BAD = {
     "empty": ("", "it is not JSON in UTF-8"),
-    "pickled": (pickle.dumps(ledger_data()), "it is not JSON in UTF-8"),
     "other_encoding": (changed(("machine", "cpu"), "é").encode("utf-16"), "not JSON in UTF-8"),
     "list": ("[]", 'the file is not as a ledger has it (type: "object")'),
     "long": (" " * 300_000, "longer than 262,144 bytes"),
     "deep": ("[" * 100_000, "it is nested too deeply"),
-    "digits": (changed((*POINT, "width"), 0).replace('": 0', '": ' + "9" * 5000), "not JSON"),
     "nan": (changed((*POINT, "fp32_us"), float("nan")), "NaN, which is no number"),
     "infinite": (changed((*POINT, "int8_us"), 0.25).replace("0.25", "1e999"), "too large"),
     "negative": (changed((*POINT, "speedup", "median"), -1.0), "speedup/median"),
-    "other": (changed(("format",), "recipe_helpers report"), "format is not as a ledger has it"),
     "newer": (changed(("version",), 2), "version is not as a ledger has it"),
     "no_machine": (changed(("machine",), ...), 'required: ["format"'),
     "host_name": (changed(("machine", "host"), "mine"), "additionalProperties: false"),
-    "owner": (
-        changed(("owner",), "me"),
-        "the file is not as a ledger has it (additionalProperties: false)",
-    ),
-    "remark": (changed(("findings", "C2", "by"), "me"), "findings/C2 is not as"),
-    "user": (changed(("versions", "user"), "me"), "versions is not as a ledger has it"),
+    "owner": (changed(("owner",), "me"), "the file is not as a ledger has it"),
     "in_sweep": (changed((*POINT, "user"), "me"), "additionalProperties: false"),
-    "in_ratio": (changed((*POINT, "speedup", "user"), "me"), "additionalProperties: false"),
     "long_name": (changed(("machine", "cpu"), "x" * 121), "machine/cpu"),
-    "markup": (changed(("machine", "cpu"), "<script>"), "machine/cpu"),
     "verdict": (changed(("findings", "C2", "verdict"), "great"), "findings/C2/verdict"),
     "claim": (changed(("findings", "D1"), {}), "findings is not as a ledger has it"),
     "falling": (changed((*POINT, "width"), 99), "rising order of width"),
@@ -77,8 +67,7 @@ def test_each_bad_file_gets_one_sentence_in_both_languages_and_the_others_count(
         english, korean = in_both(lambda sentence=sentence: str(sentence))
         assert english.startswith(f"{name}.json was left out: ")
         assert BAD[name][1] in english
-        assert len(english) < 300
-        assert "\n" not in english
+        assert (len(english) < 300, "\n" in english) == (True, False)
         assert english in str(found)
         assert korean.startswith(f"{name}.json 파일은 제외했습니다: ")
         assert english_in(korean.partition(": ")[2].partition("(")[0]) == []
@@ -92,19 +81,15 @@ def test_an_error_of_a_folder_says_korean_first(tmp_path):
     assert english.endswith("broken.json was left out: it is not JSON in UTF-8.")
 
 
-def test_a_folder_of_that_name_is_left_out(folder):
-    (folder / "folder.json").mkdir()
-    (refused,) = rh.compare_ledgers(folder).refused
-    assert str(refused) == "folder.json was left out: it is not a file."
-
-
-def test_nothing_is_unpickled(folder):
+def test_nothing_is_unpickled_and_a_folder_is_no_file(folder):
     class Trap:
         def __reduce__(self):
             return (folder / "sprung").touch, ()
 
+    (folder / "folder.json").mkdir()
     (folder / "trap.json").write_bytes(pickle.dumps(Trap()))
-    rh.compare_ledgers(folder)
+    left, _trap = rh.compare_ledgers(folder).refused
+    assert str(left) == "folder.json was left out: it is not a file."
     assert not (folder / "sprung").exists()
 
 

@@ -1,7 +1,6 @@
 """A survey: here, on a process that is killed in the middle, and with clients that do not fit."""
 
 import contextlib
-import io
 import itertools
 import os
 import time
@@ -30,19 +29,13 @@ def here():
     return rh.survey(iter(WIDTHS), iter(SEEDS), **QUICK)
 
 
-def written(model):
-    file = io.BytesIO()
-    torch.save(model.state_dict(), file)
-    return file.tell()
-
-
 def test_every_width_and_seed_is_measured_once_in_order(here):
     assert [(p.width, p.seed) for p in here.points] == WANTED
     for one in here.points:
         demo = rh.demonstration(width=one.width, seed=one.seed)
         quantized = rh.quantize_dynamic(demo.model)
         found = one.comparison
-        sizes = (written(demo.model), written(quantized))
+        sizes = rh.state_dict_bytes(demo.model), rh.state_dict_bytes(quantized)
         assert (found.size.reference_bytes, found.size.candidate_bytes) == sizes
         with torch.inference_mode():
             exact, rounded = (m(*demo.arguments)[0].double() for m in (demo.model, quantized))
@@ -126,7 +119,6 @@ MEASURE_POINT = module.measure_point
 def test_a_lost_worker_costs_its_measurement_a_retry_and_nothing_else(
     here, client, tmp_path, monkeypatch
 ):
-    """It is lost in the middle of the first measurement, whatever the machine is busy with."""
     monkeypatch.setattr(module, "measure_point", Deadly(tmp_path))
     there = rh.survey(WIDTHS, SEEDS, client, **QUICK)
     assert (tmp_path / "died").exists()
@@ -204,16 +196,11 @@ def workers(*described):
 @pytest.mark.parametrize(
     ("changes", "fragment"),
     [
-        ({"widths": []}, "widths is empty"),
         ({"widths": [8, 8]}, "rising"),
-        ({"widths": [0]}, "widths[0] is 0"),
-        ({"seeds": []}, "seeds is empty"),
         ({"seeds": [1, 1]}, "none twice"),
         ({"seeds": 3}, "seeds is 3"),
-        ({"seeds": [1.5]}, "a whole number"),
         ({"budget_s": 0}, "budget_s is 0"),
         ({"client": "tcp://somewhere:8786"}, "pass a dask.distributed.Client"),
-        ({"client": Client}, "pass a dask.distributed.Client"),
         ({"client": fake_client(asynchronous=True)}, "asynchronous"),
         ({"client": fake_client({})}, "no workers"),
         ({"client": fake_client(ModuleNotFoundError("No module x"))}, "package (No module x)"),
@@ -230,6 +217,5 @@ def test_what_does_not_fit(changes, fragment, refuses):
         rh.survey(**{"widths": [8], "seeds": [1], **changes})
 
 
-@pytest.mark.parametrize("hosts", [("a", "a"), ("a", "b")])
-def test_as_many_workers_as_cores_are_taken(hosts):
-    module.check_client(fake_client(workers(*((host, 2, HERE) for host in hosts))))
+def test_as_many_workers_as_cores_are_taken():
+    module.check_client(fake_client(workers(*((host, 2, HERE) for host in "aabb"))))

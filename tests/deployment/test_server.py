@@ -28,19 +28,12 @@ def test_the_answer_is_the_models(model, words):
     assert found["log_probability"] == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        None,
-        [],
-        {},
-        {"words": "1"},
-        *({"words": words} for words in ([], [1.0], [True], [-1], [50], [2**70])),
-        {"words": [0] * (MOST_WORDS + 1)},
-    ],
-)
-def test_what_is_no_question_is_answered_with_what_is_wrong(model, asked):
-    assert list(answer(model, asked)) == ["error"]
+def test_what_is_no_question_is_answered_with_what_is_wrong(model):
+    too_many = [0] * (MOST_WORDS + 1)
+    for words in ("1", [], [1.0], [True], [-1], [50], [2**70], too_many):
+        assert list(answer(model, {"words": words})) == ["error"]
+    for asked in (None, [], {}):
+        assert list(answer(model, asked)) == ["error"]
 
 
 def test_the_weights_of_the_file_decide_what_is_loaded(model, tmp_path):
@@ -57,18 +50,16 @@ def test_the_weights_of_the_file_decide_what_is_loaded(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("factory", "sizes", "name"),
+    ("factory", "sizes", "name", "says"),
     [
-        (FACTORY, SIZES, "bad"),
-        (FACTORY, SIZES, "missing"),
-        (FACTORY, [51, 8, 16], "float"),
-        ("no_such_module:Model", SIZES, "float"),
+        (FACTORY, SIZES, "bad", "eader"),
+        (FACTORY, SIZES, "missing", "No such file"),
+        (FACTORY, [51, 8, 16], "float", "size mismatch"),
+        ("no_such_module:Model", SIZES, "float", "no_such_module"),
     ],
 )
-def test_what_does_not_fit_is_not_loaded(model, tmp_path, factory, sizes, name):
+def test_what_does_not_fit_is_not_loaded(model, tmp_path, factory, sizes, name, says):
     (tmp_path / "bad").write_bytes(b"nothing")
     save_file(model.state_dict(), tmp_path / "float")
-    with pytest.raises(
-        Exception, match=r"bad|missing|No such file|no_such_module|size mismatch|eader"
-    ):
+    with pytest.raises(Exception, match=says):
         loaded(factory, sizes, str(tmp_path / name))

@@ -29,9 +29,8 @@ def test_the_state_is_carried_and_each_step_compared():
     other = rh.check_streaming(Summing(torch.tensor([0.25, 0.5])).eval(), x)
     assert (other.equal_steps, other.largest_difference, other.same) == (1, 2.5, False)
     assert other.table().rows == [("6", "1", "2.5")]
-    nearly = rh.check_streaming(Summing(1e-4).eval(), x)
-    assert nearly.equal_steps == 1
-    assert nearly.largest_difference == pytest.approx(5e-4, rel=0.1)
+    nearly = rh.check_streaming(Summing(torch.tensor([1e-4, 0])).eval(), x)
+    assert (nearly.equal_steps, nearly.largest_difference) == (1, pytest.approx(5e-4, rel=0.1))
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -46,14 +45,15 @@ def test_an_int8_lstm_has_the_same_bits_and_torch_ao_has_not(layers):
 
 
 def test_what_cannot_be_streamed(refuses):
-    linear = nn.Linear(2, 2).eval()
-    with refuses(rh.InputError, "inputs do not fit model"):
-        rh.check_streaming(linear, torch.ones(3, 2))
-    with refuses(rh.InputError, "steps is empty"):
-        rh.check_streaming(Summing().eval(), torch.ones(0, 2))
-    stateless = rh.LSTMModel(2, 2).lstm.eval()
+    stateless, threefold = nn.Linear(2, 2).eval(), nn.Linear(2, 2).eval()
     stateless.forward = lambda x, state: x
-    with refuses(rh.InputError, "returns its output and its state"):
-        rh.check_streaming(stateless, torch.ones(3, 2))
-    with refuses(rh.ModelError, "model is in training mode"):
-        rh.check_streaming(Summing(), torch.ones(3, 2))
+    threefold.forward = lambda x, state: (x, x, x)
+    for model, steps, error, says in (
+        (nn.Linear(2, 2).eval(), 3, rh.InputError, "inputs do not fit model"),
+        (Summing().eval(), 0, rh.InputError, "steps is empty"),
+        (stateless, 3, rh.InputError, "returns its output and its state"),
+        (threefold, 3, rh.InputError, "returns its output and its state"),
+        (Summing(), 3, rh.ModelError, "model is in training mode"),
+    ):
+        with refuses(error, says):
+            rh.check_streaming(model, torch.ones(steps, 2))

@@ -32,47 +32,29 @@ def test_there_is_a_labelled_control_for_each_field_that_takes_arrow_keys(told):
     assert list(controls.grid().children) == list(controls.values())
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("width", 32),
-        ("width", 8),
-        ("width", 1024),
-        ("layers", 1),
-        ("layers", 4),
-        ("batch_size", 64),
-        ("sequence_length", 200),
-        ("threads", 2),
-        ("engine", engines()[-1]),
-    ],
-)
-def test_each_changes_its_field_and_nothing_else(told, name, value):
+LIMITS = {"width": (8, 1024), "layers": (1, 4), "batch_size": (1, 64), "sequence_length": (1, 200)}
+
+
+def test_each_changes_its_field_and_nothing_else(told):
     controls, said = told
     controls.limits["threads"] = ("Threads", 1, 2)
-    controls[name].value = value
-    expected = replace(RECIPE, **{name: value})
-    assert controls.choice == expected
-    assert said == ([] if expected == RECIPE else [""])
+    changes = {name: most for name, (_, most) in LIMITS.items()}
+    for name, value in {**changes, "threads": 2, "engine": engines()[-1]}.items():
+        controls.reset()
+        del said[:]
+        controls[name].value = value
+        expected = replace(RECIPE, **{name: value})
+        assert (controls.choice, said) == (expected, [] if expected == RECIPE else [""])
 
 
-@pytest.mark.parametrize(
-    ("name", "typed", "limits"),
-    [
-        ("width", -3, (8, 1024)),
-        ("width", 7, (8, 1024)),
-        ("layers", 5, (1, 4)),
-        ("batch_size", 0, (1, 64)),
-        ("sequence_length", 100_000, (1, 200)),
-    ],
-)
-def test_a_number_beyond_its_limits_is_clipped_and_the_limits_are_said(told, name, typed, limits):
+def test_a_number_beyond_its_limits_is_clipped_and_the_limits_are_said(told):
     controls, said = told
-    controls[name].value = typed
-    least, most = limits
-    clipped = least if typed < least else most
-    assert controls[name].value == getattr(controls.choice, name) == clipped
-    label = controls[name].description
-    assert said == [f"{label} goes from {least} to {most}: {typed} became {clipped}."]
+    for name, (least, most) in LIMITS.items():
+        for typed, clipped in ((least - 1, least), (most + 1, most)):
+            controls[name].value = typed
+            assert controls[name].value == getattr(controls.choice, name) == clipped
+            label = controls[name].description
+            assert said[-1] == f"{label} goes from {least} to {most}: {typed} became {clipped}."
 
 
 def test_a_reset_is_one_change(told):

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from dataclasses import replace
+from unittest.mock import Mock
 
 import ipywidgets as widgets
 import pytest
@@ -89,35 +90,21 @@ def test_what_was_clipped_is_said_until_the_next_change():
     assert said(explorer.message) == ""
 
 
-def test_reset_goes_back_and_measures_nothing(measured):
+def test_a_choice_is_measured_once_until_it_is_asked_for_again_or_forgotten(measured):
     explorer = rh.explore()
     shown = explorer.numbers.value
     explorer.controls["width"].value = 16
-    explorer.controls["layers"].value = 2
-    del measured[:]
     explorer.reset.click()
-    assert (explorer.choice, explorer.numbers.value, measured) == (RECIPE, shown, [])
-
-
-def test_a_choice_measured_before_comes_back_at_once(measured):
-    explorer = rh.explore()
+    assert (explorer.choice, explorer.numbers.value) == (RECIPE, shown)
     explorer.controls["width"].value = 16
-    shown = explorer.numbers.value
-    explorer.controls["width"].value = 8
-    explorer.controls["width"].value = 16
-    assert explorer.numbers.value == shown
     assert [choice.width for choice in measured] == [8, 16]
     explorer.again.click()
     assert [choice.width for choice in measured] == [8, 16, 16]
-
-
-def test_forget_drops_the_results_but_not_what_is_shown(measured):
-    explorer = rh.explore()
     shown = explorer.numbers.value
     explorer.forget()
     assert explorer.numbers.value == shown
     explorer.wait()
-    assert measured == [RECIPE, RECIPE]
+    assert [choice.width for choice in measured] == [8, 16, 16, 16]
 
 
 def test_remembers_a_bounded_number_of_choices(measured, monkeypatch):
@@ -140,19 +127,14 @@ def test_an_impossible_choice_is_one_sentence_and_the_picture_stays(monkeypatch)
         assert said(explorer.message) == label + clipped + words
     assert 'role="alert"' in explorer.message.value
     assert (explorer.numbers.value, explorer.result) == good
-    explorer.controls["width"].value = 16
+    explorer.reset.click()
     assert (explorer.last_error, said(explorer.message)) == (None, "")
-    assert explorer.result.choice.width == 16
 
 
 def test_an_unforeseen_exception_is_kept_and_told(monkeypatch):
     explorer = rh.explore()
     broken = RuntimeError("the <engine> stalled\nat line 7")
-
-    def measure(choice):
-        raise broken
-
-    monkeypatch.setattr(module, "measure_choice", measure)
+    monkeypatch.setattr(module, "measure_choice", Mock(side_effect=broken))
     explorer.controls["layers"].value = 3
     assert explorer.last_error is broken
     words = said(explorer.message)
@@ -195,15 +177,12 @@ def test_memory_is_measured_when_its_tab_is_opened_and_once_for_each_choice(weig
 
 
 def test_a_failure_of_memory_is_told_and_the_rest_stays(monkeypatch):
-    def fail(choice):
-        raise rh.InputError("reference failed in a process of its own (no room).")
-
-    monkeypatch.setattr(module, "measure_memory", fail)
+    error = rh.InputError("reference failed in a process of its own (no room).")
+    monkeypatch.setattr(module, "measure_memory", Mock(side_effect=error))
     explorer = rh.explore()
     explorer.tabs.selected_index = MEMORY
     assert "reference failed in a process of its own" in said(explorer.message)
-    assert isinstance(explorer.last_error, rh.InputError)
-    assert explorer.result.choice == RECIPE
+    assert (explorer.last_error, explorer.result.choice) == (error, RECIPE)
 
 
 # --- under an event loop, as in a kernel: a change is booked, and measured a moment later ---------
@@ -225,52 +204,53 @@ def test_of_a_burst_only_the_last_is_measured(measured):
     assert (explorer.result.choice.width, said(explorer.message)) == (32, "")
 
 
-def changing_while_measuring(monkeypatch, when, name, value, tab=0):
-    """A panel in which another control is set while one choice is measured, come to rest.
-
-    Also everything that the open tab has shown since.
-    """
+def changing_while_measuring(monkeypatch, what, when, name, value, tab=0, error=None):
+    """A panel at rest, one control of which was set meanwhile; all that its tab and message said."""
 
     async def change():
         explorer = rh.explore()
-        once = module.measure_choice
+        once = getattr(module, what)
 
         def slow(choice):
             if choice == when:  # the next message arrives meanwhile
                 explorer.controls[name].value = value
+                if error is not None:
+                    raise error
             return once(choice)
 
-        monkeypatch.setattr(module, "measure_choice", slow)
-        shown = []
+        monkeypatch.setattr(module, what, slow)
+        shown, told = [], []
         explorer.tabs.children[tab].observe(lambda event: shown.append(event.new), "value")
+        explorer.message.observe(lambda event: told.append(event.new), "value")
         if tab:
             explorer.tabs.selected_index = tab
         else:
             explorer.controls["width"].value = 16
         await settle(explorer)
-        return explorer, shown
+        return explorer, shown, " ".join(told)
 
     return asyncio.run(change())
 
 
 def test_a_result_that_came_too_late_is_not_shown(measured, monkeypatch):
     late = replace(RECIPE, width=16)
-    explorer, shown = changing_while_measuring(monkeypatch, late, "width", 24)
+    explorer, shown, _ = changing_while_measuring(monkeypatch, "measure_choice", late, "width", 24)
     assert [choice.width for choice in measured] == [8, 16, 24]
     assert (explorer.result.choice.width, len(shown)) == (24, 1)
 
 
 def test_the_sweep_lets_go_when_the_choice_changes(measured, monkeypatch):
     late = replace(RECIPE, width=16)
-    explorer, shown = changing_while_measuring(monkeypatch, late, "layers", 2, SWEEP)
+    explorer, shown, _ = changing_while_measuring(
+        monkeypatch, "measure_choice", late, "layers", 2, SWEEP
+    )
     found = [(c.width, c.layers) for c in measured]
     assert found == [(8, 1), (16, 1), (8, 2), (16, 2), (24, 2)]
     assert "2 layers" in picture(explorer.sweep)[1]
     assert all("2 layers" in one for one in shown)
 
 
-def test_measures_where_cells_run_though_messages_come_elsewhere(monkeypatch):
-    """JupyterLab has messages of widgets handled in a thread of their own."""
+def test_measures_where_cells_run_though_messages_come_in_another_thread(monkeypatch):
     threads = []
 
     def noting(choice):
@@ -303,32 +283,14 @@ def test_wait_measures_now_and_later_changes_are_booked_again(measured):
     assert [choice.width for choice in measured] == [8, 16, 24]
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_memory_that_came_too_late_is_not_shown(monkeypatch, fails):
-    """Nor is an error of what is not asked for any more."""
-    once = module.measure_memory
-
-    async def change():
-        explorer = rh.explore()
-
-        def slow(choice):
-            if choice == RECIPE:  # the next message arrives meanwhile
-                explorer.controls["width"].value = 24
-                if fails:
-                    raise rh.InputError("too late.")
-            return once(choice)
-
-        monkeypatch.setattr(module, "measure_memory", slow)
-        shown = []
-        explorer.memory.observe(lambda event: shown.append(event.new), "value")
-        explorer.message.observe(lambda event: shown.append(event.new), "value")
-        explorer.tabs.selected_index = MEMORY
-        await settle(explorer)
-        return explorer, shown
-
-    explorer, shown = asyncio.run(change())
+@pytest.mark.parametrize("error", [None, rh.InputError("too late.")])
+def test_memory_or_an_error_that_came_too_late_is_not_shown(monkeypatch, error):
+    explorer, shown, told = changing_while_measuring(
+        monkeypatch, "measure_memory", RECIPE, "width", 24, MEMORY, error
+    )
     assert "24.0 MB" in explorer.memory.value
-    assert not any("8.0 MB" in one or "too late" in one for one in shown)
+    assert not any("8.0 MB" in one for one in shown)
+    assert "too late" not in told
     assert (explorer.last_error, said(explorer.message)) == (None, "")
 
 
