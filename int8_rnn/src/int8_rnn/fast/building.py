@@ -8,7 +8,7 @@ import llvmlite.binding as llvm
 import numba
 
 from . import layer  # noqa: F401, with all that it calls
-from .dots import INSTRUCTION
+from .dots import INSTRUCTION, TILES
 from .llvm import COMPILED, EMITTED, OURS, emit
 from .quantizing import OPTIONS
 
@@ -32,7 +32,7 @@ def build(triple: str, cpu: str, features: str) -> tuple[bytes, str]:
     for left in [*whole.functions, *whole.global_variables]:
         if left.is_declaration and not left.name.startswith(("llvm.", *OURS)):
             _define(whole, left)
-    return machine.emit_object(whole), INSTRUCTION
+    return machine.emit_object(whole), INSTRUCTION + "+amx" * TILES
 
 
 def _define(whole: llvm.ModuleRef, left: llvm.ValueRef) -> None:

@@ -105,7 +105,8 @@ class Kept:
             4 * steps * records.X_BYTES[form],
         )
         addresses = *map(_address, (tiles, terms, columns)), more_at, rows_at
-        numbers = tile_bytes, count, steps, records.MARK + q_bytes, form, vectors, symmetric, most
+        step = -(-(records.MARK + q_bytes) // 64) * 64  # whole cache lines
+        numbers = tile_bytes, count, steps, step, form, vectors, symmetric, most
         self.records.append(
             (np.array([(*addresses, *numbers, depth, rows, units)], records.WEIGHT), columns)
         )

@@ -70,6 +70,7 @@ def instruction(triple: str, cpu: str, features: str) -> str:
 
 
 INSTRUCTION = instruction(*host())
+TILES = INSTRUCTION == "vpdpbusd512" and "+amx-int8" in host()[2].split(",")  # `amx.py`
 
 
 def _in_parts(b: ir.IRBuilder, size: int, make: Any, *vectors: Any) -> Any:

@@ -23,10 +23,11 @@ import numpy as np
 from numba import types
 
 from . import llvm
+from .amx import free_registers, shape_registers
 from .cells import cells
 from .products import add_residual, multiply, project
 from .quantizing import inner, longs, quantize, weight
-from .records import BLOCKS, CALL_BYTES, CLAIMS, DONE, PHASES, TASK, TASK_BYTES, WHERE
+from .records import BLOCKS, CALL_BYTES, CLAIMS, DONE, MARK, PHASES, TASK, TASK_BYTES, WHERE
 
 NONE = np.int64(0)  # a literal would be compiled as a type of its own
 CHUNK_ROWS = 64  # of the input that share a product with W_ih
@@ -77,9 +78,11 @@ def _block(task_at, phase, block, thread):
         return
     first, rows = _step_rows(t, begin + within - 1, begin + within)
     size, pre_at = 64 * hh.vectors, t.pre_at + (first - base) * t.pre_step
+    shape_registers(t.hh_at, rows)
     for i in range(high - low):
         tile = high - 1 - i if backwards else low + i
         multiply(t.hh_at, tile, t.q_h_at, rows, sums_at + (tile - low) * rows * size, size)
+    free_registers(t.hh_at, rows)
     for tile in range(low, high):
         sums = sums_at + (tile - low) * rows * size
         cells(t.hh_at, tile, t.q_h_at, rows, sums, pre_at, t.pre_step, t.cell_at, t.unit_at)
@@ -136,9 +139,10 @@ def _lay_out(t, base):
         hr = weight(t.hr_at)
         t.state_step, q_bytes = 256 * hr.tiles, max(q_bytes, hr.q_bytes)
         t.state_at, t.q_h_at = t.q_h_at, t.q_h_at + batch * t.state_step
-    t.q_x_at = t.q_h_at + _lines(batch * q_bytes)
+    t.q_h_at += 64 - MARK  # after their marks, rows begin with a line
+    t.q_x_at = t.q_h_at + batch * q_bytes
     # A line more, or one tile of all rows would fall into the same few places of the cache.
-    t.pre_at, t.pre_step = t.q_x_at + _lines(rows * ih.q_bytes), hh.tiles * size + 64
+    t.pre_at, t.pre_step = t.q_x_at + MARK + rows * ih.q_bytes, hh.tiles * size + 64
     t.spare_at = t.pre_at + rows * t.pre_step
     t.spare_step = max(256 * rows, batch * ((hh.tiles + t.blocks - 1) // t.blocks) * size)
     return t.spare_at + t.threads * t.spare_step
@@ -214,12 +218,12 @@ def _linear(call_at):
     """A plain matrix: `batch` rows of x times W_ih, and its residual; gives 1 without memory."""
     t = task(call_at)
     w, size, step = weight(t.ih_at), min(t.batch, CHUNK_ROWS), 256 * weight(t.ih_at).tiles
-    base_at = llvm.allocate(64 + size * (256 + step + w.q_bytes))
+    base_at = llvm.allocate(128 + size * (256 + step + w.q_bytes))
     if not base_at:
         return 1
     spare_at = _lines(base_at)
     out_at = spare_at + 256 * size
-    q_at, width = out_at + size * step, 4 * w.outputs
+    q_at, width = out_at + size * step + 64 - MARK, 4 * w.outputs
     for first in range(0, t.batch, CHUNK_ROWS):
         rows = min(size, t.batch - first)
         quantize(t.ih_at, t.x_at + first * 4 * w.inputs, 4 * w.inputs, rows, q_at)

@@ -15,6 +15,7 @@ from numba.np import numpy_support
 # `loading.py` says what they are.
 MALLOC, FREE, YIELD = OURS = "int8_rnn_malloc", "int8_rnn_free", "int8_rnn_yield"
 I8, I16, I32, I64, F32 = *map(ir.IntType, (8, 16, 32, 64)), ir.FloatType()
+VOID = ir.VoidType()
 LANES = 16  # of a vector; LLVM splits it where the CPU's are shorter
 INTS, FLOATS = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 
@@ -91,7 +92,7 @@ def emit() -> str:
     """The routines that are written in LLVM's instructions, as its assembly."""
     module = ir.Module()
     for symbol, (signature, function) in EMITTED.items():
-        result = ir.VoidType() if signature.return_type is types.void else I64
+        result = VOID if signature.return_type is types.void else I64
         made = ir.Function(module, ir.FunctionType(result, [I64] * len(signature.args)), symbol)
         b = ir.IRBuilder(made.append_basic_block())
         value = function(b, *made.args)

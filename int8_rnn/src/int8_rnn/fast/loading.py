@@ -36,7 +36,7 @@ class Code(NamedTuple):
     Attributes:
         run: Takes the bytes of a call (`layer.TASK`) and the number of the thread.
         multiply_all: As in `products.py`.
-        instruction: Their byte product, one of those in `dots.py`.
+        instruction: Their byte product, one of those in `dots.py`, or "+amx" after it.
         path: The file that keeps them, or None.
     """
 
@@ -54,7 +54,18 @@ def host() -> tuple[str, str, str]:
             features = llvm.get_host_cpu_features().flatten()
         except RuntimeError:  # a system that LLVM cannot ask
             features = ""
-    return llvm.get_process_triple(), name or llvm.get_host_cpu_name(), features
+    triple = llvm.get_process_triple()
+    if "+amx" in features and not _may_use_tiles(triple):
+        features = features.replace("+amx", "-amx")
+    return triple, name or llvm.get_host_cpu_name(), features
+
+
+def _may_use_tiles(triple: str) -> bool:
+    """Whether this process may use the registers of AMX, for which Linux wants to be asked."""
+    if not triple.startswith("x86_64") or sys.platform != "linux":
+        return False
+    arch_prctl, request_permission, tile_data = map(ctypes.c_long, (158, 0x1023, 18))
+    return ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) == 0
 
 
 def key() -> str:

@@ -23,9 +23,10 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
+from .amx import free_registers, multiply_many, shape_registers, takes
 from .cells import rescale
-from .dots import INSTRUCTION, Bytes, Floats, Words
-from .llvm import I64, Fields, at_address, at_offset, routine, store
+from .dots import INSTRUCTION, TILES, Bytes, Floats, Words
+from .llvm import I64, VOID, Fields, at_address, at_offset, call, routine, store
 from .quantizing import floats, inner, longs, weight
 from .records import BYTES, FLOATS, MARK, PLANES, ROWS, WEIGHT, WEIGHTS, WORDS, is_exact
 
@@ -47,6 +48,11 @@ def multiply(
 ) -> None:
     """The sums of one tile with rows of quantized activations, 16 int32 for each vector."""
     w = Fields(b, w_at, WEIGHT)
+    if TILES:
+        with b.if_then(takes(b, w, rows)):
+            values = w_at, tile, q_at, rows, out_at, out_step
+            call(b, multiply_many.symbol, VOID, *values)
+            b.ret_void()
     form, count, steps, q_step = w.form, w.vectors, w.steps, w.q_bytes
     at = b.add(w.tiles_at, b.mul(tile, w.tile_bytes))
     x = at_offset(b, q_at, MARK)
@@ -133,11 +139,13 @@ class _Tile:
 def project(w_at, q_at, rows, low, high, backwards, out_at, out_step):
     """The results of the tiles [low, high), float32."""
     w = weight(w_at)
+    shape_registers(w_at, rows)
     for i in range(high - low):
         tile = high - 1 - i if backwards else low + i
         to = out_at + tile * 64 * w.vectors
         multiply(w_at, tile, q_at, rows, to, out_step)
         rescale(w_at, tile, q_at, rows, to, out_step)
+    free_registers(w_at, rows)
 
 
 @routine(6)
@@ -169,8 +177,10 @@ def multiply_all(w_at, q_at, rows, out_at, out_step):
     if w.form == ROWS:
         _by_rows(w.tiles_at, 64 * w.tiles, 4 * w.steps, q_at + MARK, w.q_bytes, rows, out_at)
     else:
+        shape_registers(w_at, rows)
         for tile in range(w.tiles):
             multiply(w_at, tile, q_at, rows, out_at + 256 * tile, out_step)
+        free_registers(w_at, rows)
 
 
 @inner

@@ -24,7 +24,8 @@ class FastPath:
         reason: Why not, and what to do about it; empty if they do.
         ready_s: Seconds spent on compiling, or on loading what an earlier process has compiled.
         instruction: The byte product of this CPU: "vpdpbusd512", "vpdpbusd256" (VNNI), "usdot",
-            "sdot" (ARM), "pmaddubsw", which saturates; or "" where there is none.
+            "sdot" (ARM), "pmaddubsw", which saturates; or "" where there is none. "+amx" after it:
+            batches are multiplied by AMX.
         kept_in: The file that keeps the machine code for later processes; empty where none does.
     """
 
