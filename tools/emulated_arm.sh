@@ -39,12 +39,16 @@ cp -r "$repository/int8_rnn" "$root/library"
 mountpoint -q "$root/proc" || mount --bind /proc "$root/proc"
 mountpoint -q "$root/dev" || mount --bind /dev "$root/dev"
 trap 'umount "$root/proc" "$root/dev"' EXIT
-# Products of bytes with unsigned ones (usdot), of bytes alone (sdot), and a CPU without either.
-# LLVM would read the features of the CPU from /proc/cpuinfo, which under emulation is the host's.
+# Products of bytes with unsigned ones (usdot), of bytes alone (sdot), and a CPU without either; the
+# kernels alone depend on that. LLVM would read the features of the CPU from /proc/cpuinfo, which
+# under emulation is the host's. What the emulator itself takes counts as the process's memory.
+tests=tests
 for cpu in "neoverse-n1 +i8mm" "neoverse-n1" "cortex-a72"; do
     read -r name features <<<"$cpu"
     echo "== $cpu"
     chroot "$root" /usr/bin/env -C /library HOME=/root PYTHONPATH=/library/src \
         NUMBA_CPU_NAME="$name" NUMBA_CPU_FEATURES="${features:-}" \
-        python3 -m pytest -q -p no:cacheprovider -m "not fbgemm" tests
+        python3 -m pytest -q -p no:cacheprovider -m "not fbgemm" \
+        --deselect tests/test_modules.py::test_resident_memory_falls_to_about_a_quarter "$tests"
+    tests=tests/test_fast.py
 done
