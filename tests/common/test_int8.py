@@ -13,15 +13,12 @@ from recipe_helpers.common.language import speaking
 
 from ..korean import english_in, error_in_both, in_both, untold_in
 
-LSTM = rh.Int8LSTM.from_float(nn.LSTM(3, 4).eval())
-
 
 def test_old_names_lead_to_the_library():
     names = "FastPathWarning Int8GRU Int8LSTM Int8Linear Scheme quantize_activations"
     for name in [*names.split(), "without_parametrizations"]:
         assert getattr(rh, name) is getattr(int8_rnn, name)
-    assert rh.save_int8 is int8_rnn.save
-    assert rh.load_int8 is int8_rnn.load
+    assert (rh.save_int8, rh.load_int8) == (int8_rnn.save, int8_rnn.load)
     assert rh.RecipeError is int8_rnn.Int8Error
 
 
@@ -32,8 +29,7 @@ def test_the_fast_path_shows_itself():
     assert english_in(korean, "Int8LSTM") == []
     for available, state in ((True, "compiled"), (False, "reference in plain torch")):
         shown = replace(found, available=available, ready_s=1.25, reason="why").table()
-        assert shown.rows[0] == [state, "1.2 s"]
-        assert shown.note == "why"
+        assert (shown.rows[0], shown.note) == ([state, "1.2 s"], "why")
 
 
 def hooked():
@@ -56,30 +52,16 @@ REFUSED = {
         "linear, a Linear, has to stay in float: it has forward hooks",
     ),
     "nothing": (
-        lambda path: rh.quantize_dynamic(
-            nn.Sequential(hooked(), nn.Embedding(2, 2)).eval(), backend="plain"
-        ),
+        lambda path: rh.quantize_dynamic(nn.Sequential(hooked()).eval(), backend="plain"),
         rh.NothingQuantizedError,
         "model에 변환할 모듈이 없습니다: 0 (Linear; forward 훅이 있으며, 변환하면 이것이 사라짐)",
         "model has no module to convert: 0 (Linear; it has forward hooks, which a conversion would",
-    ),
-    "NaN": (
-        lambda path: int8_rnn.quantize_weight("w", torch.tensor([[torch.nan]])),
-        rh.ModelError,
-        "w의 문제: NaN이나 무한대.",
-        "w has NaN or infinity; such a tensor has no scale",
     ),
     "file": (
         no_module_of_ours,
         rh.SavedModelError,
         "{path}: safetensors 파일이지만",
         "{path} is a safetensors file, but not one from save;",
-    ),
-    "input": (
-        lambda path: LSTM(torch.ones(5, 2)),
-        rh.InputError,
-        "input의 값: ",
-        "input is a float32 tensor of shape (5, 2); pass a float32 tensor of shape (steps, batch, ",
     ),
 }
 
@@ -98,6 +80,5 @@ def test_why_a_module_was_left_alone():
     found = rh.converted_modules(model, rh.quantize_dynamic(model, backend="plain"))
     _, korean = in_both(lambda: str(found))
     assert "forward 훅이 있으며" in korean
-    assert english_in(korean, "Linear", "forward") == []
     with speaking("ko"):
         assert untold_in(found.table()) == {}

@@ -11,16 +11,7 @@ from babel.messages.mofile import write_mo
 import recipe_helpers as rh
 from recipe_helpers.common import language as spoken
 from recipe_helpers.common.errors import ArgumentError, RecipeError
-from recipe_helpers.common.language import (
-    N_,
-    _,
-    language,
-    named,
-    plural,
-    speaking,
-    told,
-    use_language,
-)
+from recipe_helpers.common.language import N_, _, language, named, plural, speaking, told
 from recipe_helpers.recipe.timing import Ratio
 
 SLOW = N_("slow")
@@ -48,43 +39,37 @@ def small_catalogue(tmp_path, monkeypatch):
     monkeypatch.setattr(spoken, "LOCALE", tmp_path)
     spoken._catalogue.cache_clear()
     yield
-    use_language("en")
+    rh.use_language("en")
     spoken._catalogue.cache_clear()
 
 
-def dogs(count):
-    return plural("{count} dog in {place}", "{count} dogs in {place}", count, place="town")
+def said():
+    """A message with a value, one with a count, a constant."""
+    dogs = [
+        plural("{count} dog in {place}", "{count} dogs in {place}", count, place="town")
+        for count in (1, 2)
+    ]
+    return [_("{name} is {count:,} bytes", name="x", count=1234), *dogs, _(SLOW)]
 
 
-def test_english_is_the_default_and_what_it_was():
-    assert language() == "en"
-    assert _("{name} is {count:,} bytes", name="x", count=1234) == "x is 1,234 bytes"
-    assert (dogs(1), dogs(2)) == ("1 dog in town", "2 dogs in town")
+IN_ENGLISH = ["x is 1,234 bytes", "1 dog in town", "2 dogs in town", "slow"]
+IN_KOREAN = ["x: 1,234 bytes", "town의 개 1마리", "town의 개 2마리", "느림"]
+
+
+def test_english_unless_korean_is_asked_for():
+    assert (language(), said()) == ("en", IN_ENGLISH)
     assert _("100 % {as it is}") == "100 % {as it is}"
-
-
-def test_korean_where_it_is_asked_for():
     with speaking("ko"):
-        assert language() == "ko"
-        assert _("{name} is {count:,} bytes", name="x", count=1234) == "x: 1,234 bytes"
-        assert (dogs(1), dogs(2)) == ("town의 개 1마리", "town의 개 2마리")
-        assert _(SLOW) == "느림"
+        assert (language(), said()) == ("ko", IN_KOREAN)
         assert _("never heard of") == "never heard of"
         assert _("") == "", "the empty message is the head of a catalogue"
-    assert _(SLOW) == "slow"
-
-
-def test_use_language_lasts():
     rh.use_language("ko")
-    assert _(SLOW) == "느림"
-    use_language("en")
-    assert _(SLOW) == "slow"
+    assert said() == IN_KOREAN
 
 
 def test_a_block_puts_back_what_was_before_whatever_happens():
-    use_language("ko")
+    rh.use_language("ko")
     with speaking("en"):
-        assert language() == "en"
         with speaking("ko"), speaking("ko"):
             assert language() == "ko"
         assert language() == "en"
@@ -115,7 +100,7 @@ def test_a_block_holds_in_its_own_thread():
 @pytest.mark.parametrize("code", ["fr", "KO", "", None, 1])
 def test_an_unknown_language(code, refuses):
     with refuses(ArgumentError, "code is", repr(code), "'en', 'ko'"):
-        use_language(code)
+        rh.use_language(code)
     with refuses(ArgumentError, "code is", repr(code)), speaking(code):
         pass
 
@@ -128,12 +113,8 @@ def test_an_error_says_the_korean_sentence_first_and_the_english_one_after():
         assert told(error) == "느림입니다."
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
         assert str(RecipeError("not in the catalogue")) == "not in the catalogue"
-
-
-def test_words_in_a_sentence_are_translated_and_results_say_themselves_but_names_stay():
-    with speaking("ko"):
-        named_slow = ArgumentError("{name} is {count:,} bytes", name="slow", count=1234)
-        assert told(named_slow) == "slow: 1,234 bytes"
+        own_name = ArgumentError("{name} is {count:,} bytes", name="slow", count=1234)
+        assert told(own_name) == "slow: 1,234 bytes"
         result = ArgumentError("It is {what}.", what=Ratio(2.0, 1.0, 3.0))
         assert str(result).splitlines() == [
             "2.00 (1.00~3.00)입니다.",

@@ -1,6 +1,5 @@
 """What all figures have in common: colours, panels, and a font for Korean, or English without."""
 
-import io
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from matplotlib.text import Text
 
 from recipe_helpers.common import plots
 from recipe_helpers.common.language import N_, _, speaking
+from recipe_helpers.recipe.timing import Ratio
 
 HANGUL = re.compile("[가-힣]")
 LABEL = N_("time of one call")  # a message that figures have
@@ -45,11 +45,16 @@ def labels(figure):
     return [said for said in texts if said]
 
 
+def families(figure):
+    return {tuple(text.get_fontfamily()) for text in figure.findobj(Text)}
+
+
 def test_new_figure_has_the_panels_it_was_asked_for():
     figure, axes = plots.new_figure("three by two", columns=3, rows=2, width=6, height=4)
     assert axes.shape == (2, 3)
     assert tuple(figure.get_size_inches()) == (6, 4)
     assert figure.title == figure.alt == "three by two"
+    assert len(set(plots.COLORS)) == len(plots.COLORS)
 
 
 def test_ticks_are_those_within_the_axis_and_at_its_ends():
@@ -60,31 +65,24 @@ def test_ticks_are_those_within_the_axis_and_at_its_ends():
     assert axes.get_ylim() == (0.5, 8)
 
 
-def test_colours_differ():
-    assert len(set(plots.COLORS)) == len(plots.COLORS)
-
-
-def test_a_missing_letter_would_be_seen(monkeypatch):
-    assert drawn_in_korean()[1] == []
-    monkeypatch.setattr(plots, "korean_fonts", lambda: ("DejaVu Sans",))
-    assert any("missing" in message for message in drawn_in_korean()[1])
-
-
-def test_english_figures_keep_the_usual_font():
-    figure = simple()
-    assert {tuple(text.get_fontfamily()) for text in figure.findobj(Text)} == {("sans-serif",)}
-    assert not any(HANGUL.search(said) for said in labels(figure))
+def test_an_interval_reaches_from_its_low_to_its_high_end():
+    _figure, axes = plots.new_figure("one")
+    plots.draw_ratios(axes, [8, 16], [Ratio(2, 1.5, 4), Ratio(3, 2.5, 3.1)])
+    (bars,) = axes.collections
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [pytest.approx([1.5, 4]), pytest.approx([2.5, 3.1])]
 
 
 def test_nothing_of_the_readers_own_changes_and_nothing_of_theirs_matters():
-    with mpl.rc_context({"font.family": "serif", "axes.unicode_minus": True}):
+    with mpl.rc_context({"font.family": "serif", "lines.marker": "x"}):
         before = dict(mpl.rcParams)
-        figure, raised = drawn_in_korean()
+        (korean, raised), english = drawn_in_korean(), simple()
         assert dict(mpl.rcParams) == before
-        figure.savefig(io.BytesIO(), format="png")
     assert raised == []
-    families = {tuple(text.get_fontfamily()) for text in figure.findobj(Text)}
-    assert families == {plots.korean_fonts()} == {("NanumGothic", "DejaVu Sans")}
+    assert families(korean) == {plots.korean_fonts()} == {("NanumGothic", "DejaVu Sans")}
+    assert families(english) == {("sans-serif",)}
+    assert english.axes[0].lines[0].get_marker() == "None"
+    assert not any(HANGUL.search(said) for said in labels(english))
 
 
 def test_the_package_with_the_font_is_not_imported():
@@ -94,8 +92,7 @@ def test_the_package_with_the_font_is_not_imported():
         "assert plots.korean_fonts()[0] == 'NanumGothic'\n"
         "assert not [name for name in sys.modules if name.startswith('koreanize')]"
     )
-    command = [sys.executable, "-c", code]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
@@ -109,7 +106,6 @@ def no_korean_font(monkeypatch):
     monkeypatch.setattr(metadata, "files", none)
     bare = [font for font in fontManager.ttflist if font.name not in plots._KOREAN_FONTS]
     monkeypatch.setattr(fontManager, "ttflist", bare)
-    monkeypatch.setattr(plots, "_said_why", False, raising=False)
     plots._register_font_of_the_extra.cache_clear()
     yield bare
     plots._register_font_of_the_extra.cache_clear()
@@ -124,6 +120,5 @@ def test_without_a_korean_font_the_labels_are_english_and_one_sentence_says_why(
 
 
 def test_a_font_of_the_system_will_do(no_korean_font, monkeypatch):
-    font = next(font for font in no_korean_font if font.name == "DejaVu Serif")
-    monkeypatch.setattr(plots, "_KOREAN_FONTS", ("No Such Font", font.name))
+    monkeypatch.setattr(plots, "_KOREAN_FONTS", ("No Such Font", "DejaVu Serif"))
     assert plots.korean_fonts() == ("DejaVu Serif", "DejaVu Sans")

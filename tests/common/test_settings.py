@@ -10,39 +10,37 @@ import torch
 
 from recipe_helpers.common import settings
 
-DEPRECATED = "torch.ao.quantization is deprecated and will be removed in 2.10."
-QUANTIZED = "torch.quantize_per_tensor and friends are deprecated"
+DEPRECATED = DeprecationWarning, "torch.ao.quantization is deprecated and will be removed in 2.10."
+QUANTIZED = UserWarning, "torch.quantize_per_tensor and friends are deprecated"
 
 
 def engine():
     return torch.backends.quantized.engine
 
 
+def onednn():
+    return torch._C._get_mkldnn_enabled()
+
+
 ENGINES = [one for one in torch.backends.quantized.supported_engines if one != "none"]
 CHANGES = [
-    (settings.threads_set, torch.get_num_threads, 3),
-    (settings.default_dtype_set, torch.get_default_dtype, torch.float64),
-    *((settings.engine_set, engine, one) for one in ENGINES),
+    (lambda: settings.threads_set(3), torch.get_num_threads, 3),
+    (lambda: settings.default_dtype_set(torch.float64), torch.get_default_dtype, torch.float64),
+    (settings.without_onednn, onednn, False),
+    *((lambda one=one: settings.engine_set(one), engine, one) for one in ENGINES),
 ]
 
 
 @pytest.mark.parametrize(("change", "current", "wanted"), CHANGES)
 @pytest.mark.parametrize("stop", [None, RuntimeError, KeyboardInterrupt])
 def test_a_setting_holds_inside_and_is_put_back(untouched, change, current, wanted, stop):
-    seen = []
-    with untouched(), contextlib.suppress(stop or KeyError), change(wanted) as yielded:
-        seen += [current(), yielded]
+    before, seen = current(), []
+    with untouched(), contextlib.suppress(stop or KeyError), change() as yielded:
+        seen += [current(), wanted if yielded is None else yielded]
         if stop is not None:
             raise stop
     assert seen == [wanted] * 2
-
-
-def test_onednn_is_put_back(untouched):
-    before = torch.backends.mkldnn.enabled
-    with contextlib.suppress(KeyError), settings.without_onednn():
-        assert not torch._C._get_mkldnn_enabled()
-        raise KeyError
-    assert torch.backends.mkldnn.enabled == before
+    assert current() == before
 
 
 @pytest.mark.parametrize(("share", "left"), [(None, 0.5), ("", 0.5), ("0.1", 0.05)])
@@ -53,12 +51,9 @@ def test_a_measurement_may_be_given_less_time(monkeypatch, share, left):
     assert settings.time_to_measure(0.5) == pytest.approx(left)
 
 
-def test_threads_none_keeps_the_number_and_yields_it(untouched):
-    with untouched(), settings.threads_set(2) as two, settings.threads_set(None) as same:
-        assert (two, same, torch.get_num_threads()) == (2, 2, 2)
-
-
-def test_threads_are_put_back_even_where_the_block_changed_them(untouched):
+def test_threads_none_keeps_the_number_and_puts_it_back(untouched):
+    with untouched(), settings.threads_set(2), settings.threads_set(None) as same:
+        assert (same, torch.get_num_threads()) == (2, 2)
     with untouched(), settings.threads_set(None):
         torch.set_num_threads(2)
 
@@ -80,42 +75,40 @@ def raised_by(category, message):
     return False
 
 
-def test_exactly_two_warnings_are_silenced_and_only_inside(untouched):
-    with untouched():
-        with settings.deprecations_silenced():
-            assert not raised_by(DeprecationWarning, DEPRECATED)
-            assert not raised_by(UserWarning, QUANTIZED)
-            assert raised_by(UserWarning, DEPRECATED)
-            assert raised_by(DeprecationWarning, QUANTIZED)
-            assert raised_by(DeprecationWarning, "torch.jit is deprecated")
-            assert raised_by(UserWarning, "something else")
-        assert raised_by(DeprecationWarning, DEPRECATED)
-        assert raised_by(UserWarning, QUANTIZED)
+def silenced():
+    """Which of the two warnings, and of others like them, are not heard."""
+    others = [
+        (DEPRECATED[1], QUANTIZED[0]), (QUANTIZED[1], DEPRECATED[0]),
+        ("torch.jit is deprecated", DeprecationWarning), ("something else", UserWarning),
+    ]  # fmt: skip
+    assert all(raised_by(category, message) for message, category in others)
+    return [not raised_by(*DEPRECATED), not raised_by(*QUANTIZED)]
 
 
-def test_a_notebook_silences_them_for_good():
+def test_exactly_two_warnings_are_silenced_for_a_while_or_for_good(untouched):
+    with untouched(), settings.deprecations_silenced():
+        assert silenced() == [True, True]
+    assert silenced() == [False, False]
     with warnings.catch_warnings():
         settings.silence_deprecations()
-        assert not raised_by(DeprecationWarning, DEPRECATED)
-        assert not raised_by(UserWarning, QUANTIZED)
-        assert raised_by(UserWarning, "something else")
+        assert silenced() == [True, True]
 
 
-@pytest.mark.parametrize(
-    ("what", "change"),
-    [
-        ("thread count", lambda: torch.set_num_threads(2)),
-        ("grad mode", lambda: torch.set_grad_enabled(False)),
-        ("default dtype", lambda: torch.set_default_dtype(torch.float64)),
-        ("torch's random state", lambda: torch.rand(1)),
-        ("numpy's random state", lambda: np.random.random()),
-        ("random's state", random.random),
-        ("warning filters", lambda: warnings.simplefilter("ignore", ImportWarning)),
-    ],
-)
-def test_the_watch_sees_each_change(untouched, what, change):
+WATCHED = {
+    "thread count": lambda: torch.set_num_threads(2),
+    "grad mode": lambda: torch.set_grad_enabled(False),
+    "default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "torch's random state": lambda: torch.rand(1),
+    "numpy's random state": lambda: np.random.random(),
+    "random's state": random.random,
+    "warning filters": lambda: warnings.simplefilter("ignore", ImportWarning),
+}
+
+
+@pytest.mark.parametrize("what", WATCHED)
+def test_the_watch_sees_each_change(untouched, what):
     with pytest.raises(AssertionError, match=what), untouched():
-        change()
+        WATCHED[what]()
     torch.set_num_threads(1)
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)

@@ -1,15 +1,9 @@
 """A finding: its numbers and the sentences that are made of them when it is shown."""
 
+import pytest
+
 from recipe_helpers.common.language import speaking
-from recipe_helpers.recipe.claims import (
-    CLAIMS,
-    FAILS,
-    HOLDS,
-    IN_PART,
-    Finding,
-    Found,
-    judges,
-)
+from recipe_helpers.recipe.claims import CLAIMS, FAILS, HOLDS, IN_PART, Finding, Found, judges
 from recipe_helpers.recipe.judges import JUDGES
 
 from . import made_up as made
@@ -33,21 +27,18 @@ def test_a_finding_says_its_numbers_and_then_why():
         assert found.measured == "1.23 of 텍스트", "words among the values are translated"
 
 
-def test_a_judge_says_true_false_or_a_verdict_of_its_own(monkeypatch):
+@pytest.mark.parametrize(
+    ("said", "verdict", "why"),
+    [
+        (Found(True, {"n": 1}, why="unused"), HOLDS, ""),
+        (Found(HOLDS, {"n": 1}, why="unused"), HOLDS, ""),
+        (Found(False, {"n": 1}), FAILS, "the container outweighs the weights"),
+        (Found(False, {"n": 1}, why="own"), FAILS, "own"),
+        (Found(IN_PART, {"n": 1}, {"m": 2}, "part"), IN_PART, "part"),
+    ],
+)
+def test_a_judge_says_true_false_or_a_verdict_of_its_own(monkeypatch, said, verdict, why):
     monkeypatch.setattr("recipe_helpers.recipe.claims.JUDGES", {})
-    says = JUDGES["C2"](made.size(1, 2))
-
-    @judges("C2")
-    def judge(result):
-        """Nothing."""
-        return result
-
-    def finding(verdict, why="", values=()):
-        return Finding("C2", verdict, says.message, {"n": 1}, why, dict(values))
-
-    assert judge(Found(True, {"n": 1}, why="unused")) == finding(HOLDS)
-    assert judge(Found(HOLDS, {"n": 1}, why="unused")) == finding(HOLDS)
-    assert judge(Found(False, {"n": 1})) == finding(FAILS, says.why)
-    assert says.why == "the container outweighs the weights"
-    assert judge(Found(False, {"n": 1}, why="own")) == finding(FAILS, "own")
-    assert judge(Found(IN_PART, {"n": 1}, {"m": 2}, "part")) == finding(IN_PART, "part", {"m": 2})
+    message = JUDGES["C2"](made.size(1, 2)).message
+    judge = judges("C2")(lambda: said)
+    assert judge() == Finding("C2", verdict, message, {"n": 1}, why, said.values)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 import recipe_helpers as rh
 from recipe_helpers.recipe import compare as module
@@ -73,12 +72,4 @@ def test_the_verdict_in_words(demo, quantized, bytes_, verdict, ratio, says):
     times = made_up.latency(100.0 * ratio, 100.0, verdict)
     made = rh.Comparison(made_up.size(*bytes_), times, outputs)
     relative = f"the outputs differ by {outputs.relative:.2%} on average."
-    assert made.sentence == f"In INT8 the file is {says}, and {relative}"
-    assert made.table().note == made.sentence
-
-
-def test_a_real_one(demo, quantized, untouched):
-    with untouched():
-        found = rh.compare(demo.model, quantized, *demo.arguments, budget_s=0.01)
-    assert found.latency.threads == torch.get_num_threads()
-    assert found.latency.rounds >= 7
+    assert made.table().note == f"In INT8 the file is {says}, and {relative}"

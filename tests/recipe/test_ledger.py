@@ -15,11 +15,11 @@ from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe import ledger as module
 from recipe_helpers.recipe.claims import ELSEWHERE, FAILS, HOLDS, IN_PART, JUDGES, OPEN, Finding
 from recipe_helpers.recipe.ledger import Ledger
-from recipe_helpers.recipe.timing import INCONCLUSIVE, SLOWER
+from recipe_helpers.recipe.timing import INCONCLUSIVE
 from recipe_helpers.your_model import command_line
 
 from ..korean import untold_in
-from .made_up import LATENCY, OPERATORS, costs, latency, memory, size, sweep
+from .made_up import LATENCY, OPERATORS, costs, memory, size, sweep
 
 NAMES = list(rh.CLAIMS)
 
@@ -35,32 +35,29 @@ def measured():
 def test_results_are_handed_over_by_name_in_one_call():
     single, batch = costs(3, 2.5, 3.5), costs(2, 1.5, 2.1, 16)
     ledger = rh.judge(
-        size=size(2, 1), latency=latency(1, 2, SLOWER), operators=OPERATORS, single=single,
-        batch=batch, in_int16=1, in_int32=2, exact=2,
+        size=size(1, 2), latency=LATENCY, operators=OPERATORS, single=single, batch=batch,
+        in_int16=1, in_int32=2, exact=2,
     )  # fmt: skip
     expected = {
-        "C2": rh.judge("C2", size(2, 1)),
+        "C2": rh.judge("C2", size(1, 2)),
         "C3": rh.judge("C3", single, batch),
         "C9": rh.judge("C9", 1, 2, 2),
         "C14": rh.judge("C14", single, batch),
         "C15": rh.judge("C15", single, batch),
-        "C16": rh.judge("C16", latency(1, 2, SLOWER), OPERATORS),
+        "C16": rh.judge("C16", LATENCY, OPERATORS),
     }
     assert {c: f for c, f in ledger.findings.items() if f.verdict != ELSEWHERE} == expected
-    rows = {row[0]: (row[3], row[1]) for row in ledger.table().rows}
-    assert list(rows) == NAMES
-    assert rows["C1"] == ("rh.measure_ledger() measures it", ELSEWHERE)
-    assert rows["C18"] == ("see trained_models.ipynb", ELSEWHERE)
-    for claim in ("C3", "C14", "C15"):
-        assert rh.judge().findings[claim].measured == "see under_the_hood.ipynb"
     assert ledger.table().note == "Of 19 claims: 5 hold, 1 fails, 13 elsewhere."
-    for part in (
-        {"latency": LATENCY},
-        {"operators": OPERATORS},
-        {"latency": LATENCY, "size": None},
-    ):
-        assert rh.judge(**part).count(ELSEWHERE) == 19, "a claim waits for all of its results"
-    assert rh.judge(latency=LATENCY, operators=OPERATORS).findings["C16"].verdict == HOLDS
+    assert [row[0] for row in ledger.table().rows] == NAMES
+
+
+def test_a_claim_waits_for_all_of_its_results_and_says_where_they_are_measured():
+    for part in ({"latency": LATENCY}, {"operators": OPERATORS}, {"size": None}):
+        assert rh.judge(**part).count(ELSEWHERE) == 19
+    said = dict.fromkeys(NAMES, "rh.measure_ledger() measures it")
+    said |= dict.fromkeys(("C3", "C14", "C15"), "see under_the_hood.ipynb")
+    said["C18"] = "see trained_models.ipynb"
+    assert {c: found.measured for c, found in rh.judge().findings.items()} == said
 
 
 def test_every_result_that_a_judge_takes_is_described():
@@ -77,7 +74,7 @@ def test_a_ledger_can_be_kept_claim_by_claim():
     ledger.judge("C2", size(1, 2))
     ledger.judge("C10", torch.float32, torch.float32)
     ledger.judge("C18")
-    assert ledger.judge("C3", sweep((1, 2, 3))).verdict == ELSEWHERE
+    ledger.judge("C3", sweep((1, 2, 3)))  # what its judge took in version 2.0
     ledger.judge("C15", costs(1, 0.9, 1.1), costs(1, 0.9, 1.1, 16))
     assert ledger.findings["C9"] is found
     table = ledger.table()
@@ -88,23 +85,18 @@ def test_a_ledger_can_be_kept_claim_by_claim():
     verdicts["C15"] = INCONCLUSIVE
     assert [row[1] for row in table.rows] == list(verdicts.values())
     assert table.rows[0][3] == ""
-    assert table.note == ("Of 19 claims: 1 holds, 1 in part, 1 fails, 1 inconclusive, 2 elsewhere.")
-    assert ledger.count(HOLDS) == 1
+    assert table.note == "Of 19 claims: 1 holds, 1 in part, 1 fails, 1 inconclusive, 2 elsewhere."
 
 
 def test_every_claim_is_measured_as_the_notebook_does(measured, demo, quantized):
-    assert list(measured.findings) == NAMES
-    assert [c for c, found in measured.findings.items() if found.verdict == ELSEWHERE] == ["C18"]
     found = measured.as_dict()["findings"]
     assert list(found) == [claim for claim in NAMES if claim != "C18"]
     assert all(one["measured"] and "{" not in one["measured"] for one in found.values())
     data = {claim: one["numbers"] for claim, one in found.items()}
-    assert all(data.values())
     sizes = rh.compare_size(demo.model, quantized)
     outputs = rh.compare_outputs(demo.model, quantized, *demo.arguments)
     operators = rh.count_operators(demo.model, quantized, *demo.arguments)
-    rounding = rh.round_to_grid(torch.tensor([0.31, -1.27, 0.006, 0.84, -0.558]))
-    assert data["C1"]["half_step"] == rounding.scale / 2
+    assert data["C1"]["half_step"] == pytest.approx(1.27 / 127 / 2)
     assert data["C2"] == {"fp32_bytes": sizes.reference_bytes, "int8_bytes": sizes.candidate_bytes}
     assert [batch["batch"] for batch in data["C6"]["batches"]] == ["loud", "quiet"]
     ranges = [step["range"] for step in data["C5"]["steps"]]
@@ -117,18 +109,16 @@ def test_every_claim_is_measured_as_the_notebook_does(measured, demo, quantized)
     assert data["C16"]["fp32_operators"] == operators.reference_total
     assert [point["width"] for point in data["C17"]["points"]] == [8, 16]
     assert data["C17"]["threads"] == data["C16"]["threads"] == 1
-    for point in data["C17"]["points"]:
-        ratio = point["speedup"]
-        assert ratio["low"] <= ratio["median"] <= ratio["high"]
-    single, batch = data["C14"]["single"], data["C14"]["batch"]
-    assert (single["batch_size"], batch["batch_size"]) == (1, 16)
-    assert single["width"] == batch["width"] == 512
+    timed = [(data["C14"][one]["width"], data["C14"][one]["batch_size"])
+             for one in ("single", "batch")]  # fmt: skip
+    assert timed == [(512, 1), (512, 16)]
 
 
-def test_a_quick_look_takes_a_tenth_of_each_budget(monkeypatch):
+@pytest.mark.parametrize(("quickly", "share"), [(True, 0.1), (False, 1.0)])
+def test_a_quick_look_takes_a_tenth_of_each_budget(monkeypatch, quickly, share):
     asked = []
 
-    def keep(name, result=None):
+    def keep(name, result):
         def call(*_args, **options):
             asked.append((name, options.get("budget_s"), torch.get_num_threads()))
             return result
@@ -139,19 +129,16 @@ def test_a_quick_look_takes_a_tenth_of_each_budget(monkeypatch):
     keep("step_costs", costs(1, 1, 1))
     keep("latency_sweep", sweep((1, 2, 3)))
     keep("compare_latency", LATENCY)
-    for quickly, share in ((True, 0.1), (False, 1.0)):
-        asked.clear()
-        torch.set_num_threads(2)
-        rh.measure_ledger(quickly=quickly)
-        assert sorted(asked, key=str) == [
-            ("compare_latency", share * 0.5, 1),
-            ("latency_sweep", share * 0.3, 1),
-            ("memory_sweep", None, 1),
-            ("step_costs", share * 1.0, 1),
-            ("step_costs", share * 1.0, 1),
-        ]
-        assert torch.get_num_threads() == 2
-        torch.set_num_threads(1)
+    torch.set_num_threads(2)
+    rh.measure_ledger(quickly=quickly)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert sorted(asked, key=str) == [
+        ("compare_latency", share * 0.5, 1),
+        ("latency_sweep", share * 0.3, 1),
+        ("memory_sweep", None, 1),
+        *[("step_costs", share * 1.0, 1)] * 2,
+    ]
 
 
 def test_the_ledger_speaks_korean_and_its_file_english(measured):
@@ -165,24 +152,22 @@ def test_the_ledger_speaks_korean_and_its_file_english(measured):
 
 
 def test_the_file_is_json_that_the_reader_takes(measured, tmp_path):
+    numbers = {"a": [math.inf, 1.0], "b": math.nan, "c": {"d": -math.inf}}
+    data = json.loads(Ledger({"C9": Finding("C9", HOLDS, "said", numbers)}).to_json())
+    assert data["findings"]["C9"]["numbers"] == {"a": [None, 1.0], "b": None, "c": {"d": None}}
     (tmp_path / "mine.json").write_text(measured.to_json(), encoding="utf-8")
-    (tmp_path / "part.json").write_text(rh.judge(size=size(2, 1)).to_json(), encoding="utf-8")
     compared = rh.compare_ledgers(tmp_path)
     assert compared.refused == ()
     mine = compared.ledger("mine")
     assert mine.verdicts == {c: measured.findings[c].verdict for c in NAMES if c != "C18"}
-    assert compared.ledger("part").verdicts == {"C2": HOLDS}
     assert mine.vector_instructions == rh.machine().vector_instructions
-    numbers = {"a": [math.inf, 1.0], "b": math.nan, "c": {"d": -math.inf}}
-    data = json.loads(Ledger({"C9": Finding("C9", HOLDS, "said", numbers)}).to_json())
-    assert data["findings"]["C9"]["numbers"] == {"a": [None, 1.0], "b": None, "c": {"d": None}}
 
 
 def test_a_file_names_the_machine_but_not_its_owner(measured):
     data, text = measured.as_dict(), measured.to_json()
     assert (data["format"], data["version"]) == ("recipe_helpers ledger", 1)
-    assert data["versions"]["torch"] == torch.__version__
-    assert data["versions"]["python"] == platform.python_version()
+    versions = data["versions"]["torch"], data["versions"]["python"]
+    assert versions == (torch.__version__, platform.python_version())
     assert data["machine"]["engine"] == rh.machine().engine
     assert json.loads(text) == data
     assert not re.search(rf"\b{re.escape(platform.node())}\b", text)
@@ -192,12 +177,9 @@ def test_a_file_names_the_machine_but_not_its_owner(measured):
 
 def test_the_command_writes_the_file_and_prints_the_ledger(measured, tmp_path, monkeypatch, capsys):
     asked = []
-
-    def measure(*, quickly):
-        asked.append(quickly)
-        return measured
-
-    monkeypatch.setattr(command_line, "measure_ledger", measure)
+    monkeypatch.setattr(
+        command_line, "measure_ledger", lambda *, quickly: asked.append(quickly) or measured
+    )
     file = tmp_path / "mine.json"
     assert command_line.main(["ledger", "--quickly", "--json", str(file)]) == 0
     assert json.loads(file.read_text(encoding="utf-8")) == measured.as_dict()

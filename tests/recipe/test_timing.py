@@ -47,21 +47,16 @@ def test_every_callable_runs_once_a_round_in_an_order_drawn_anew(clock, untouche
     calls = [clock.call(name, cost) for name, cost in (("a", 1000), ("b", 250), ("c", 500))]
     with untouched():
         found = timing.interleave(calls, 0.5)
-    number = 8  # of the quickest, 250 µs, to fill a block of two milliseconds
-    rounds = int(0.5 / ((number + 1) * 1750e-6))
-    assert [len(t.times_us) for t in found] == [rounds] * 3
+    block = 8 + 1  # of the quickest, 250 µs, to fill two milliseconds, and one to warm up
+    rounds = int(0.5 / (block * 1750e-6))
     for times, cost in zip(found, (1000, 250, 500), strict=True):
         assert times.times_us == pytest.approx([cost] * rounds)
-    block = number + 1
-    blocks = clock.log[9:]
-    assert len(blocks) == rounds * 3 * block
-    starts = range(0, len(blocks), block)
-    assert all(len(set(blocks[start : start + block])) == 1 for start in starts)
-    names = [blocks[start] for start in starts]
-    orders = ["".join(names[i : i + 3]) for i in range(0, len(names), 3)]
-    assert {"".join(sorted(order)) for order in orders} == {"abc"}
-    assert len(set(orders)) == 6
-    assert clock.now_s < 0.5 + 9 * 1750e-6
+    blocks = [clock.log[start : start + block] for start in range(9, len(clock.log), block)]
+    assert all(len(set(names)) == 1 for names in blocks)
+    order = "".join(names[0] for names in blocks)
+    orders = [order[start : start + 3] for start in range(0, len(order), 3)]
+    assert len(orders) == rounds
+    assert set(orders) == {"abc", "acb", "bac", "bca", "cab", "cba"}
 
 
 def test_a_warm_call_before_each_block_is_not_timed(clock):
@@ -73,8 +68,7 @@ def test_a_warm_call_before_each_block_is_not_timed(clock):
 
 def test_one_callable_may_be_named_twice(clock):
     shared = clock.call("a", lambda now_s: 1000 + 1000 * now_s)  # the machine slows down
-    first, other, control = timing.interleave([shared, clock.call("b", 500), shared], 1.0)
-    assert len(first.times_us) == len(control.times_us) == len(other.times_us)
+    first, _other, control = timing.interleave([shared, clock.call("b", 500), shared], 1.0)
     assert first.times_us != control.times_us
     assert first.median_us == pytest.approx(control.median_us, rel=0.03)
 
@@ -82,18 +76,17 @@ def test_one_callable_may_be_named_twice(clock):
 def test_what_is_slower_than_the_budget_gets_seven_rounds(clock):
     found = timing.interleave([clock.call("a", 50_000), clock.call("b", 100_000)], 0.01)
     assert [len(t.times_us) for t in found] == [7, 7]
-    assert clock.log[:3] == ["a"] * 3
     assert len(clock.log) == 2 * 3 + 7 * 2 * 2  # warm-up, then one warm and one timed call each
 
 
-@pytest.mark.parametrize(("slower", "budgets"), [(1.5, 1.5), (30, 2)])
+@pytest.mark.parametrize(("slower", "budgets"), [(1.5, 1.2), (30, 2)])
 def test_a_machine_that_grows_busy_is_not_waited_for(clock, slower, budgets):
     def cost(now_s):
         return 500 * (slower if now_s > 0.01 else 1)
 
     first, second = timing.interleave([clock.call("a", cost), clock.call("b", cost)], 1.0)
     timed_s = (sum(first.times_us) + sum(second.times_us)) * 4e-6  # four calls in a block
-    assert timed_s == pytest.approx(budgets * (0.8 if slower == 1.5 else 1), rel=0.1)
+    assert timed_s == pytest.approx(budgets, rel=0.1)
     assert len(first.times_us) == len(second.times_us)
 
 
@@ -131,28 +124,19 @@ def noisy(ratio, seed, *, rounds=80, noise=0.03, drift=0.0, outliers=0.05):
     return series
 
 
-def test_the_ratio_is_of_rounds_and_the_right_way_up(untouched):
+def test_ratios_are_the_right_way_up_with_the_intervals_of_a_bootstrap(untouched):
     upper, lower = [2.0, 40.0, 9.0, 8.0, 30.0], [1.0, 10.0, 3.0, 8.0, 5.0]
     with untouched():
-        found = timing.ratio_of_rounds(upper, lower)
-    assert found.median == 3  # of 2, 4, 3, 1, 6
-    assert timing.ratio_of_rounds(lower, upper).median == pytest.approx(1 / 3)
-    means = timing.ratio_of_medians(upper, lower)
-    assert means.median == 9 / 5
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_intervals_are_those_of_a_bootstrap(seed):
-    upper, lower, _ = noisy(1.7, seed)
-    rounds = timing.ratio_of_rounds(upper, lower)
+        assert timing.ratio_of_rounds(upper, lower).median == 3  # of 2, 4, 3, 1, 6
+        assert timing.ratio_of_medians(upper, lower).median == 9 / 5
+        assert timing.ratio_of_rounds([6.0] * 9, [3.0] * 9) == Ratio(2, 2, 2)
+    upper, lower, _ = noisy(1.7, 0)
+    rounds, medians = timing.ratio_of_rounds(upper, lower), timing.ratio_of_medians(upper, lower)
     expected = bootstrap(lambda i: np.median((upper / lower)[i]), 80)
     assert [rounds.low, rounds.high] == pytest.approx(expected, abs=0.01)
-    assert rounds.low < rounds.median < rounds.high
-    assert rounds == timing.ratio_of_rounds(upper, lower), "the same each time"
-    medians = timing.ratio_of_medians(upper, lower)
     expected = bootstrap(lambda i: np.median(upper[i]) / np.median(lower[i]), 80)
     assert [medians.low, medians.high] == pytest.approx(expected, abs=0.01)
-    assert medians.median == np.median(upper) / np.median(lower)
+    assert rounds == timing.ratio_of_rounds(upper, lower), "the same each time"
 
 
 def test_rounds_are_resampled_as_pairs():
@@ -162,54 +146,43 @@ def test_rounds_are_resampled_as_pairs():
     assert (found.low, found.median, found.high) == pytest.approx((3, 3, 3))
 
 
-def test_rounds_that_are_all_alike_have_an_interval_without_width(untouched):
-    with untouched():
-        assert timing.ratio_of_rounds([6.0] * 9, [3.0] * 9) == Ratio(2, 2, 2)
-        assert timing.ratio_of_medians([6.0] * 9, [3.0] * 9) == Ratio(2, 2, 2)
-
-
-def test_the_interval_holds_the_true_ratio_nearly_always():
-    held = 0
-    for seed in range(60):
-        upper, lower, _ = noisy(1.3, seed, rounds=40)
-        found = timing.ratio_of_rounds(upper, lower)
-        held += found.low <= 1.3 <= found.high
-    assert 52 <= held <= 60  # 95 % of 60 is 57
-
-
-def verdict(ratio, seed, **noise):
-    first, second, third = noisy(ratio, seed, **noise)
-    speedup = timing.ratio_of_rounds(first, second)
-    return timing.judge(speedup, timing.ratio_of_rounds(first, third)), speedup
+def verdicts(ratio, seeds, **noise):
+    """What is said of a pair with this true ratio, and of how many its interval holds the truth."""
+    said, held = [], 0
+    for seed in range(seeds):
+        first, second, third = noisy(ratio, seed, **noise)
+        speedup = timing.ratio_of_rounds(first, second)
+        said.append(timing.judge(speedup, timing.ratio_of_rounds(first, third)))
+        held += speedup.low <= ratio <= speedup.high
+    return said, held
 
 
 @pytest.mark.parametrize(
     "noise",
     [
-        {"noise": 0.01},
         {"noise": 0.05, "outliers": 0.2},
         {"noise": 0.03, "drift": 1.0, "rounds": 30},
         {"noise": 0.3, "rounds": 12},
     ],
 )
 def test_a_pair_without_difference_is_inconclusive(noise):
-    found = [verdict(1.0, seed, **noise)[0] for seed in range(50)]
-    assert found.count(INCONCLUSIVE) >= 49
+    said, held = verdicts(1.0, 40, **noise)
+    assert said.count(INCONCLUSIVE) >= 39
+    assert held >= 34  # 95 % of 40 is 38
 
 
-@pytest.mark.parametrize("ratio", [0.5, 0.8, 1.25, 3.0])
-def test_a_true_difference_is_found_with_its_direction(ratio):
-    for seed in range(15):
-        found, speedup = verdict(ratio, seed, drift=0.5, outliers=0.1)
-        assert found == (FASTER if ratio > 1 else SLOWER)
-        assert speedup.median == pytest.approx(ratio, rel=0.05)
+@pytest.mark.parametrize(
+    ("ratio", "verdict"), [(0.5, SLOWER), (0.8, SLOWER), (1.25, FASTER), (3.0, FASTER)]
+)
+def test_a_true_difference_is_found_with_its_direction(ratio, verdict):
+    said, held = verdicts(ratio, 15, drift=0.5, outliers=0.1)
+    assert said == [verdict] * 15
+    assert held >= 12
 
 
 @pytest.mark.parametrize(
     ("speedup", "control", "expected"),
     [
-        ((2, 1.9, 2.1), (1, 0.99, 1.01), FASTER),
-        ((0.5, 0.45, 0.55), (1, 0.99, 1.01), SLOWER),
         # The smallest difference that counts is two percent, in both directions.
         ((1.2, 1.0201, 1.5), (1, 1, 1), FASTER),
         ((1.2, 1.0199, 1.5), (1, 1, 1), INCONCLUSIVE),
@@ -232,7 +205,6 @@ def test_the_verdict_weighs_interval_and_control(speedup, control, expected):
 
 def test_numbers_in_words_in_both_languages():
     timing_, ratio = Timing((5.0, 1.0, 100.0, 2.0, 4.0)), Ratio(3.0, 1.006, 6.0)
-    assert (timing_.median_us, timing_.quartiles_us) == (4, (2, 5))
     assert str(timing_) == "4 µs (2 µs to 5 µs)"
     assert str(ratio) == "3.00 (95 % interval 1.01 to 6.00)"
     with speaking("ko"):
