@@ -159,15 +159,21 @@ def numbers(claim, *results):
     return rh.judge(claim, *results).numbers
 
 
+def times(fp32_us, int8_us, verdict):
+    ratio = Ratio(*[fp32_us / int8_us] * 3)
+    return {"fp32_us": fp32_us, "int8_us": int8_us, "speedup": ratio, "control": Ratio(1, 1, 1),
+            "verdict": verdict}  # fmt: skip
+
+
 def test_numbers_of_a_sweep_of_times():
     swept = sweep((1, 100, 300), (10, 900, 400), threads=3)
     points = [replace(swept.points[0], comparison=latency(100, 300, SLOWER)), swept.points[1]]
-    found = numbers("C17", replace(swept, points=tuple(points)))
-    shown = [(p["width"], p["fp32_us"], p["int8_us"], p["verdict"]) for p in found["points"]]
-    assert shown == [(8, 100, 300, "slower"), (16, 900, 400, "faster")]
-    assert [p["speedup"].median for p in found["points"]] == pytest.approx([1 / 3, 2.25])
-    assert [p["control"].median for p in found["points"]] == [1, 1]
-    assert (found["threads"], found["batch_size"], found["crossover_width"]) == (3, 1, 16)
+    assert numbers("C17", replace(swept, points=tuple(points))) == {
+        "threads": 3, "batch_size": 1, "crossover_width": 16,
+        "points": [
+            {"width": 8, **times(100, 300, SLOWER)}, {"width": 16, **times(900, 400, FASTER)},
+        ],
+    }  # fmt: skip
     assert numbers("C8", swept) == {
         "fp32_macs_per_s": pytest.approx(10e6 / 900e-6),
         "int8_macs_per_s": pytest.approx(10e6 / 400e-6),
@@ -177,25 +183,20 @@ def test_numbers_of_a_sweep_of_times():
 
 def test_numbers_of_costs_keep_both_batches_and_both_models_apart():
     single, batch = costs(3, 2.5, 3.5, 1, 30.0, 10.0), costs(2, 1.5, 2.5, 16, 60.0, 20.0)
-    where = {"width": 500, "threads": 1}
-    apart = {
-        "single": {
-            **where, "batch_size": 1, "step_speedup": single.step_speedup,
-            **dict(zip(STEPS_BY, (7, 30, 9, 10), strict=True)),
-        },
-        "batch": {
-            **where, "batch_size": 16, "step_speedup": batch.step_speedup,
-            **dict(zip(STEPS_BY, (7, 60, 9, 20), strict=True)),
-        },
-    }  # fmt: skip
+
+    def of(found, *steps_us):
+        return {
+            "width": 500, "threads": 1, "batch_size": found.batch_size,
+            "step_speedup": found.step_speedup, **dict(zip(STEPS_BY, steps_us, strict=True)),
+        }  # fmt: skip
+
+    apart = {"single": of(single, 7, 30, 9, 10), "batch": of(batch, 7, 60, 9, 20)}
     assert numbers("C14", single, batch) == numbers("C15", single, batch) == apart
-    assert numbers("C3", single, batch) == {
-        **where,
-        "batch_size": 16,
-        "step_speedup": batch.step_speedup,
-        "fp32_macs_per_s": pytest.approx(16 * 8 * 500**2 / 60e-6),
-        "int8_macs_per_s": pytest.approx(16 * 8 * 500**2 / 20e-6),
-    }
+    rates = numbers("C3", single, batch)
+    assert rates.pop("fp32_macs_per_s") == pytest.approx(16 * 8 * 500**2 / 60e-6)
+    assert rates.pop("int8_macs_per_s") == pytest.approx(16 * 8 * 500**2 / 20e-6)
+    assert rates.items() <= apart["batch"].items()
+    assert len(rates) == 4
 
 
 QUIET = {
@@ -211,7 +212,6 @@ RANGES = [{"range": 2, "step": 2 / 127}, {"range": 0.02, "step": 0.01}]
         ("C1", (rounding([0.1, -0.52], 0.1, [1, -5]),), None,
          {"largest_error": pytest.approx(0.02), "half_step": 0.05}),
         ("C2", (size(4573, 3549),), None, {"fp32_bytes": 4573, "int8_bytes": 3549}),
-        ("C4", (scales(0.01, 0.0001, 0.8, 0.02),), ("batches", 1), QUIET),
         ("C5", (GRID, ActivationStep(0.02, 0.01)), None, {"steps": RANGES}),
         ("C6", (scales(0.01, 0.0001, 0.8, 0.02),), ("batches", 1), QUIET),
         ("C7", (CONVERTED, (STORED,)), None, {"int8_weights": 12, "converted_modules": 1}),
@@ -223,8 +223,7 @@ RANGES = [{"range": 2, "step": 2 / 127}, {"range": 0.02, "step": 0.01}]
         ("C13", (sizes(1.3, 3.7, 3.99),), ("points", 1),
          {"width": 80, "parameters": 80, "fp32_bytes": 3700, "int8_bytes": 1000}),
         ("C16", (latency(200, 100, threads=3), OPERATORS), None,
-         {"fp32_us": 200, "int8_us": 100, "speedup": Ratio(2, 2, 2), "control": Ratio(1, 1, 1),
-          "verdict": FASTER, "fp32_operators": 17, "int8_operators": 562, "threads": 3}),
+         {**times(200, 100, FASTER), "fp32_operators": 17, "int8_operators": 562, "threads": 3}),
         ("C18", (KEPT, LOST), None, {"accuracy": KEPT.relative, "perplexity": LOST.relative}),
         ("C19", (memory((34, 9), (68, 10)),), ("points", 1),
          {"width": 1024, "parameters": 2, "fp32_loaded_bytes": 34 * MB, "int8_loaded_bytes": 9 * MB,
@@ -234,24 +233,3 @@ RANGES = [{"range": 2, "step": 2 / 127}, {"range": 0.02, "step": 0.01}]
 def test_every_number_stands_under_its_name(claim, results, key, expected):
     found = numbers(claim, *results)
     assert (found[key[0]][key[1]] if key else found) == expected
-
-
-def test_judges_take_what_is_really_measured(demo, quantized):
-    """The results of the helpers themselves, for the claims whose outcome is no matter of time."""
-    time = torch.arange(60) / 6
-    batches = {"loud": torch.sin(time), "quiet": 0.01 * torch.cos(time)}
-    ledger = rh.judge(
-        rounding=rh.round_to_grid(batches["loud"]),
-        scales=rh.compare_scales(batches["loud"], batches),
-        steps=[rh.activation_step(batch.repeat(8)) for batch in batches.values()],
-        conversion=rh.converted_modules(demo.model, quantized),
-        weights=rh.stored_weights(quantized),
-        call=torch.ao.quantization.quantize_dynamic,
-        size=rh.compare_size(demo.model, quantized),
-        size_sweep=rh.size_sweep([8, 80, 128]),
-        outputs=rh.compare_outputs(demo.model, quantized, *demo.arguments),
-    )
-    holding = {claim for claim, found in ledger.findings.items() if found.verdict == HOLDS}
-    assert holding == {"C1", "C2", "C4", "C5", "C6", "C7", "C11", "C12", "C13"}
-    assert ledger.count(ELSEWHERE) == 10
-    assert ledger.findings["C7"].measured == "512 weights as int8, converted modules: 1"

@@ -92,6 +92,9 @@ def test_every_claim_is_measured_as_the_notebook_does(measured, demo, quantized)
     found = measured.as_dict()["findings"]
     assert list(found) == [claim for claim in NAMES if claim != "C18"]
     assert all(one["measured"] and "{" not in one["measured"] for one in found.values())
+    holding = {claim for claim, one in found.items() if one["verdict"] == HOLDS}
+    of_the_clock = {"C3", "C14", "C15", "C16"}
+    assert holding - of_the_clock == {f"C{i}" for i in (1, 2, 4, 5, 6, 7, 9, 11, 12, 13, 19)}
     data = {claim: one["numbers"] for claim, one in found.items()}
     sizes = rh.compare_size(demo.model, quantized)
     outputs = rh.compare_outputs(demo.model, quantized, *demo.arguments)

@@ -39,8 +39,13 @@ for warning in caught:
 
 
 def outputs(model, *inputs):
+    """Every tensor that the model returns."""
     with torch.inference_mode():
-        return model(*inputs)
+        return [tensor for _, tensor in rh.named_tensors(model(*inputs))]
+
+
+def converted(model, **options):
+    return [checks.is_quantized(part) for part in rh.quantize_dynamic(model, **options)]
 
 
 def test_the_copy_is_quantized_and_the_model_is_not_touched(demo, untouched):
@@ -51,88 +56,52 @@ def test_the_copy_is_quantized_and_the_model_is_not_touched(demo, untouched):
     assert type(quantized.lstm) is torch.ao.nn.quantized.dynamic.LSTM
     assert type(demo.model.lstm) is nn.LSTM
     assert not quantized.training
-    after = demo.model.state_dict()
-    assert list(after) == list(before)
-    assert all(torch.equal(after[key], before[key]) for key in before)
-
-
-STACK = nn.LSTM, nn.GRU
+    torch.testing.assert_close(dict(demo.model.state_dict()), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.Linear])
-@pytest.mark.parametrize("weights", ["per-tensor", "per-channel"])
+@pytest.mark.parametrize("weights", [None, "per-tensor", "per-channel"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_it_is_the_same_call(untouched, engine, weights, kind):
-    """Bit for bit what PyTorch's own call gives on that engine, with the reader's engine kept."""
-    options = {"num_layers": 2, "bidirectional": True} if kind in STACK else {}
+    """Bit for bit what PyTorch's own call gives on that engine, whether asked for or current."""
+    options = {} if kind is nn.Linear else {"num_layers": 2, "bidirectional": True}
     model, inputs = nn.Sequential(kind(5, 7, **options)).eval(), torch.randn(6, 2, 5)
     with untouched():
-        quantized = rh.quantize_dynamic(model, engine=engine, weights=weights)
+        found = outputs(rh.quantize_dynamic(model, engine=engine, weights=weights), inputs)
     name = "per_channel_dynamic" if weights == "per-channel" else "default_dynamic"
     how = getattr(torch.ao.quantization, f"{name}_qconfig")
     with settings.engine_set(engine), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = torch.ao.quantization.quantize_dynamic(model, {kind: how}, dtype=torch.qint8)
-        expected, found = outputs(theirs, inputs), outputs(quantized, inputs)
-    pairs = zip(found, expected, strict=True) if kind in STACK else [(found, expected)]
-    for left, right in pairs:
-        if isinstance(left, tuple):
-            left, right = torch.stack(left), torch.stack(right)
-        assert torch.equal(left, right)
+        current = outputs(rh.quantize_dynamic(model, weights=weights), inputs)
+        expected = outputs(theirs, inputs)
+    assert all(map(torch.equal, found, expected))
+    assert all(map(torch.equal, current, expected))
+    close = zip(found, outputs(model, inputs), strict=True)
+    assert all(0 < float((x - y).abs().max()) < 0.1 for x, y in close)
 
 
-def test_the_current_engine_is_used_unless_told(demo):
-    results = []
-    for engine in ENGINES:
-        told = rh.quantize_dynamic(demo.model, engine=engine)
-        with settings.engine_set(engine):
-            quantized = rh.quantize_dynamic(demo.model)
-        results.append(outputs(quantized, *demo.arguments)[0])
-        assert torch.equal(results[-1], outputs(told, *demo.arguments)[0])
-    different = len({tuple(result.flatten().tolist()) for result in results})
-    assert (different > 1) == ("qnnpack" in ENGINES and len(ENGINES) > 1)
-
-
-@pytest.mark.parametrize("weights", [None, "per-tensor", "per-channel"])
-def test_one_scale_per_matrix_or_per_row(demo, weights):
-    quantized = rh.quantize_dynamic(demo.model, weights=weights)
-    scales = 32 if weights == "per-channel" else 1
-    assert [stored.scales.numel() for stored in rh.stored_weights(quantized)] == [scales] * 2
-
-
-def test_only_the_types_named_are_converted():
-    model = nn.Sequential(nn.LSTM(4, 4), nn.Linear(4, 4), nn.GRU(4, 4)).eval()
-
-    def converted(**options):
-        return [checks.is_quantized(part) for part in rh.quantize_dynamic(model, **options)]
-
-    assert converted() == [True, True, True]
-    assert converted(modules=[nn.Linear]) == [False, True, False]
-    assert converted(modules={nn.GRU, nn.LSTM}) == [True, False, True]
-    assert converted(modules=(nn.GRU,), weights="per-tensor") == [False, False, True]
-    assert converted(modules=iter([nn.LSTM]), weights="per-channel") == [True, False, False]
-
-
-def test_hidden_states_and_layers_survive(untouched):
-    demo = rh.demonstration(dimension=12, layers=3, batch_size=2)
-    with untouched():
-        quantized = rh.quantize_dynamic(demo.model)
-        found, expected = outputs(quantized, *demo.arguments), outputs(demo.model, *demo.arguments)
-    for left, right in zip((found[0], *found[1]), (expected[0], *expected[1]), strict=True):
-        assert left.shape == right.shape
-        assert 0 < float((left - right).abs().max()) < 0.1
+@pytest.mark.parametrize("weights", ["per-tensor", "per-channel"])
+def test_types_and_names_choose_what_is_converted(refuses, weights):
+    model = nn.Sequential(nn.LSTM(4, 4), nn.Linear(4, 4), nn.GRU(4, 4), nn.Linear(4, 4)).eval()
+    assert converted(model, weights=weights) == [True] * 4
+    assert converted(model, modules=[nn.Linear]) == [False, True, False, True]
+    assert converted(model, modules={nn.GRU, nn.LSTM}) == [True, False, True, False]
+    for options in ({"weights": weights}, {"backend": "plain"}):
+        names = iter(["3", nn.LSTM])
+        assert converted(model, modules=names, **options) == [True, False, False, True]
+    with refuses(rh.ArgumentError, "modules names '4', which is not in the model;"):
+        rh.quantize_dynamic(model, modules=["4"])
+    with refuses(rh.ArgumentError, "modules names '', which is Sequential;"):
+        rh.quantize_dynamic(model, modules=[""])
 
 
 def test_no_warning_and_nothing_on_stderr_but_torchs_own_call_warns_twice():
     command = [sys.executable, "-W", "error", "-c", STDERR]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert ran.stderr == ""
-    assert ran.returncode == 0
-    said = ran.stdout.splitlines()
-    assert any(
-        line.startswith("DeprecationWarning torch.ao.quantization is deprec") for line in said
-    )
-    assert any(line.startswith("UserWarning torch.quantize_per_tensor") for line in said)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "\nDeprecationWarning torch.ao.quantization is deprec" in f"\n{ran.stdout}"
+    assert "\nUserWarning torch.quantize_per_tensor" in f"\n{ran.stdout}"
 
 
 def test_other_warnings_come_through(monkeypatch, demo):
@@ -157,71 +126,67 @@ class MyLinear(nn.Linear):
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (lambda: nn.LSTM(8, 8), ("the model itself", "wrap it in one")),
-        (lambda: nn.Linear(8, 8), ("the model itself", "wrap it in one")),
-        (lambda: nn.Sequential(nn.ReLU()), ("it has no parameters",)),
-        (lambda: nn.Sequential(nn.Embedding(4, 4)), ("0 (Embedding", "look-up table")),
-        (lambda: nn.Sequential(nn.GRUCell(4, 4)), ("0 (GRUCell", "add nn.GRUCell to mod")),
-        (lambda: nn.Sequential(MyLinear(4, 4)), ("0 (MyLinear", "a subclass of nn.Linear")),
-        (lambda: nn.Sequential(nn.Conv1d(4, 4, 1)), ("0 (Conv1d", "no dynamic quantization for")),
-        (lambda: nn.Sequential(*map(nn.LayerNorm, (2, 3, 4, 5))), ("0 (", "2 (", "; ...")),
+        (nn.LSTM(8, 8), "the model itself (LSTM; torch.ao replaces only modules inside a module"),
+        (nn.Linear(8, 8), "the model itself (Linear; torch.ao replaces only modules inside a"),
+        (nn.Sequential(nn.ReLU()), "it has no parameters"),
+        (nn.Sequential(nn.Embedding(4, 4)), "0 (Embedding; a look-up table"),
+        (nn.Sequential(nn.GRUCell(4, 4)), "0 (GRUCell; not among the types to convert: add nn."),
+        (nn.Sequential(MyLinear(4, 4)), "0 (MyLinear; a subclass of nn.Linear"),
+        (nn.Sequential(nn.Conv1d(4, 4, 1)), "0 (Conv1d; no dynamic quantization for nn.Conv1d)."),
+        (nn.Sequential(*map(nn.LayerNorm, (2, 3, 4, 5))), "nn.LayerNorm); ..."),
+        (nn.Sequential(*map(nn.LayerNorm, (2, 3, 4))), "nn.LayerNorm). Pass a module"),
     ],
 )
 def test_nothing_to_quantize(refuses, model, says):
-    built = model().eval()
-    with refuses(rh.NothingQuantizedError, *says, "nn.LSTM or nn.Linear", 'backend="plain"'):
-        rh.quantize_dynamic(built)
-
-
-def test_models_that_cannot_be_quantized(refuses, demo, quantized):
-    with refuses(rh.AlreadyQuantizedError, "model is already quantized"):
-        rh.quantize_dynamic(quantized)
-    with refuses(rh.ModelError, "torch.bfloat16"):
-        rh.quantize_dynamic(demo.model.to(torch.bfloat16))
+    with refuses(rh.NothingQuantizedError, says, "nn.LSTM or nn.Linear", 'backend="plain"'):
+        rh.quantize_dynamic(model.eval())
 
 
 @pytest.mark.parametrize(
     ("kind", "option"),
     [(nn.LSTM, {"bias": False}), (nn.GRU, {"bias": False}), (nn.LSTM, {"proj_size": 2})],
 )
-def test_options_that_torch_breaks_are_refused_by_name(refuses, kind, option):
-    model = nn.ModuleDict({"part": kind(4, 4, **option)}).eval()
+def test_options_that_torch_breaks_are_refused_where_they_are_converted(refuses, kind, option):
+    model = nn.ModuleDict({"part": kind(4, 4, **option), "head": nn.Linear(4, 4)}).eval()
     named = "=".join(map(str, *option.items()))
     for modules in (None, ["part"]):
         with refuses(rh.ConversionError, "part", f"nn.{kind.__name__}", named, 'backend="plain"'):
             rh.quantize_dynamic(model, modules=modules)
+    assert type(rh.quantize_dynamic(model, modules=[nn.Linear])["part"]) is kind
 
 
-def test_those_options_matter_only_where_they_are_converted():
-    model = nn.Sequential(nn.LSTM(4, 4, bias=False), nn.Linear(4, 4, bias=False)).eval()
-    quantized = rh.quantize_dynamic(model, modules=[nn.Linear])
-    assert type(quantized[0]) is nn.LSTM
-    assert checks.is_quantized(quantized[1])
+class Fails:
+    """PyTorch's own call, which raises this error, or gives back the float model."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def __call__(self, model, *_, **__):
+        assert torch.backends.quantized.engine == "qnnpack"
+        if self.error is not None:
+            raise self.error("no kernel\nsecond line")
+        return model
 
 
-@pytest.mark.parametrize("error", [RuntimeError, AssertionError, TypeError, ValueError])
-def test_what_torch_raises_is_told_in_one_line(monkeypatch, refuses, demo, error):
-    def fails(*_, **__):
-        raise error("no kernel\nsecond line")
-
-    monkeypatch.setattr(torch.ao.quantization, "quantize_dynamic", fails)
-    with refuses(rh.ConversionError, f"{error.__name__}: no kernel") as caught:
+@pytest.mark.parametrize(
+    ("error", "told", "says"),
+    [
+        *((one, rh.ConversionError, f"{one.__name__}: no kernel;")
+          for one in (RuntimeError, AssertionError, TypeError, ValueError, AttributeError)),
+        (None, rh.NothingQuantizedError, "model has no module that torch.ao converts"),
+    ],
+)  # fmt: skip
+def test_a_failure_is_told_and_no_float_model_is_passed_on(
+    monkeypatch, refuses, demo, error, told, says
+):
+    monkeypatch.setattr(torch.ao.quantization, "quantize_dynamic", Fails(error))
+    with refuses(told, says) as caught:
         rh.quantize_dynamic(demo.model, engine="qnnpack")
-    assert isinstance(caught.value.__cause__, error)
-
-
-def test_a_float_model_that_torch_gives_back_is_never_passed_on(monkeypatch, refuses, demo):
-    monkeypatch.setattr(torch.ao.quantization, "quantize_dynamic", lambda model, *_, **__: model)
-    with refuses(rh.NothingQuantizedError):
-        rh.quantize_dynamic(demo.model)
+    assert isinstance(caught.value.__cause__, error or type(None))
 
 
 def test_an_interrupt_leaves_the_engine_alone(monkeypatch, untouched, demo):
-    def interrupted(*_, **__):
-        assert torch.backends.quantized.engine == "qnnpack"
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(torch.ao.quantization, "quantize_dynamic", interrupted)
+    monkeypatch.setattr(torch.ao.quantization, "quantize_dynamic", Fails(KeyboardInterrupt))
     with untouched(), pytest.raises(KeyboardInterrupt):
         rh.quantize_dynamic(demo.model, engine="qnnpack")
 
@@ -244,25 +209,17 @@ def test_without_torch_ao_the_plain_backend_does_it_and_says_so_once(monkeypatch
         ({"weights": "per-tensor"}, "weights is 'per-tensor'; pass one of 'per-channel'"),
         ({"modules": [nn.GRUCell]}, "modules names nn.GRUCell, but"),
         ({"modules": ["cell"]}, "modules names cell, but"),
+        ({"activation_bits": 9}, "activation_bits is 9;"),
+        ({"activation_bits": 8, "backend": "torch.ao"}, "is 8, but torch.ao has its own"),
     ],
 )
-def test_what_the_plain_backend_does_not_know(refuses, options, says):
+def test_what_a_backend_does_not_know(refuses, options, says):
     model = nn.ModuleDict({"lstm": nn.LSTM(4, 4), "cell": nn.GRUCell(4, 4)}).eval()
     with refuses(rh.ArgumentError, says):
-        rh.quantize_dynamic(model, backend="plain", **options)
-    with refuses(rh.ArgumentError, "activation_bits is 8, but torch.ao has its own"):
-        rh.quantize_dynamic(model, activation_bits=8)
-    eight = rh.quantize_dynamic(model, backend="plain", activation_bits=8, modules=["lstm"])
-    assert isinstance(eight["lstm"], rh.Int8LSTM)
-    assert type(eight["cell"]) is nn.GRUCell
+        rh.quantize_dynamic(model, **{"backend": "plain", **options})
 
 
-def test_names_choose_single_modules(refuses):
-    model = nn.Sequential(nn.LSTM(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)).eval()
-    for options in ({}, {"backend": "plain"}):
-        parts = rh.quantize_dynamic(model, modules=["2", nn.LSTM], **options)
-        assert [checks.is_quantized(part) for part in parts] == [True, False, True]
-    with refuses(rh.ArgumentError, "modules names '3', which is not in the model;"):
-        rh.quantize_dynamic(model, modules=["3"])
-    with refuses(rh.ArgumentError, "modules names '', which is Sequential;"):
-        rh.quantize_dynamic(model, modules=[""])
+def test_the_plain_backend_computes_in_as_many_bits_as_it_is_asked(demo):
+    for bits in (8, 16):
+        found = rh.quantize_dynamic(demo.model, backend="plain", activation_bits=bits)
+        assert f"Int8LSTM(8, 8, activation_bits={bits}" in repr(found)

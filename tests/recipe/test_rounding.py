@@ -14,21 +14,23 @@ LEVELS = {"x86": 127, "fbgemm": 127, "qnnpack": 255}  # 7 bits on the x86 engine
 ENGINES = [e for e in LEVELS if e in torch.backends.quantized.supported_engines]
 
 
-def by_hand(numbers, scale=None):
+def assert_is(found, numbers, scale=None):
+    """The grid of these numbers, in numpy's float64."""
     values = numbers.numpy().astype(np.float64)
     scale = np.abs(values).max() / 127 if scale is None else scale
     integers = np.clip(np.rint(values / scale), -127, 127)
-    return scale, integers, integers * scale - values
+    errors = integers * scale - values
+    assert found.scale == pytest.approx(scale)
+    assert np.array_equal(found.integers.numpy(), integers)
+    assert found.errors.numpy() == pytest.approx(errors, abs=1e-5)
+    assert found.relative == pytest.approx(np.abs(errors).mean() / np.abs(values).mean(), rel=1e-4)
 
 
 def test_the_recipes_five_numbers():
     found = rh.round_to_grid(NUMBERS)
-    assert found.scale == pytest.approx(0.01)
     assert found.integers.tolist() == [31, -127, 1, 84, -56]
     assert found.integers.dtype == torch.int8
     assert found.restored.tolist() == pytest.approx([0.31, -1.27, 0.01, 0.84, -0.56])
-    assert found.errors.tolist() == pytest.approx([0, 0, 0.004, 0, -0.002], abs=1e-6)
-    assert found.relative == pytest.approx(0.006 / (0.31 + 1.27 + 0.006 + 0.84 + 0.558), rel=1e-4)
     table = found.table()
     assert table.caption == "scale 0.0100, half a step 0.0050"
     assert table.headers == ("number", "integer", "integer x scale", "rounding error")
@@ -42,35 +44,26 @@ def test_it_is_the_arithmetic_of_numpy(scale, untouched):
     numbers = torch.randn(400)
     with untouched():
         found = rh.round_to_grid(numbers, scale)
-    step, integers, errors = by_hand(numbers, scale)
-    assert found.numbers is numbers
-    assert found.scale == pytest.approx(step)
-    assert np.array_equal(found.integers.numpy(), integers)
-    assert found.errors.numpy() == pytest.approx(errors, abs=1e-5)
-    relative = np.abs(errors).mean() / np.abs(numbers.double().numpy()).mean()
-    assert found.relative == pytest.approx(relative, rel=1e-4)
-    beyond = numbers.abs() > 127 * step
+    assert_is(found, numbers, scale)
+    beyond = numbers.abs() > 127 * found.scale
     assert bool(beyond.any()) == (scale == 0.005)
-    assert float(found.errors[~beyond].abs().max()) <= step / 2 * 1.0001
+    assert float(found.errors[~beyond].abs().max()) <= found.scale / 2 * 1.0001
 
 
 def test_each_batch_meets_the_fixed_scale_and_its_own(untouched):
     loud, quiet = torch.randn(300), 0.01 * torch.randn(300)
     with untouched():
         found = rh.compare_scales(loud * 2, {"loud": loud, "quiet": quiet})
-    assert [batch.name for batch in found.batches] == ["loud", "quiet"]
     fixed = float((loud * 2).abs().max()) / 127
-    for batch, numbers, row in zip(found.batches, (loud, quiet), found.table().rows, strict=True):
-        for one, scale in ((batch.fixed, fixed), (batch.dynamic, None)):
-            step, integers, _ = by_hand(numbers, scale)
-            assert one.scale == pytest.approx(step)
-            assert np.array_equal(one.integers.numpy(), integers)
-        assert row == (
-            batch.name, f"{float(numbers.abs().max()):.3g}", f"{fixed:.3g}",
-            f"{batch.fixed.relative:.1%}", f"{batch.dynamic.scale:.3g}",
-            f"{batch.dynamic.relative:.1%}",
-        )  # fmt: skip
-    assert found.batches[1].fixed.relative > 20 * found.batches[1].dynamic.relative
+    for batch, numbers in zip(found.batches, (loud, quiet), strict=True):
+        assert_is(batch.fixed, numbers, fixed)
+        assert_is(batch.dynamic, numbers)
+    assert [batch.name for batch in found.batches] == ["loud", "quiet"]
+    batch = found.batches[1]
+    assert found.table().rows[1] == (
+        "quiet", f"{float(quiet.abs().max()):.3g}", f"{fixed:.3g}", f"{batch.fixed.relative:.1%}",
+        f"{batch.dynamic.scale:.3g}", f"{batch.dynamic.relative:.1%}",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -84,25 +77,23 @@ def test_the_step_of_an_activation_follows_its_range(low, high, engine, untouche
     assert found.levels == pytest.approx(LEVELS[engine], rel=1e-3)
 
 
-def test_a_gap_between_the_numbers_is_no_step():
-    found = rh.activation_step(torch.cat([torch.linspace(-1, 1, 600), torch.tensor([3.0])]))
-    assert round(found.levels) in LEVELS.values()
-
-
-def test_a_difference_in_the_last_digits_is_no_step(monkeypatch):
+class Jitters(nn.Module):
     """Vector code and the loop for what is left over may round one grid point differently."""
 
-    class Jitters(nn.Module):
-        def __init__(self, quantized):
-            super().__init__()
-            self.quantized = quantized
+    def __init__(self, model):
+        super().__init__()
+        self.quantized = rh.quantize_dynamic(model)
 
-        def forward(self, inputs):
-            outputs = self.quantized(inputs)
-            outputs[::2] *= 1 + 2**-22
-            return outputs
+    def forward(self, inputs):
+        outputs = self.quantized(inputs)
+        outputs[::2] *= 1 + 2**-22
+        return outputs
 
-    monkeypatch.setattr(rounding, "quantize_dynamic", lambda m: Jitters(rh.quantize_dynamic(m)))
+
+def test_a_gap_between_numbers_and_a_difference_in_the_last_digits_are_no_step(monkeypatch):
+    numbers = torch.cat([torch.linspace(-1, 1, 600), torch.tensor([3.0])])
+    assert round(rh.activation_step(numbers).levels) in LEVELS.values()
+    monkeypatch.setattr(rounding, "quantize_dynamic", Jitters)
     found = rh.activation_step(torch.linspace(-1, 3, 700))
     assert found.levels == pytest.approx(round(found.levels), rel=1e-3)
-    assert round(found.levels) in (127, 255)
+    assert round(found.levels) in LEVELS.values()

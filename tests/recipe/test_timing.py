@@ -130,12 +130,12 @@ def test_ratios_are_the_right_way_up_with_the_intervals_of_a_bootstrap(untouched
         assert timing.ratio_of_rounds(upper, lower).median == 3  # of 2, 4, 3, 1, 6
         assert timing.ratio_of_medians(upper, lower).median == 9 / 5
         assert timing.ratio_of_rounds([6.0] * 9, [3.0] * 9) == Ratio(2, 2, 2)
-    upper, lower, _ = noisy(1.7, 0)
+    upper, lower, _ = noisy(1.7, 0, noise=0.2)
     rounds, medians = timing.ratio_of_rounds(upper, lower), timing.ratio_of_medians(upper, lower)
     expected = bootstrap(lambda i: np.median((upper / lower)[i]), 80)
-    assert [rounds.low, rounds.high] == pytest.approx(expected, abs=0.01)
+    assert [rounds.low, rounds.high] == pytest.approx(expected, abs=0.012)
     expected = bootstrap(lambda i: np.median(upper[i]) / np.median(lower[i]), 80)
-    assert [medians.low, medians.high] == pytest.approx(expected, abs=0.01)
+    assert [medians.low, medians.high] == pytest.approx(expected, abs=0.012)
     assert rounds == timing.ratio_of_rounds(upper, lower), "the same each time"
 
 
