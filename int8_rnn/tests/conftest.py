@@ -1,12 +1,9 @@
 """What the tests of the library share: one thread, a fixed random state, each way to compute."""
 
-import warnings
-
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from made_up import Weak, reference
-from traced import Chain, exported, in_plain_aten
 
 import int8_rnn
 
@@ -83,13 +80,3 @@ def saved(path):
     int8 = reference(int8_rnn.quantize(Weak().eval()))
     int8_rnn.save(int8, path)
     return int8
-
-
-@pytest.fixture(scope="session")
-def chain():
-    """A model, its exported program, and that one in PyTorch's own operators."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = Chain().eval()
-        program = exported(model)
-        return model, program, in_plain_aten(program)

@@ -1,5 +1,6 @@
 """Modules, inputs and oracles that several tests need."""
 
+import copy
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from int8_rnn.weights import Int8Weight
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -151,6 +153,41 @@ def drawn(*shape, seed):
 
 def kinds(model):
     return {name: type(part).__name__ for name, part in model.named_modules()}
+
+
+def numpy_linear(x, weight, bits, affine):
+    """What `reference.py` documents, in a few lines of numpy, row by row."""
+    columns = np.ones(x.shape[1]) if weight.columns is None else weight.columns.numpy()
+    w, scale = weight.values.numpy().astype(np.int64), weight.scale.numpy()
+    bias = np.float32(0) if weight.bias is None else weight.bias.numpy()
+    results = []
+    for row in x.numpy() * columns.astype(np.float32):
+        if affine:
+            low, high = min(float(row.min()), 0.0), max(float(row.max()), 0.0)
+            exact = max((high - low) / (2**bits - 1), 2.0**-126)
+            zero, step = np.rint(-low / exact), np.float32(exact)
+            inverse = np.float32(1) / step
+            q = np.rint((row.astype(np.float64) * inverse + zero).astype(np.float32))
+            q = np.clip(q, 0, 2**bits - 1) - zero
+        else:
+            most = 2 ** (bits - 1) - 1
+            step = max(np.abs(row).max() / np.float32(most), np.float32(2.0**-126))
+            q = np.rint(row * (np.float32(1) / step))
+        sums = w @ q.astype(np.int64)
+        results.append(sums.astype(np.float32) * (step * scale) + bias)
+    found = np.stack(results)
+    if weight.residual is not None:
+        rows, values, of_rows = weight.residual
+        again = Int8Weight(values, of_rows, weight.columns)
+        found[:, rows.numpy()] += numpy_linear(x, again, bits, affine)
+    return found
+
+
+def exact_run(module, *inputs):
+    """What the float module gives in float64, as `flat` has it."""
+    double = copy.deepcopy(module).double()
+    with torch.inference_mode():
+        return flat(double(*(map_states(lambda x: x.double(), x) for x in inputs)))
 
 
 def torch_ao(module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from int8_rnn.conversion import why_left_alone
 from int8_rnn.scheme import EIGHT_BIT, EXACT
-from made_up import kinds, relative_error, torch_ao
+from made_up import FLOATS, INT8, every_recurrent, exact_run, kinds, relative_error, torch_ao
 from torch import nn
 from torch.nn.functional import cosine_similarity
 from torch.nn.utils import parametrizations
@@ -97,6 +97,11 @@ def test_attention_and_transformer_layers_still_run():
         torch.testing.assert_close(converted(x), model(x), atol=0.1, rtol=0.1)
 
 
+def _empty():
+    with pytest.warns(UserWarning, match="zero-element"):
+        return nn.Linear(0, 3)
+
+
 def _patched():
     linear = nn.Linear(4, 4)
     linear.forward = lambda x: x
@@ -119,6 +124,7 @@ def _hooked(before):
         (_hooked(False), "forward hooks"),
         (parametrizations.weight_norm(nn.Linear(4, 4)), "parametrization"),
         (nn.LazyLinear(4), "lazy"),
+        (_empty(), "it has an empty weight"),
         (nn.MultiheadAttention(4, 2).out_proj, "read by the nn.MultiheadAttention"),
         (nn.RNN(4, 4), "only nn.LSTM, nn.GRU and nn.Linear"),
         (nn.LSTMCell(4, 4), "only nn.LSTM, nn.GRU and nn.Linear"),
@@ -131,12 +137,6 @@ def test_what_cannot_be_converted_stays_as_it_is_with_a_reason(module, reason):
     converted = quantize(nn.ModuleList([module, nn.Linear(2, 2)]))
     assert type(converted[0]) is type(module)
     assert type(converted[1]) is Int8Linear
-
-
-def test_an_empty_weight_is_left_alone():
-    with pytest.warns(UserWarning, match="zero-element"):
-        empty = nn.Linear(0, 3)
-    assert why_left_alone(empty) == "it has an empty weight"
 
 
 def test_a_model_without_anything_to_convert_is_refused(refuses):
@@ -187,11 +187,6 @@ def test_weights_do_not_depend_on_the_cpu_and_pairs_are_asked_for():
 # -- how close -------------------------------------------------------------------------------
 
 
-def exact_output(module, x):
-    with torch.inference_mode():
-        return copy.deepcopy(module).double()(x.double())[0]
-
-
 @pytest.mark.fbgemm
 @pytest.mark.parametrize(("width", "seeds"), [(8, 30), (32, 10), (80, 5), (256, 1)])
 def test_the_error_is_at_most_half_of_torch_aos(width, seeds, fast):
@@ -201,7 +196,7 @@ def test_the_error_is_at_most_half_of_torch_aos(width, seeds, fast):
         ours = Int8LSTM.from_float(lstm, fast=fast)(x)[0]
         with torch.inference_mode():
             theirs = torch_ao(lstm)(x)[0]
-        exact = exact_output(lstm, x)
+        exact = exact_run(lstm, x)[0]
         assert relative_error(ours, exact) <= 0.5 * relative_error(theirs, exact)
 
 
@@ -225,24 +220,23 @@ def test_hard_models_keep_their_direction_where_torch_ao_loses_it(case, seed):
     with torch.inference_mode():
         theirs = torch_ao(lstm)(x)[0].double().flatten()
     ours = Int8LSTM.from_float(lstm)(x)[0].double().flatten()
-    exact = exact_output(lstm, x).flatten()
+    exact = exact_run(lstm, x)[0].flatten()
     assert cosine_similarity(theirs, exact, dim=0) < 0.7
     assert cosine_similarity(ours, exact, dim=0) >= 0.99
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@every_recurrent
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_hidden_state_in_8_bits_costs_little_and_the_input_much(kind, options, times):
-    floats, int8 = {"lstm": (nn.LSTM, Int8LSTM), "gru": (nn.GRU, Int8GRU)}[kind]
-    module, x = floats(64, 64, **options).eval(), torch.randn(20, 4, 64)
+    module, x = FLOATS[kind](64, 64, **options).eval(), torch.randn(20, 4, 64)
     with torch.no_grad():
         for name, weight in module.named_parameters():
             weight *= times if "weight_hh" in name else 1
-    exact = exact_output(module, x)
+    exact = exact_run(module, x)[0]
 
     def error(**choices):
-        return relative_error(int8.from_float(module, fast=False, **choices)(x)[0], exact)
+        return relative_error(INT8[kind].from_float(module, fast=False, **choices)(x)[0], exact)
 
     best, default = error(activation_bits=16), error()
     reverse = error(scheme=Scheme(activation_bits=8, symmetric=False, hidden_bits=16))
@@ -252,12 +246,11 @@ def test_the_hidden_state_in_8_bits_costs_little_and_the_input_much(kind, option
     assert default < 0.0062 * times
 
 
+@every_recurrent
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_columns_and_residuals_more_than_halve_the_error_where_they_help(seed, kind):
     torch.manual_seed(seed)
-    int8 = {nn.LSTM: Int8LSTM, nn.GRU: Int8GRU}[kind]
-    heavy, listening = kind(32, 32).eval(), kind(16, 32).eval()
+    heavy, listening = FLOATS[kind](32, 32).eval(), FLOATS[kind](16, 32).eval()
     # Inputs of very different size, and first weights that make up for it.
     sizes, quiet = torch.exp(2 * torch.randn(32)), slice(8, None)
     x, y = torch.randn(20, 2, 32) * sizes, torch.randn(20, 2, 16)
@@ -270,9 +263,11 @@ def test_columns_and_residuals_more_than_halve_the_error_where_they_help(seed, k
         (heavy, x, Scheme(columns=False, hidden_bits=8)),
         (listening, y, Scheme(residual=False, hidden_bits=8)),
     ):
-        exact = exact_output(module, data)
-        ours = relative_error(int8.from_float(module)(data)[0], exact)
-        theirs = relative_error(int8.from_float(module, scheme=without)(data)[0], exact)
+        exact = exact_run(module, data)[0]
+        ours, theirs = (
+            relative_error(INT8[kind].from_float(module, scheme=scheme)(data)[0], exact)
+            for scheme in ("default", without)
+        )
         assert ours < theirs / 2
 
 
@@ -281,7 +276,7 @@ def test_columns_and_residuals_more_than_halve_the_error_where_they_help(seed, k
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_finer_choices_come_closer(weights, activations, symmetric, fast):
     lstm, x = nn.LSTM(16, 16, 2).eval(), torch.randn(12, 3, 16)
-    exact, errors = exact_output(lstm, x), []
+    exact, errors = exact_run(lstm, x)[0], []
     for bits in (5, 7, 10):
         scheme = Scheme(weights, activations, bits, symmetric)
         int8 = Int8LSTM.from_float(lstm, scheme=scheme, fast=fast)

@@ -1,23 +1,19 @@
-"""Int8LSTM and Int8GRU as drop-ins: every option and form of the input, errors, determinism."""
+"""Int8LSTM and Int8GRU as drop-ins: every option and form of the input, determinism, bits."""
 
-import copy
-
-import numpy as np
 import pytest
 import torch
-from bounds import lstm_with_bounds
-from hypothesis import given, strategies as st
 from int8_rnn.reference import run_linear
 from made_up import (
     INT8,
-    OPTIONS,
     SCHEMES,
     Case,
     every_case,
     every_recurrent,
     every_scheme,
+    exact_run,
     flat,
     map_states,
+    numpy_linear,
     relative_error,
     same,
     torch_ao,
@@ -28,107 +24,64 @@ from int8_rnn import Int8LSTM, Scheme
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections")
 
-
-def exact_run(module, *inputs):
-    double = copy.deepcopy(module).double()
-    inputs = [map_states(lambda x: x.double(), x) for x in inputs]
-    with torch.inference_mode():
-        return flat(double(*inputs))
-
-
 # -- how close -------------------------------------------------------------------------------
 
 
-def assert_within_bounds(lstm, int8, x, state):
-    expected = lstm_with_bounds(lstm, int8, x, *state)
-    for (value, bound), got in zip(expected, flat(int8(x, state)), strict=True):
-        assert bool(((got.double() - value).abs() <= bound).all())
-    return expected
+def lstm_by_hand(a, b, before):
+    i, f, g, o = (a + b).chunk(4, 1)
+    cell = f.sigmoid() * before[1] + i.sigmoid() * g.tanh()
+    return [o.sigmoid() * cell.tanh(), cell]
 
 
-@every_scheme
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_every_lstm_stays_within_the_bound_of_the_scales(options, scheme, fast):
-    case = Case("lstm", options)
-    lstm, int8 = case.pair(scheme=scheme, fast=fast)
-    x, state = torch.randn(5, 4, 6), case.state(lstm, 4)
-    expected = assert_within_bounds(lstm, int8, x, state)
-    # The oracle computes what nn.LSTM does, and its bound is tight enough to catch a fault.
-    for (value, _), theirs in zip(expected, exact_run(lstm, x, state), strict=True):
-        torch.testing.assert_close(value, theirs)
-    coarse = Int8LSTM.from_float(lstm, scheme=Scheme(activation_bits=4), fast=False)
-    (value, bound), *_ = expected
-    if scheme.symmetric and scheme.hidden_bits is None:
-        assert bool(((coarse(x, state)[0] - value).abs() > bound).any())
+def gru_by_hand(a, b, before):
+    (r_a, z_a, n_a), (r_b, z_b, n_b) = a.chunk(3, 1), b.chunk(3, 1)
+    r, z = (r_a + r_b).sigmoid(), (z_a + z_b).sigmoid()
+    return [(1 - z) * (n_a + r * n_b).tanh() + z * before[0]]
 
 
-@given(
-    sizes=st.tuples(st.integers(1, 9), st.integers(2, 9)),
-    shape=st.tuples(st.integers(1, 4), st.integers(1, 3)),
-    exponent=st.integers(-20, 20),
-    kind=st.sampled_from(["normal", "zeros", "constant rows", "subnormal"]),
-    bidirectional=st.booleans(),
-    projected=st.booleans(),
-    scheme=st.sampled_from(sorted(SCHEMES)),
-)
-def test_any_shape_and_scale_stays_within_the_bound(
-    sizes, shape, exponent, kind, bidirectional, projected, scheme, fast
-):
-    torch.manual_seed(0)
-    options = {"bidirectional": bidirectional, "proj_size": projected * (sizes[1] - 1)}
-    case = Case("lstm", options)
-    lstm, int8 = case.pair(*sizes, scheme=SCHEMES[scheme], fast=fast)
-    x = torch.randn(*shape, sizes[0]) * 10.0**exponent
-    x = {
-        "normal": x,
-        "zeros": x * 0,
-        "constant rows": x[..., :1].expand_as(x),
-        "subnormal": x * 10.0 ** (-40 - exponent),
-    }[kind]
-    assert_within_bounds(lstm, int8, x, case.state(lstm, shape[1]))
+def by_hand(int8, data, states):
+    """All layers with numpy's integers and gates in float64: the output, and the last states."""
+    finals, cell = [], lstm_by_hand if isinstance(int8, Int8LSTM) else gru_by_hand
+    weights = int8.int8_weights()
+
+    def product(name, x):
+        bits, symmetric = int8.bits_of(name)
+        return torch.from_numpy(numpy_linear(x.float(), weights[name], bits, not symmetric))
+
+    for layer in range(int8.num_layers):
+        sides = []
+        for reverse in range(1 + int8.bidirectional):
+            end, steps = f"_l{layer}" + "_reverse" * reverse, []
+            now = [part[len(finals)].double() for part in states]
+            for step in data.flip(0) if reverse else data:
+                gates = product(f"weight_ih{end}", step), product(f"weight_hh{end}", now[0])
+                now = cell(*(part.double() for part in gates), now)
+                if int8.proj_size:
+                    now[0] = product(f"weight_hr{end}", now[0]).double()
+                steps.append(now[0])
+            finals.append(now)
+            sides.append(torch.stack(steps[::-1] if reverse else steps))
+        data = torch.cat(sides, dim=-1)
+    return [data, *map(torch.stack, zip(*finals, strict=True))]
 
 
 @every_case
 @every_scheme
-def test_every_option_is_close_to_the_float_module(case, scheme, fast):
+def test_every_option_is_what_integers_by_hand_give_and_close_to_the_float_module(
+    case, scheme, fast
+):
     module, int8 = case.pair(20, 24, scheme=scheme, fast=fast)
     x, state = torch.randn(9, 4, 20), case.state(module, 4)
+    found = flat(int8(x, state))
+    states = state if isinstance(state, tuple) else (state,)
+    for ours, theirs in zip(found, by_hand(int8, x, states), strict=True):
+        off = (ours - theirs).abs()
+        # A rounding error of a gate may lift a hidden state to the next of its 255 integers.
+        assert off.quantile(0.8) < 5e-6
+        assert off.max() < 1e-3
     most = 0.013 if scheme is SCHEMES["8 bits"] else 0.007
-    for ours, theirs in zip(flat(int8(x, state)), exact_run(module, x, state), strict=True):
+    for ours, theirs in zip(found, exact_run(module, x, state), strict=True):
         assert 0 < relative_error(ours, theirs) < most
-
-
-@pytest.mark.parametrize("name", ["exact", "default"])
-def test_one_gru_layer_is_what_integers_by_hand_give(name):
-    """Two steps with numpy's integers, the gates r, z, n in float64."""
-    gru, int8 = Case("gru", {}).pair(5, 6, scheme=SCHEMES[name])
-    x, h = torch.randn(2, 1, 5), torch.randn(1, 1, 6)
-
-    def sums(part, row):
-        w = getattr(int8, f"weight_{part}_l0").numpy().astype(np.int64)
-        row = row * getattr(int8, f"weight_{part}_l0_columns").numpy()
-        if part == "hh" and name == "default":
-            low, high = min(row.min(), 0), max(row.max(), 0)
-            step = (high - low) / 255
-            integers = np.clip(np.rint(row / step + np.rint(-low / step)), 0, 255)
-            integers -= np.rint(-low / step)
-        else:
-            step = np.abs(row).max() / 32767
-            integers = np.rint(row / step)
-        scale = getattr(int8, f"weight_{part}_l0_scale").numpy().astype(np.float64)
-        bias = getattr(int8, f"bias_{part}_l0").numpy()
-        return (w @ integers.astype(np.int64)) * step * scale + bias
-
-    def sigmoid(v):
-        return 1 / (1 + np.exp(-v))
-
-    state = h[0, 0].numpy().astype(np.float64)
-    for step in x[:, 0].numpy().astype(np.float64):
-        (a, b, c), (d, e, f) = np.split(sums("ih", step), 3), np.split(sums("hh", state), 3)
-        r, z = sigmoid(a + d), sigmoid(b + e)
-        state = (1 - z) * np.tanh(c + r * f) + z * state
-    assert np.abs(int8(x, h)[1][0, 0].numpy() - state).max() < 5e-5
-    assert np.abs(gru(x, h)[1][0, 0].detach().numpy() - state).max() > 5e-5
 
 
 @pytest.mark.fbgemm
@@ -269,9 +222,8 @@ def test_a_row_has_the_same_bits_in_any_batch_and_on_any_number_of_threads(kind,
     for size in (1, 5, 8, 36):
         split = torch.cat([int8(part)[0] for part in x.split(size, dim=1)], dim=1)
         assert torch.equal(split, whole)
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        assert torch.equal(int8(x)[0], whole)
+    torch.set_num_threads(2)
+    assert torch.equal(int8(x)[0], whole)
 
 
 @every_recurrent

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, strategies as st
 from int8_rnn.reference import run_linear
 from int8_rnn.scheme import DEFAULT, EIGHT_BIT, EXACT, TORCH_AO, most_activation_bits
-from int8_rnn.weights import Int8Weight, quantize_weight
-from made_up import PAIRS, ROWS, SEEDS, drawn, torch_ao
+from int8_rnn.weights import quantize_weight
+from made_up import PAIRS, ROWS, SEEDS, drawn, numpy_linear, torch_ao
 from torch import nn
 
 from int8_rnn import Scheme, quantize_activations
@@ -57,34 +57,6 @@ def test_nan_and_infinity_stay_in_their_row(rows, bad, data):
         others = torch.arange(len(x)) != row
         assert bool(result[row].isnan().all())
         assert torch.equal(result[others], clean[others])
-
-
-def numpy_linear(x, weight, bits, affine):
-    """What `reference` documents, in a few lines of numpy, row by row."""
-    columns = np.ones(x.shape[1]) if weight.columns is None else weight.columns.numpy()
-    w, scale = weight.values.numpy().astype(np.int64), weight.scale.numpy()
-    bias = np.float32(0) if weight.bias is None else weight.bias.numpy()
-    results = []
-    for row in x.numpy() * columns.astype(np.float32):
-        if affine:
-            low, high = min(float(row.min()), 0.0), max(float(row.max()), 0.0)
-            exact = max((high - low) / (2**bits - 1), 2.0**-126)
-            zero, step = np.rint(-low / exact), np.float32(exact)
-            inverse = np.float32(1) / step
-            q = np.rint((row.astype(np.float64) * inverse + zero).astype(np.float32))
-            q = np.clip(q, 0, 2**bits - 1) - zero
-        else:
-            most = 2 ** (bits - 1) - 1
-            step = max(np.abs(row).max() / np.float32(most), np.float32(2.0**-126))
-            q = np.rint(row * (np.float32(1) / step))
-        sums = w @ q.astype(np.int64)
-        results.append(sums.astype(np.float32) * (step * scale) + bias)
-    found = np.stack(results)
-    if weight.residual is not None:
-        rows, values, of_rows = weight.residual
-        again = Int8Weight(values, of_rows, weight.columns)
-        found[:, rows.numpy()] += numpy_linear(x, again, bits, affine)
-    return found
 
 
 @given(
