@@ -239,17 +239,6 @@ class Weak(nn.Module):
         return self.decoder(self.norm(self.bridge(self.encoder(x)[0])[0]))
 
 
-class OfVersion10(nn.Module):
-    """The model whose state and file version 1.0 wrote."""
-
-    def __init__(self):
-        super().__init__()
-        self.lstm, self.head = nn.LSTM(3, 4, 2, bidirectional=True), nn.Linear(8, 2)
-
-    def forward(self, x):
-        return self.head(self.lstm(x)[0])
-
-
 def reference(model):
     for part in model.modules():
         if isinstance(part, int8_rnn.Int8Module):

@@ -126,19 +126,13 @@ def test_a_residual_that_comes_or_goes_is_seen(kind, fast):
             assert same(module(given(kind)), results[number])
 
 
-class Twice(nn.LSTM):
-    def forward(self, *arguments):
-        return super().forward(*arguments)
-
-
 @pytest.mark.parametrize(
     ("kind", "module", "words"),
     [
-        (Int8LSTM, Twice(6, 7), "lstm, a Twice, has to stay in float: it overrides the forward"),
         (Int8LSTM, nn.GRU(6, 7), "lstm is a GRU; pass a torch.nn.LSTM"),
         (Int8GRU, nn.LSTM(6, 7), "gru is a LSTM; pass a torch.nn.GRU"),
-        (Int8Linear, nn.LSTM(6, 7), "linear is a LSTM; pass a torch.nn.Linear"),
         (Int8Linear, 3, "linear is a int; pass a torch.nn.Linear"),
+        (Int8Linear, nn.LazyLinear(3), "linear, a LazyLinear, has to stay in float: it is lazy"),
     ],
 )
 def test_a_module_of_another_kind_is_refused(kind, module, words, refuses):

@@ -3,9 +3,7 @@
 import pytest
 import torch
 from made_up import (
-    DATA,
     INT8,
-    OfVersion10,
     equal_states,
     every_kind,
     given,
@@ -16,7 +14,7 @@ from made_up import (
 from safetensors.torch import load, save
 from torch import nn
 
-from int8_rnn import ArgumentError, Int8LSTM, Scheme, quantize
+from int8_rnn import ArgumentError, Int8LSTM, Scheme
 
 every_assign = pytest.mark.parametrize("assign", [True, False])
 
@@ -235,26 +233,6 @@ def test_a_residual_of_no_rows_is_refused_and_one_of_all_rows_taken():
     }
     int8.load_state_dict({**state, **every})
     assert equal_states(int8.state_dict(), {**state, **every})
-
-
-@every_assign
-def test_a_state_of_version_1_0_loads_which_knew_no_columns(assign):
-    old = torch.load(DATA / "version_1_0.pt", weights_only=True)
-    floats = OfVersion10().eval()
-    with torch.no_grad():
-        floats.lstm.weight_ih_l0[:, 1] *= 100
-    model = quantize(floats, activation_bits=16)
-    inputs = torch.arange(30.0).reshape(5, 2, 3).sin()
-    newer, expected = model.state_dict(), model(inputs)
-    assert model.lstm.weight_ih_l0_columns.min() < 1
-    model.load_state_dict(old["state"], assign=assign)
-    torch.testing.assert_close(model(inputs), old["output"], rtol=0, atol=2e-4)
-    assert model.lstm.weight_ih_l0_columns is None
-    assert not model.lstm.scheme.columns
-    assert set(model.state_dict()) == set(old["state"])
-    model.load_state_dict(newer, assign=assign)
-    assert torch.equal(model(inputs), expected)
-    assert model.lstm.scheme.columns
 
 
 @every_kind
