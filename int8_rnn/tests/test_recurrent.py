@@ -284,6 +284,7 @@ def test_no_gradient_flows_and_inference_mode_works(kind, fast):
         ((8, 517), {"proj_size": 8}, "default", (15, 8)),
         ((8, 300), {"num_layers": 2, "proj_size": 260, "bidirectional": True}, "default", (15, 8)),
         ((8, 600), {}, Scheme(activation_bits=8, hidden_bits=15), (8, 15)),
+        ((8, 600), {"proj_size": 8}, Scheme(hidden_bits=16), (15, 16)),
     ],
 )
 def test_no_sum_can_overflow(sizes, options, scheme, bits):
