@@ -32,7 +32,6 @@ def one_feature(size):
 
 
 RIGHT_E10 = [
-    loud(-5, 300),
     loud(-1, 1e6),
     ELEMENT,
     torch.cat([INPUTS, 1e4 * INPUTS], dim=1),  # a loud neighbour in the batch
@@ -41,7 +40,6 @@ RIGHT_E10 = [
 ]
 WRONG_E10 = [
     (INPUTS, "of about one size"),
-    (INPUTS * 1e6, "of about one size"),
     (torch.zeros_like(INPUTS), "zeros are exact"),
     (INPUTS[:1], "one row has the scale"),
     (loud(factor=20), "of about one size"),
@@ -49,7 +47,6 @@ WRONG_E10 = [
     (torch.cat([INPUTS * 1e4] * 3 + [INPUTS[:2]]), "of about one size"),
     (loud() / 1000, "the direction is right", "25% are asked for"),  # the biases decide
     (loud() * float("nan"), "NaN"),
-    (loud().double(), "not a float64 tensor"),
     (loud()[:, 0], "(steps, batch, 8)"),
     (loud()[..., :4], "(steps, batch, 8)"),
     (loud().repeat(51, 1, 1), "1000 steps and 1000 sequences are enough"),
@@ -93,7 +90,6 @@ def in_eight_bits(levels):
 WRONG_E11 = [
     ((analytic, 127), "try one more"),
     ((analytic, 129), "129 does not fit"),
-    ((analytic, 255), "255 does not fit"),
     ((analytic, 256), "0 to 255"),
     ((analytic, -1), "0 to 255"),
     ((analytic, 7.5), "a whole number"),
@@ -112,7 +108,6 @@ WRONG_E11 = [
     ((lambda n: (-256 * n, 254.5 * n), 128), "a whole number as the largest sum"),
     ((lambda n: analytic(n + 1), 200), "No pair of products", "200 does not fit"),
     (analytic, "Give the function and the largest activation"),
-    ((True, 128), "the function itself"),
 ]
 
 
@@ -144,24 +139,6 @@ def step(
     i, f, g, o = (sums.chunk(4, dim=-1)[order.index(gate)] for gate in "ifgo")
     cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
     return o.sigmoid() * cell.tanh(), cell
-
-
-def in_numpy(lstm, x, hidden, cell):
-    """One element after the other, in Python's own integers."""
-
-    def product(x, weight):
-        x, weight = x.double().numpy(), weight.detach().double().numpy()
-        low, high = min(x.min(), 0), max(x.max(), 0)
-        scale = (high - low) / 127
-        zero = int(np.rint(-low / scale))
-        scale_w = np.abs(weight).max() / 127.5
-        q = np.clip(np.rint(x / scale) + zero, 0, 127).astype(int).tolist()
-        w = np.clip(np.rint(weight / scale_w), -128, 127).astype(int).tolist()
-        sums = [[sum((a - zero) * b for a, b in zip(r, s, strict=True)) for s in w] for r in q]
-        return torch.tensor(np.array(sums) * scale * scale_w)
-
-    found = step(lstm, x, hidden, cell, product, product)
-    return [part.float() for part in found]
 
 
 def exact(x, weight, **_):
@@ -201,15 +178,12 @@ WRONG_E12 = [
     (lambda *a: step(*a)[::-1], "the hidden state comes first"),
     (by_sequence, "is off by"),
     (lambda *a: step(*a)[0], "not a float32 tensor of shape (1, 8)"),
-    (lambda *a: [s.double() for s in step(*a)], "float64"),
     (lambda *a: [step(*a)[0], step(*a)[1] * 1.001], "is off by"),
-    (lambda *a: [s * torch.nan for s in step(*a)], "NaN"),
-    (rh.demonstration().inputs, "the function itself"),
 ]  # fmt: skip
 
 
 def test_answers():
-    right = {"E10": RIGHT_E10, "E11": RIGHT_E11, "E12": [step, in_numpy]}
+    right = {"E10": RIGHT_E10, "E11": RIGHT_E11, "E12": [step]}
     wrong = {"E10": WRONG_E10, "E11": WRONG_E11, "E12": WRONG_E12}
     judges_all(integer_tasks, right, wrong)
 

@@ -1,7 +1,6 @@
 """E1, E3 and E7: several right solutions each, and typical wrong ones."""
 
 import io
-import math
 
 import torch
 
@@ -49,7 +48,6 @@ WRONG_E1 = [
     ((INTERCEPT, 8 * PRICE), "in bits"),
     ((INTERCEPT / 1000, PRICE / 1000), "price is in thousands", "intercept is in thousands"),
     ((written(model(8)), PRICE), "a whole file"),
-    ((int8_bytes(model(80)), PRICE), "a whole file"),
     ((0, PRICE), "not above zero"),
     ((INTERCEPT, -PRICE), "zero or below"),
     ((INTERCEPT, 0), "zero or below"),
@@ -60,7 +58,6 @@ WRONG_E1 = [
     ((INTERCEPT, 3.0), "does not fit"),
     ((INTERCEPT, PRICE * 0.994), "does not fit"),
     ((INTERCEPT, PRICE * 1.006), "too high"),
-    ((INTERCEPT, math.inf), "finite number"),
 ]
 RIGHT_E1 = [law(4, 100), law(40, 300), (INTERCEPT * 1.07, PRICE * 0.996), (INTERCEPT * 0.93, PRICE)]
 
@@ -101,15 +98,12 @@ WRONG_E3 = [
     ((-3.2, RATIO), "above zero"),
     ((RATIO, 1 / RATIO), "The measured ratio is upside down"),
     ((RATIO, ratio(8)), "at width 8"),
-    ((RATIO, ratio(80)), "at width 80"),
     ((RATIO, 4.0), "the weights alone"),
     ((RATIO, 1 - 1 / RATIO), "a share of the bytes"),
     ((RATIO, written(model(4))), "You measured bytes"),
     ((RATIO, RATIO * 1.006), "not the ratio of the two files at width 4"),
     ((RATIO, RATIO * 0.994), "0.95 is not the ratio"),
-    ((math.nan, RATIO), "finite number"),
     ((RATIO, "3.2"), "as the ratio that you measured, not '3.2'"),
-    ((RATIO,), "not 1 parts"),
 ]
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import statistics
 
 import numpy as np
 import pytest
@@ -26,13 +25,6 @@ def concluded(low, high):
 def by_scipy(fp32, int8):
     d = np.subtract(int8, fp32)
     low, high = stats.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=stats.sem(d))
-    return low, high, concluded(low, high)
-
-
-def by_hand(fp32, int8):
-    d = [b - a for a, b in zip(fp32, int8, strict=True)]
-    reach = stats.t.ppf(0.975, len(d) - 1) * statistics.stdev(d) / math.sqrt(len(d))
-    low, high = statistics.mean(d) - reach, statistics.mean(d) + reach
     return low, high, concluded(low, high)
 
 
@@ -93,10 +85,10 @@ def test_a_loss_of_one_point_is_the_margin_of_e6(low, high, right):
             trained_tasks.check_conclusion(wrong, low, high)
 
 
-RIGHT_E6 = [by_scipy, by_hand, by_a_paired_test, off_by(0.018, -0.018)]
+RIGHT_E6 = [by_scipy, by_a_paired_test, off_by(0.018, -0.018)]
 WRONG_E6 = [
     (unpaired, "the difference of each pair"),
-    (lambda a, b: by_hand(b, a), "The sign is the other way round"),
+    (lambda a, b: by_scipy(b, a), "The sign is the other way round"),
     (around(lambda n: 1.96 / math.sqrt(n)), "1.96 standard errors"),
     (around(student, ddof=0), "n - 1"),
     (around(lambda n: student(n) * math.sqrt(n)), "the root of n"),
@@ -105,19 +97,18 @@ WRONG_E6 = [
     (around(lambda n: 1.96), "the root of n"),
     (around(lambda n: 1 / math.sqrt(n)), "one standard error away"),
     (ends(lambda d: (d.min(), d.max())), "the range of the differences"),
-    (lambda a, b: (*(100 * x for x in by_hand(a, b)[:2]), "keeps"), "in percent"),
-    (lambda a, b: (by_hand(a, b)[1], by_hand(a, b)[0], "keeps"), "above the upper one"),
-    (lambda a, b: (*by_hand(a, b)[:2], "keeps"), "The whole interval lies below"),
-    (lambda a, b: (*by_hand(a, b)[:2], "inconclusive"), "Whether it holds zero"),
-    (lambda a, b: (*by_hand(a, b)[:2], "loses" if by_hand(a, b)[1] < 0 else "keeps"),
+    (lambda a, b: (*(100 * x for x in by_scipy(a, b)[:2]), "keeps"), "in percent"),
+    (lambda a, b: (by_scipy(a, b)[1], by_scipy(a, b)[0], "keeps"), "above the upper one"),
+    (lambda a, b: (*by_scipy(a, b)[:2], "keeps"), "The whole interval lies below"),
+    (lambda a, b: (*by_scipy(a, b)[:2], "inconclusive"), "Whether it holds zero"),
+    (lambda a, b: (*by_scipy(a, b)[:2], "loses" if by_scipy(a, b)[1] < 0 else "keeps"),
      "to both sides"),
-    (lambda a, b: (*by_hand(a, b)[:2], by_hand(a, b)[0] > -0.01), '"keeps", "loses"'),
-    (lambda a, b: by_hand(a, b)[2], "not 'keeps'"),
+    (lambda a, b: (*by_scipy(a, b)[:2], by_scipy(a, b)[0] > -0.01), '"keeps", "loses"'),
+    (lambda a, b: by_scipy(a, b)[2], "not 'keeps'"),
     (lambda a, b: (0.0, 0.0, "keeps"), "not Student's 95 % interval"),
     (off_by(0.022, 0), "not Student's 95 % interval"),
     (off_by(0, 0.022), "not Student's 95 % interval"),
     (lambda a, b: (float("nan"), 0.0, "keeps"), "finite number as the lower end"),
-    (lambda a, b: (0.0, "1", "keeps"), "finite number as the upper end"),
 ]  # fmt: skip
 
 
@@ -148,6 +139,27 @@ def by_looking_for_a_row(drawn):
     return worst, int(peaks[worst].argmax())
 
 
+def test_one_row_of_one_matrix_is_to_blame_and_not_the_one_of_the_largest_weights(untouched):
+    blamed = set()
+    for seed in range(6):
+        with untouched():
+            drawn = outlier_model(seed)
+        assert torch.equal(drawn.inputs, outlier_model(seed).inputs)
+        lstm = drawn.model.lstm
+        errors = trained_tasks.rounded_alone(lstm, drawn.inputs)
+        worst, second = sorted(errors, key=errors.get, reverse=True)[:2]
+        assert errors[worst] > 10 * errors[second]
+        rows = lstm.get_parameter(worst).detach().abs().amax(dim=1)
+        assert (rows > 100 * rows.median()).sum() == 1
+        largest = max(errors, key=lambda name: float(lstm.get_parameter(name).detach().abs().max()))
+        assert largest == "weight_ih_l0" != worst
+        blamed.add(worst)
+    assert len(blamed) > 2, "the seed decides"
+    versions = [rh.quantize_dynamic(drawn.model, backend=name) for name in ("torch.ao", "plain")]
+    ruined, kept = (rh.compare_outputs(drawn.model, v, drawn.inputs).relative for v in versions)
+    assert kept < 0.02 < 0.1 < ruined
+
+
 with torch.no_grad():
     NAME, ROW = by_looking_for_a_row(outlier_model())
 
@@ -157,14 +169,12 @@ WRONG_E8 = [
     (("lstm.weight_ih_l1", ROW), "another matrix does far more"),
     (("bias_hh_l0", ROW), "biases are not quantized"),
     (("weight_hh_l3", ROW), "none of the weight matrices"),
-    (("weight_hh", ROW), "none of the weight matrices"),
     ((NAME, 3), "Row 3 is like most others"),
     ((NAME, ROW + 1), "counted from 0"),
     ((NAME, 96), "has no row 96"),
     ((NAME, -1), "has no row -1"),
     ((NAME, 95), "Row 95 is like most others"),
     ((NAME, 3.5), "a whole number"),
-    ((NAME, None), "a finite number as the number of the row, not None"),
     ((0, ROW), 'Give a text like "weight_hh_l0" as the name of the matrix, not 0'),
     (NAME, "as the answer, not 'lstm.weight_hh_l0'"),
 ]

@@ -62,9 +62,9 @@ def test_an_unread_unit_is_loud_and_changes_no_answer(model, images):
 
 
 def test_a_unit_of_measurement_changes_no_answer_and_rescaling_brings_it_back(model, images):
-    changed, sequences = change_unit_of_feature(model, images, 3, 2.0**9)
-    assert torch.equal(sequences.inputs[..., 3], 2**9 * images.inputs[..., 3])
-    assert torch.equal(sequences.inputs[..., 4], images.inputs[..., 4])
+    changed, sequences = change_unit_of_feature(model, images, 7, 2.0**9)
+    assert torch.equal(sequences.inputs[..., 7], 2**9 * images.inputs[..., 7])
+    assert torch.equal(sequences.inputs[..., 6], images.inputs[..., 6])
     better, same = rescale_features(changed, sequences)
     assert torch.equal(logits(changed, sequences), logits(model, images))
     assert torch.equal(logits(better, same), logits(model, images))
@@ -74,12 +74,16 @@ def test_a_unit_of_measurement_changes_no_answer_and_rescaling_brings_it_back(mo
     assert largest[largest > 0].min() >= 0.5
 
 
-def test_rescaling_leaves_a_feature_of_zeros(model, images):
+def test_rescaling_is_by_powers_of_two_and_leaves_a_feature_of_zeros(model, images):
     inputs = images.inputs.clone()
     inputs[..., 0] = 0
+    inputs[..., 1] *= 0.3
     better, same = rescale_features(model, Sequences(inputs, images.labels))
     assert same.inputs.isfinite().all()
-    assert torch.equal(better.lstm.weight_ih_l0[:, 0], model.lstm.weight_ih_l0[:, 0])
+    factors = (better.lstm.weight_ih_l0 / model.lstm.weight_ih_l0).detach()
+    assert torch.equal(factors, factors[:1].expand_as(factors))
+    assert set(factors[0].frexp().mantissa.tolist()) == {0.5}
+    assert factors[0, 0] == 1 > factors[0, 1]
 
 
 @pytest.mark.parametrize(
@@ -120,11 +124,13 @@ def test_each_cliff_hands_on_what_it_multiplies(model, images, monkeypatch):
 
     monkeypatch.setattr(fragility, "_all_logits", recorded)
     loud_passage_cliff(model, images, (4,))
+    feature_unit_cliff(model, images, (4,))
     feature_unit_cliff(model, images, (4,), feature=5)
-    (_, both, steps), (_, changed, _) = seen
+    (_, both, steps), (_, third, _), (_, changed, _) = seen
     assert steps == 8
     assert torch.equal(both[:8], images.inputs)
     assert torch.equal(both[8:, :-1], 4 * images.inputs[:, 1:]), "the next image, brighter"
+    assert torch.equal(third[..., 3], 4 * images.inputs[..., 3])
     assert torch.equal(changed[..., 5], 4 * images.inputs[..., 5])
 
 

@@ -72,8 +72,6 @@ def test_weights_on_the_grid_already_lose_nothing():
         rounded = fake_quantized(lstm, INPUTS, ["weights"])
         lstm.weight_ih_l0[0, 0] = lstm.weight_hh_l0[0, 0] = 127 / 512  # what fits into int8
         assert torch.allclose(rounded, exact(lstm, INPUTS), atol=1e-6)
-        lstm.weight_hh_l0.zero_()
-        assert fake_quantized(lstm, INPUTS, ["weights"]).isfinite().all()
 
 
 def test_inputs_on_the_grid_already_lose_nothing():
