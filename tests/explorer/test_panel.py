@@ -205,7 +205,7 @@ def test_of_a_burst_only_the_last_is_measured(measured):
 
 
 def changing_while_measuring(monkeypatch, what, when, name, value, tab=0, error=None):
-    """A panel at rest, one control of which was set meanwhile; all that its tab and message said."""
+    """A panel at rest, one control of which was set meanwhile; what its tab and message said."""
 
     async def change():
         explorer = rh.explore()

@@ -73,6 +73,8 @@ def test_a_whole_conversion_comes_before_one_with_exceptions(order):
     whole = candidate("torch.ao", measured(0.04, 1.5, 1.6))
     verdict = decide([mended, whole][::order])
     assert (verdict.decision, verdict.candidate) == (SHIP, "torch.ao")
+    for by_name in (False, True):
+        assert ("modules=" in decide([whole], by_name=by_name).code) is by_name
     alone = decide([mended])
     assert (alone.decision, alone.left_float) == (SHIP_PARTLY, ("lstm",))
     assert alone.reason.startswith('The conversion "plain", with lstm left FP32, is 3.00 times')
@@ -129,7 +131,7 @@ def test_a_gain_counts_as_the_caller_sees_it(given, chosen):
     assert decide([smaller, closer]).candidate == chosen
 
 
-def mended_without_a_gain(share=950):
+def mended_without_a_gain(share=950, others=0):
     """Most of the bytes had to stay FP32: what is left to convert is not worth it."""
     modules = (
         ModuleSize("head", "Linear", 980 - share, 14, True),
@@ -137,7 +139,7 @@ def mended_without_a_gain(share=950):
         ModuleSize("lstm", "LSTM", share, share, False),
     )
     left = LeftAlone("lstm", "LSTM", 237, "a reason")
-    found = {"modules": ModuleBytes(modules, 0, 0), "made": Conversion((), (left,))}
+    found = {"modules": ModuleBytes(modules, 1, others), "made": Conversion((), (left,))}
     mended = measured(0.01, 0.98, 1.03, 1.04, **found)
     return candidate("plain", measured(0.9, 1.5, 1.7, 3.5), mended, left=("lstm",))
 
@@ -150,6 +152,7 @@ def test_what_is_in_the_way_is_said_and_what_would_change_it():
     assert "closer to FP32 in lstm, or a larger max_relative_error" in verdict.reason
     assert "bytes stay FP32" in decide([mended_without_a_gain(320)]).reason
     assert "bytes stay FP32" not in decide([mended_without_a_gain(310)]).reason
+    assert "bytes stay FP32" in decide([mended_without_a_gain(310, others=100)]).reason
 
 
 def test_what_broke_is_said_first_and_what_did_not_after_it():
@@ -183,10 +186,10 @@ def test_what_could_not_be_settled_is_said_with_the_advice_to_ship():
     assert "settled" not in clear
 
 
-def encoder(share, metric=None):
+def encoder(share, metric=None, low=2.18):
     """Three wide layers of a speaker encoder: a gain as a whole, with an error above the limit."""
     task = TaskError("output", 30.0, 0.99, 3 * share, 3.0, ROWS)
-    whole = measured(0.1755, 2.18, 2.33, 3.84, metric=metric, tasks=(task,))
+    whole = measured(0.1755, low, low + 0.15, 3.84, metric=metric, tasks=(task,))
     return candidate("plain", whole, measured(0.015, 0.98, 1.01, 1.04), left=("lstm",))
 
 
@@ -196,9 +199,15 @@ def test_a_gain_that_only_misses_the_error_limit_is_left_to_a_metric_of_the_task
     assert 'As a whole "plain" is 3.84 times smaller; ' in verdict.reason
     assert "17.0% of how far the outputs of different inputs are apart" in verdict.reason
     assert "a metric= can tell" in verdict.reason
+    closer = replace(encoder(0.17), name="torch.ao")
+    closer = replace(closer, whole=replace(closer.whole, relative=0.1))
+    for made in ([closer, encoder(0.17)], [encoder(0.17), closer]):
+        assert 'The error of "torch.ao" is 17.0%' in decide(made).reason
 
 
-@pytest.mark.parametrize("one", [encoder(share=0.5), encoder(share=0.17, metric=0.9)])
+@pytest.mark.parametrize(
+    "one", [encoder(share=0.5), encoder(0.17, metric=0.9), encoder(0.17, low=0.4)]
+)
 def test_nobody_is_sent_to_a_metric_with_outputs_that_are_ruined_or_judged_already(one):
     assert "metric=" not in decide([one]).reason
 
@@ -243,9 +252,9 @@ def test_the_code_leaves_single_modules_out_of_many():
 
 
 def test_types_that_torch_ao_does_not_convert_unless_told_are_named():
-    def code(*pairs):
+    def code(*pairs, way="torch.ao"):
         made = Conversion(tuple(Converted(*pair, "Quantized") for pair in pairs), ())
-        return conversion_code("torch.ao", measured(0.01, 1, 1, made=made), exact=False)
+        return conversion_code(way, measured(0.01, 1, 1, made=made), exact=False)
 
     assert code(("cell", "GRUCell"), ("out", "Linear")) == (
         'rh.quantize_dynamic(model, backend="torch.ao", '
@@ -253,4 +262,9 @@ def test_types_that_torch_ao_does_not_convert_unless_told_are_named():
     )
     assert code(("gru", "GRU"), ("out", "Linear")) == (
         'rh.quantize_dynamic(model, backend="torch.ao")'
+    )
+    assert code(("cell", "GRUCell"), way="plain") == 'rh.quantize_dynamic(model, backend="plain")'
+    many = measured(0.01, 1, 1, made=Conversion((Converted("a", "GRU", "Int8GRU"),) * 8, ()))
+    assert conversion_code("torch.ao", many, exact=True).endswith(
+        f"modules={['a'] * 8})".replace("'", '"')
     )
