@@ -11,6 +11,7 @@ from recipe_helpers.common.language import speaking
 from recipe_helpers.recipe.accuracy import compare_recorded
 from recipe_helpers.recipe.ledger import Ledger
 from recipe_helpers.recipe.pair import sweep
+from recipe_helpers.recipe.rounding import ActivationStep
 from recipe_helpers.recipe.timing import check_budget
 
 from ..korean import HANGUL
@@ -126,7 +127,8 @@ CASES = [
       for p, n in (((5, DEMO.model), a), ((DEMO.model, 5), b))),
     (lambda: rh.judge(sizes=size(2, 1)), ARGUMENT, "result is 'sizes'; pass one of"),
     (lambda: rh.judge(size=3), ARGUMENT, "size is of type int; pass one of type SizeComparison."),
-    (lambda: rh.judge("C5", 0.1), ARGUMENT, "steps is of type float; pass one of type Activation"),
+    (lambda: rh.judge("C5", ActivationStep(2.0, 0.1), 0.1), ARGUMENT,
+     "steps is of type float; pass one of type Activation"),
     (lambda: rh.judge("C16", LATENCY), ARGUMENT, "C16 is judged from latency, operators; pass"),
     (lambda: rh.judge("C2", size(1, 2), 3), ARGUMENT, "C2 is judged from size; pass these."),
     (lambda: rh.judge("C9", 1, 2, 2.0), ARGUMENT, "exact is of type float; pass one of type int."),
