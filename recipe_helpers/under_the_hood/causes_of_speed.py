@@ -77,7 +77,7 @@ class FusedFloatLSTM(Int8LSTM):
         """Activations of 32 bits, which are floats."""
         return 32, True
 
-    def _run_reference(self, data: Tensor, *_: Any) -> NoReturn:
+    def _run_reference(self, data: Tensor, *others: Any) -> NoReturn:
         raise InputError(
             "input is a {what}; pass a float32 tensor of shape (steps, batch, {size}), and "
             "as hx None or a pair of states that fit.",

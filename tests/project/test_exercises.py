@@ -160,7 +160,7 @@ def test_only_what_later_plain_cells_use_is_left():
     tagged = {tag: {"tags": [tag]} for tag in ("solution", "hint", "nbval-ignore-output")}
     link = "A [link](../../notebooks/a.ipynb)."
     cells = [
-        new("early = late"),
+        new("early = unused"),
         new("late = 1\nunused = 2", metadata=tagged["solution"]),
         new("unused + 1", metadata=tagged["solution"]),
         nbformat.v4.new_markdown_cell(link, metadata=tagged["hint"]),
@@ -170,7 +170,7 @@ def test_only_what_later_plain_cells_use_is_left():
     cells[-1].outputs = [nbformat.v4.new_output("stream", text="1")]
     made = exercises.student_version(nbformat.v4.new_notebook(cells=cells))
     first, second, hint, last = (cell.source for cell in made.cells)
-    assert [first, second, last] == ["early = late", "late = ...", "%matplotlib inline\nlate"]
+    assert [first, second, last] == ["early = unused", "late = ...", "%matplotlib inline\nlate"]
     assert hint.startswith("<details>\n<summary><b>Hint</b>")
     assert "A [link](../notebooks/a.ipynb)." in hint
     assert (made.cells[-1].outputs, made.cells[-1].execution_count) == ([], None)
