@@ -110,7 +110,7 @@ GAINS = [
     (1.5, (1.0, 1.1), {"min_size_ratio": 0}, 0),
     (1.5, (1.13, 1.3), {"min_speedup": 0, "min_size_ratio": 0}, None),
     (1.25, (0.98, 1.02), {"min_size_ratio": 1.2}, 1),  # kept, and so the gain asked for
-    (1.25, (1.23, 1.3), {"min_speedup": 1.2}, 1),
+    (1.25, (1.08, 1.09), {"min_speedup": 1.05}, 1),
     (1.2, (0.98, 1.02), {"worth_size_ratio": 1.2}, 1),
     (1.0, (1.03, 1.3), {"worth_speedup": 1.0}, 1),
     (1.0, (0.98, 1.02), {"worth_speedup": 0}, 1),
