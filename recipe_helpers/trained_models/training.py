@@ -88,7 +88,7 @@ def train_classifier(
         model = DigitClassifier(width, inputs.shape[2])
         batches = [b for _ in range(epochs) for b in torch.randperm(len(labels)).split(64)]
         optimizer = torch.optim.Adam(model.parameters())
-        schedule = _one_cycle(optimizer, 0.01, len(batches))
+        schedule = _one_cycle(optimizer, 0.02, len(batches))
         for batch in batches:
             optimizer.zero_grad()
             cross_entropy(model(inputs[:, batch]), labels[batch]).backward()
