@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from int8_rnn.fast import amx, llvm, loading, products, records, ways
+from int8_rnn.fast.ready import FastPath
 
 import int8_rnn
 from int8_rnn import tiles
@@ -81,6 +82,8 @@ def test_the_instruction_that_is_told_says_whether_there_is_such_code():
     has = "+amx-int8" in loading.host()[2].split(",")
     told = int8_rnn.fast_path().instruction
     assert told.endswith("+amx") == (has and told.startswith("vpdpbusd512"))
+    shown = str(FastPath(True, "", 0.1, "vpdpbusd512+amx"))
+    assert shown == "int8 modules run compiled code, made ready in 0.10 s, with vpdpbusd512+amx."
 
 
 @pytest.mark.parametrize("has", [True, False])
