@@ -32,6 +32,7 @@ def test_every_element_is_where_the_kernels_read_it(shape):
     back = unpack(tiles, *values.shape, gates)
     assert torch.equal(back, values)
     assert back.is_contiguous()
+    assert back.untyped_storage().nbytes() == back.nbytes, "a file holds no padding"
     back.zero_()
     assert tiles.count_nonzero() == values.count_nonzero(), "memory of its own"
 
@@ -44,7 +45,9 @@ def test_terms_follow_the_order_of_the_sums_and_keep_every_bit(shape):
     terms = pack_terms([scale, sums], gates)
     block = 16 if gates > 1 else 64
     assert terms.shape == (2, gates * -(-units // block) * block)
-    assert torch.equal(unpack_terms(terms[0], len(values), gates), scale)
+    again = unpack_terms(terms[0], len(values), gates)
+    assert torch.equal(again, scale)
+    assert again.untyped_storage().nbytes() == again.nbytes, "a file holds no padding"
     assert torch.equal(unpack_terms(terms[1], len(values), gates).view(torch.int32), sums)
     assert terms.dtype == torch.int32, "no bits that look like NaN"
     row = len(values) - 1

@@ -275,4 +275,5 @@ def _paired(before: Any, after: Any) -> list[tuple[str, torch.Tensor, torch.Tens
 
 
 def _in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    tensor = tensor.detach()
     return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).double()

@@ -67,8 +67,8 @@ class FusedFloatLSTM(Int8LSTM):
         made = super().from_float(lstm, scheme=Scheme(columns=False, residual=False))
         for name, (rows, _depth, gates, _bias) in made._sizes.items():
             if weights == "float32":
-                made._buffers[f"{name}_tiles"] = float_tiles(getattr(lstm, name).detach(), gates)
                 ones, zeros, bias = torch.ones(rows), torch.zeros(rows), made._weight(name).bias
+                made._buffers[f"{name}_tiles"] = float_tiles(getattr(lstm, name).detach(), gates)
                 terms = ones, zeros if bias is None else bias, zeros
                 made._buffers[f"{name}_terms"] = pack_terms(terms, gates)
         return made

@@ -46,7 +46,9 @@ def unpack(tiles: Tensor, rows: int, depth: int, gates: int) -> Tensor:
     count, steps, _, lanes, width = tiles.shape
     split = tiles.view(count, steps, gates, _block(gates) // LANES, lanes, width)
     ordered = split.permute(2, 0, 3, 4, 1, 5).reshape(gates, -1, steps * width)
-    return ordered[:, : rows // gates, :depth].contiguous().view(rows, depth)
+    # Not `contiguous`: a part of the padded rows would be saved with all of them.
+    own = ordered[:, : rows // gates, :depth].clone(memory_format=torch.contiguous_format)
+    return own.view(rows, depth)
 
 
 def pack_terms(lines: Sequence[Tensor], gates: int) -> Tensor:
