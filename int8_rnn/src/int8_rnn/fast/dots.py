@@ -69,8 +69,9 @@ def instruction(triple: str, cpu: str, features: str) -> str:
     return "sdot" if "sdot" in signed else "pmaddubsw" if "ymm" in signed else ""
 
 
-INSTRUCTION = instruction(*host())
-TILES = INSTRUCTION == "vpdpbusd512" and "+amx-int8" in host()[2].split(",")  # `amx.py`
+_HOST = host()
+INSTRUCTION = instruction(*_HOST)
+TILES = INSTRUCTION == "vpdpbusd512" and "+amx-int8" in _HOST[2].split(",")  # `amx.py`
 
 
 def _in_parts(b: ir.IRBuilder, size: int, make: Any, *vectors: Any) -> Any:
